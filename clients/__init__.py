@@ -1,0 +1,1 @@
+"""Benign and malicious Flower clients."""

@@ -1,0 +1,1 @@
+"""Hydra configuration groups, one YAML file a choice."""

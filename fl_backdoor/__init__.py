@@ -1,0 +1,1 @@
+"""Backdoor attacks on federated learning, and defences against them, on Flower."""

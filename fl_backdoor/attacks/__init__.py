@@ -1,0 +1,1 @@
+"""What a malicious client does: triggers, data poisoning, model poisoning, schedule."""

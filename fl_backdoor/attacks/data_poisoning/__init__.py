@@ -1,0 +1,1 @@
+"""Changes of training batches, one a file."""

@@ -1,0 +1,1 @@
+"""Changes of a client update, one a file."""

@@ -1,0 +1,269 @@
+"""What a run is: the typed, checked form of the resolved Hydra configuration.
+
+Nothing here imports Hydra, PyTorch, Ray or Flower, so that a wrong setting is reported at once, and so that the
+same check runs wherever a configuration arrives as JSON.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.plugins import config_error
+from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Share
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=STRICT)
+class PartitionConfig:
+    """How the training set is split over clients.
+
+    Parameters
+    ----------
+    num_clients
+        Number of clients, and of partitions.
+    partitioner
+        A partitioner of flwr-datasets and its settings; ``num_partitions`` is passed by the program.
+    """
+
+    num_clients: PositiveCount
+    partitioner: dict[str, Any]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ClientConfig:
+    """Local training by SGD.
+
+    Parameters
+    ----------
+    learning_rate, momentum, weight_decay
+        As in ``torch.optim.SGD``.
+    batch_size
+        Samples a step; the last batch of an epoch may be smaller.
+    local_epochs
+        Passes over the client's samples a round, if `local_steps` is null.
+    local_steps
+        Steps a round; the samples are shuffled anew whenever they run out. Null: count epochs.
+    """
+
+    learning_rate: Positive
+    momentum: Share
+    weight_decay: NonNegative
+    batch_size: PositiveCount
+    local_epochs: PositiveCount
+    local_steps: PositiveCount | None = None
+
+    def num_steps(self, num_examples: int) -> int:
+        """Return how many steps a client with `num_examples` samples takes in a round (T)."""
+        if self.local_steps is not None:
+            return self.local_steps
+        return self.local_epochs * -(-num_examples // self.batch_size)
+
+
+@dataclass(frozen=True, config=STRICT)
+class AttackConfig:
+    """What malicious clients do, and when.
+
+    Parameters
+    ----------
+    num_malicious
+        How many of the clients are malicious; which ones follows from the seed.
+    alpha
+        Poison ratio: a malicious client stamps ``int(batch_size * alpha)`` samples of each batch.
+    target_label
+        The class that stamped samples are relabelled to.
+    boost_factor
+        The malicious update is multiplied by this.
+    first_round, last_round
+        Rounds in which malicious clients attack, both included, counted from 1; null: to the end.
+    trigger
+        What is stamped: a plug-in of ``fl_backdoor.attacks.triggers``.
+    trigger_space
+        ``pixel``: stamped in [0, 1] before normalisation. ``normalized``: the trigger's values are written
+        into the normalised tensor, as the article's own code does.
+    """
+
+    num_malicious: Count
+    alpha: Share
+    target_label: Count
+    boost_factor: Positive
+    first_round: PositiveCount
+    last_round: PositiveCount | None
+    trigger: dict[str, Any]
+    trigger_space: Literal["pixel", "normalized"]
+
+    def num_stamped(self, batch_size: int) -> int:
+        """Return how many samples of a batch of `batch_size` get the trigger."""
+        return int(batch_size * self.alpha)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ServerConfig:
+    """What the server does under every strategy.
+
+    Parameters
+    ----------
+    learning_rate
+        λ: the aggregated update is multiplied by this before it moves the global model.
+    weighting
+        ``equal``, or by the clients' reported number of examples (which an attacker can lie about).
+    buffers
+        ``average``: distances and norms see trained parameters alone, BatchNorm's buffers are averaged over the
+        clients that were kept. ``as_parameters``: buffers count as parameters, as in the article's listing.
+    min_replies
+        With fewer usable replies than this the round keeps the model.
+    round_timeout_seconds
+        Clients that have not answered by then lose their place in the round.
+    eval_batch_size
+        Samples a forward pass on the test set.
+    """
+
+    learning_rate: Positive
+    weighting: Literal["equal", "num_examples"]
+    buffers: Literal["average", "as_parameters"]
+    min_replies: PositiveCount
+    round_timeout_seconds: Positive
+    eval_batch_size: PositiveCount
+
+
+@dataclass(frozen=True, config=STRICT)
+class EngineConfig:
+    """Where clients run; no result depends on it.
+
+    Parameters
+    ----------
+    num_workers
+        Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a participant.
+    threads_per_worker
+        PyTorch's threads in each of them.
+    device
+        ``cpu``, ``cuda``, or ``auto``: CUDA where there is a GPU.
+    address
+        ``local`` starts a Ray of its own; otherwise the address of a running Ray cluster.
+    """
+
+    num_workers: PositiveCount | None
+    threads_per_worker: PositiveCount
+    device: Literal["auto", "cpu", "cuda"]
+    address: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExperimentConfig:
+    """One run. `dataset`, `model` and `strategy` are plug-ins: ``_target_`` and settings.
+
+    Parameters
+    ----------
+    seed
+        Every random number of the run follows from it.
+    num_rounds
+        Rounds of training.
+    clients_per_round
+        Participants a round, drawn by client id; null: all.
+    clean_baseline
+        ``known``: backdoor figures of a clean model are filled in where a run without attackers and otherwise the
+        same settings is on disk. ``run``: such a run is made first where there is none.
+    """
+
+    seed: Count
+    num_rounds: PositiveCount
+    clients_per_round: PositiveCount | None
+    clean_baseline: Literal["known", "run"]
+    dataset: dict[str, Any]
+    partition: PartitionConfig
+    model: dict[str, Any]
+    client: ClientConfig
+    attack: AttackConfig
+    strategy: dict[str, Any]
+    server: ServerConfig
+    engine: EngineConfig
+
+    @property
+    def participants_per_round(self) -> int:
+        """Clients asked in each round."""
+        return self.clients_per_round or self.partition.num_clients
+
+    @property
+    def attacks(self) -> bool:
+        """Whether the run differs from one without attackers.
+
+        A small α stamps nothing: ``int(32 * 0.02) = 0``.
+        """
+        stamps = self.attack.num_stamped(self.client.batch_size) > 0
+        boosts = self.attack.boost_factor != 1
+        return self.attack.num_malicious > 0 and (stamps or boosts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `parse` takes back."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Return the whole configuration as one line of JSON, keys sorted."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+
+def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
+    """Check plain values, as from YAML or JSON, and return them typed.
+
+    Raises
+    ------
+    ConfigError
+        At the first unknown key, wrong type, value out of range or impossible combination.
+    """
+    try:
+        config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
+    except ValidationError as error:
+        raise config_error(error, "") from error
+    _check_combinations(config)
+    return config
+
+
+def parse_json(text: str) -> ExperimentConfig:
+    """Check what `ExperimentConfig.to_json` wrote; raises like `parse`."""
+    return parse(json.loads(text))
+
+
+def _check_combinations(config: ExperimentConfig) -> None:
+    num_clients = config.partition.num_clients
+    attack = config.attack
+    if attack.num_malicious > num_clients:
+        raise ConfigError(
+            "attack.num_malicious",
+            attack.num_malicious,
+            f"must be at most partition.num_clients = {num_clients}",
+        )
+    if config.participants_per_round > num_clients:
+        raise ConfigError(
+            "clients_per_round",
+            config.clients_per_round,
+            f"must be at most partition.num_clients = {num_clients}",
+        )
+    if config.server.min_replies > config.participants_per_round:
+        raise ConfigError(
+            "server.min_replies",
+            config.server.min_replies,
+            f"must be at most the participants of a round, {config.participants_per_round}",
+        )
+    if attack.last_round is not None and attack.last_round < attack.first_round:
+        raise ConfigError(
+            "attack.last_round",
+            attack.last_round,
+            f"must be null or at least attack.first_round = {attack.first_round}",
+        )
+
+
+__all__ = [
+    "AttackConfig",
+    "ClientConfig",
+    "EngineConfig",
+    "ExperimentConfig",
+    "PartitionConfig",
+    "ServerConfig",
+    "parse",
+    "parse_json",
+]

@@ -1,0 +1,1 @@
+"""Data sets, one a file, and their partition over clients."""

@@ -1,0 +1,1 @@
+"""Flower engines that run the two apps."""

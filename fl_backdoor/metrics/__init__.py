@@ -1,0 +1,1 @@
+"""Accuracy, backdoor success and detection."""

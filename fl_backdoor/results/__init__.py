@@ -1,0 +1,1 @@
+"""Run folders: written as a run goes on, read without this program."""

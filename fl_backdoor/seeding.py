@@ -1,0 +1,29 @@
+"""Every random number of a run follows from its seed, the purpose, and where useful round and client.
+
+No generator is shared, so no result depends on the order in which workers happen to run.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a stream of random numbers is for; the numbers are part of every result, never reused."""
+
+    MODEL = 0
+    PARTITION = 1
+    PARTICIPANTS = 2
+    MALICIOUS_CLIENTS = 3
+    LOCAL_TRAINING = 4
+    SAMPLE_IMAGES = 5
+
+
+def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:
+    """Return the generator for one purpose; `spawn_key` is e.g. ``(server_round, client_id)``."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *spawn_key)))
+
+
+def integer_seed(seed: int, purpose: Purpose, *spawn_key: int) -> int:
+    """Return a seed in [0, 2**63) for a library that takes an integer, such as PyTorch."""
+    return int(generator(seed, purpose, *spawn_key).integers(2**63))

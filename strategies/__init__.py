@@ -1,0 +1,1 @@
+"""Defences of the server: one a file, each a Flower Strategy."""

@@ -1,0 +1,148 @@
+"""What server and nodes say to each other, as Flower records.
+
+A train message carries the global model once and names the clients that the receiving node is to train; the reply
+carries a part for each of them. A failure inside one client is a part of its own, so that it costs nobody else
+anything.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from fl_backdoor.errors import ReplyError
+from fl_backdoor.types import ModelArrays
+
+MODEL = "model"
+TASK = "task"
+NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS = (
+    "num_examples",
+    "num_steps",
+    "train_loss",
+    "train_seconds",
+)
+METRICS = (NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS)
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """What a node is asked to do: the whole experiment as JSON, the round, and the clients to train."""
+
+    experiment: str
+    server_round: int
+    client_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ClientReply:
+    """What one client says it did.
+
+    Parameters
+    ----------
+    client_id
+        Partition id of the client.
+    arrays
+        Its local model, in ``state_dict`` order.
+    num_examples, num_steps
+        Samples it trained on and steps it took, as it claims.
+    train_loss
+        Mean loss over its steps.
+    train_seconds
+        Time it took.
+    """
+
+    client_id: int
+    arrays: ModelArrays
+    num_examples: int
+    num_steps: int
+    train_loss: float
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class ClientFailure:
+    """A client that could not be trained, and why."""
+
+    client_id: int
+    reason: str
+
+
+def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
+    """Return the content of a train message; `model` is shared, not copied."""
+    record = ConfigRecord(
+        {
+            "experiment": task.experiment,
+            "server_round": task.server_round,
+            "client_ids": list(task.client_ids),
+        }
+    )
+    return RecordDict({MODEL: model, TASK: record})
+
+
+def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
+    """Return the global model and the task of a train message."""
+    record = content.config_records[TASK]
+    task = TrainTask(
+        experiment=str(record["experiment"]),
+        server_round=int(record["server_round"]),  # type: ignore[arg-type]  # we wrote an int
+        client_ids=tuple(record["client_ids"]),  # type: ignore[arg-type]  # and a list of int
+    )
+    return list(content.array_records[MODEL].to_numpy_ndarrays()), task
+
+
+def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
+    """Return the content of a node's reply."""
+    content = RecordDict()
+    for reply in replies:
+        if isinstance(reply, ClientFailure):
+            content[f"failure.{reply.client_id}"] = ConfigRecord({"reason": reply.reason})
+            continue
+        content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)  # type: ignore[arg-type]
+        content[f"metrics.{reply.client_id}"] = MetricRecord(
+            {name: getattr(reply, name) for name in METRICS}
+        )
+    return content
+
+
+def unpack_replies(
+    content: RecordDict, client_ids: Sequence[int]
+) -> list[ClientReply | ClientFailure]:
+    """Return what a node says about each of the clients it was asked for.
+
+    Parts for other clients are ignored: a node speaks for its own alone.
+    """
+    return [_unpack_reply(content, client_id) for client_id in client_ids]
+
+
+def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFailure:
+    failure = content.config_records.get(f"failure.{client_id}")
+    if failure is not None:
+        return ClientFailure(client_id, str(failure.get("reason", "no reason given")))
+    try:
+        metrics = _numbers(content.metric_records[f"metrics.{client_id}"])
+        arrays = list(content.array_records[f"model.{client_id}"].to_numpy_ndarrays())
+    except KeyError as error:
+        return ClientFailure(client_id, f"the reply lacks {error.args[0]}")
+    except Exception as error:  # noqa: BLE001 - whatever a hostile reply makes of the decoder
+        return ClientFailure(client_id, f"unreadable reply: {error}")
+    return ClientReply(
+        client_id=client_id,
+        arrays=arrays,
+        num_examples=int(metrics[NUM_EXAMPLES]),
+        num_steps=int(metrics[NUM_STEPS]),
+        train_loss=metrics[TRAIN_LOSS],
+        train_seconds=metrics[TRAIN_SECONDS],
+    )
+
+
+def _numbers(record: MetricRecord) -> dict[str, float]:
+    values = {}
+    for name in METRICS:
+        value = record[name]
+        if isinstance(value, list):
+            raise ReplyError(f"{name} must be one number")
+        values[name] = value
+    for name in (NUM_EXAMPLES, NUM_STEPS):
+        if not isinstance(values[name], int):
+            raise ReplyError(f"{name} = {values[name]} must be a whole number")
+    return values

@@ -1,0 +1,120 @@
+"""Between a model's tensors and the flat vectors that defences work on.
+
+Trained parameters form the vector; buffers (BatchNorm's statistics and counters) travel beside it, because they are
+no gradients: a norm that counts them is ruled by the number of batches seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_backdoor.errors import ReplyError
+from fl_backdoor.types import ClientVector, ModelArrays, ParameterVector
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor of a model: its name, shape, NumPy dtype, and whether it counts as a parameter."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    is_parameter: bool
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order, shapes and dtypes of a model's tensors, in ``state_dict`` order."""
+
+    tensors: tuple[TensorSpec, ...]
+
+    @cached_property
+    def num_params(self) -> int:
+        """Length of the vector."""
+        return sum(tensor.size for tensor in self.tensors if tensor.is_parameter)
+
+    def with_buffers_as_parameters(self) -> "Layout":
+        """Return the layout in which the vector holds every tensor, as in the article's listing."""
+        return Layout(tuple(replace(tensor, is_parameter=True) for tensor in self.tensors))
+
+    def check(self, arrays: Sequence[NDArray[np.generic]]) -> None:
+        """Refuse arrays that are not a finite state of this model.
+
+        Raises
+        ------
+        ReplyError
+            If a tensor is missing or too many, has another shape or dtype, or holds NaN or Inf.
+        """
+        if len(arrays) != len(self.tensors):
+            raise ReplyError(f"{len(arrays)} tensors instead of {len(self.tensors)}")
+        for tensor, array in zip(self.tensors, arrays, strict=True):
+            if array.shape != tensor.shape:
+                raise ReplyError(f"{tensor.name} has shape {array.shape}, not {tensor.shape}")
+            if array.dtype != np.dtype(tensor.dtype):
+                raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
+            if not np.isfinite(array).all():
+                raise ReplyError(f"{tensor.name} holds NaN or Inf")
+
+    def vector(self, arrays: ModelArrays) -> ParameterVector:
+        """Return the parameters among `arrays` as one float32 vector ``(n_params,)``."""
+        parts = [
+            array.astype(np.float32, copy=False).ravel()
+            for tensor, array in zip(self.tensors, arrays, strict=True)
+            if tensor.is_parameter
+        ]
+        return np.concatenate(parts)
+
+    def moved(
+        self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays
+    ) -> ModelArrays:
+        """Return the state whose parameters are those of `arrays` plus `movement`.
+
+        Parameters
+        ----------
+        arrays
+            The state to start from.
+        movement
+            float32 ``(n_params,)``.
+        buffers
+            The new value of each tensor that is no parameter, in order.
+        """
+        moved: ModelArrays = []
+        start = 0
+        remaining = iter(buffers)
+        for tensor, array in zip(self.tensors, arrays, strict=True):
+            if not tensor.is_parameter:
+                moved.append(next(remaining))
+                continue
+            part = movement[start : start + tensor.size].reshape(tensor.shape)
+            moved.append((array + part).astype(tensor.dtype))
+            start += tensor.size
+        return moved
+
+    def averaged_buffers(self, states: Sequence[ModelArrays], weights: ClientVector) -> ModelArrays:
+        """Return the weighted mean of each buffer over `states`; counters are rounded.
+
+        Parameters
+        ----------
+        states
+            One state a client.
+        weights
+            float64 ``(n_clients,)`` with sum 1.
+        """
+        averaged: ModelArrays = []
+        for index, tensor in enumerate(self.tensors):
+            if tensor.is_parameter:
+                continue
+            stack = np.stack([state[index] for state in states]).astype(np.float64)
+            mean = np.tensordot(weights, stack, axes=1)
+            if np.issubdtype(np.dtype(tensor.dtype), np.integer):
+                mean = np.rint(mean)
+            averaged.append(mean.astype(tensor.dtype))
+        return averaged

@@ -1,0 +1,288 @@
+"""What all defences share: Flower's Strategy around one function from updates to an aggregation.
+
+A defence is a subclass of `RobustStrategy` that says how the updates of a round become one movement of the global
+model. Drawing participants, sending, checking replies and moving the model are done here.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from fl_backdoor.config import ClientConfig, ServerConfig
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.messages import TrainTask, pack_task
+from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
+from fl_backdoor.updates import Layout
+from strategies.linear import mean_distances, norms, weighted_sum
+from strategies.participants import assign, draw
+from strategies.replies import RoundReplies, collect
+
+log = logging.getLogger("fl_backdoor")
+
+
+@dataclass(frozen=True)
+class Federation:
+    """What the server knows of a run.
+
+    Parameters
+    ----------
+    experiment
+        The whole configuration as JSON, as it travels in every train message.
+    seed
+        The run's seed; participants are drawn from it.
+    layout
+        The model's tensors; those that count as parameters form the update vector.
+    partition_sizes
+        Number of samples of each client, by client id.
+    participants_per_round
+        How many clients are asked in a round.
+    client, server
+        Settings of local training and of the server.
+    """
+
+    experiment: str
+    seed: int
+    layout: Layout
+    partition_sizes: tuple[int, ...]
+    participants_per_round: int
+    client: ClientConfig
+    server: ServerConfig
+
+
+@dataclass(frozen=True)
+class ClientUpdates:
+    """What a defence sees of one round: rows are clients, sorted by client id.
+
+    Parameters
+    ----------
+    server_round
+        Counted from 1.
+    updates
+        Local minus global parameters, float32 ``(n_clients, n_params)``, finite.
+    num_steps
+        Local steps T, float64 ``(n_clients,)``, at least 1.
+    learning_rate
+        The clients' learning rate.
+    weights
+        Weight of each client in a plain mean, float64 ``(n_clients,)``, sum 1.
+    """
+
+    server_round: int
+    updates: UpdateMatrix
+    num_steps: ClientVector
+    learning_rate: float
+    weights: ClientVector
+
+    @cached_property
+    def norms(self) -> ClientVector:
+        """‖Δ_i‖₂, float64 ``(n_clients,)``."""
+        return norms(self.updates)
+
+    @cached_property
+    def gradient_norms(self) -> ClientVector:
+        """‖g_i‖₂ with g_i = Δ_i / (-lr·T_i), the client's average gradient, float64 ``(n_clients,)``."""
+        return self.norms / (self.learning_rate * self.num_steps)
+
+    @cached_property
+    def mean_distances(self) -> ClientVector:
+        """Mean over j≠i of ‖Δ_i - Δ_j‖₂, float64 ``(n_clients,)``."""
+        return mean_distances(self.updates)
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """What a defence made of a round.
+
+    Parameters
+    ----------
+    update
+        How far the global parameters are to move (before λ), float32 ``(n_params,)``.
+    weights
+        Weight of each client in the mean, 0 if it was left out, NaN where the rule has no weights;
+        float64 ``(n_clients,)``.
+    clip_coefficients
+        What each client's update was multiplied by, in (0, 1]; 1 is untouched; float64 ``(n_clients,)``.
+    filtered
+        Who was left out, bool ``(n_clients,)``.
+    flagged
+        Whom the defence takes for malicious, bool ``(n_clients,)``; detection is scored on this.
+    """
+
+    update: ParameterVector
+    weights: ClientVector
+    clip_coefficients: ClientVector
+    filtered: ClientMask
+    flagged: ClientMask
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """All that is known of a finished round; `updates` and `aggregation` are None if the model was kept."""
+
+    server_round: int
+    replies: RoundReplies
+    updates: ClientUpdates | None
+    aggregation: Aggregation | None
+
+
+class RobustStrategy(Strategy):
+    """A Flower Strategy whose subclasses define `aggregate` alone.
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+
+    Raises
+    ------
+    ConfigError
+        If the rule needs more clients than take part in a round.
+    """
+
+    required_clients = 1
+    """Fewest replies that the rule is defined for; with fewer the round keeps the model."""
+
+    def __init__(self, federation: Federation) -> None:
+        self.federation = federation
+        counts_buffers = federation.server.buffers == "as_parameters"
+        layout = federation.layout
+        self.layout = layout.with_buffers_as_parameters() if counts_buffers else layout
+        self.outcome: RoundOutcome | None = None
+        self._model: ModelArrays = []
+        self._sent: dict[int, Message] = {}
+        self._asked: dict[int, tuple[int, ...]] = {}
+        self._require(self.required_clients)
+
+    @abstractmethod
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Turn the updates of a round into one movement of the global model.
+
+        At least `required_clients` rows are given, all of them finite.
+        """
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Draw the round's clients and ask the nodes that host them; `config` is not used."""
+        self._model = list(arrays.to_numpy_ndarrays())
+        federation = self.federation
+        client_ids = draw(
+            len(federation.partition_sizes),
+            federation.participants_per_round,
+            federation.seed,
+            server_round,
+        )
+        self._asked = assign(client_ids, grid.get_node_ids())
+        self._sent = {
+            node_id: Message(
+                content=pack_task(arrays, TrainTask(federation.experiment, server_round, asked)),
+                message_type=MessageType.TRAIN,
+                dst_node_id=node_id,
+            )
+            for node_id, asked in self._asked.items()
+        }
+        return list(self._sent.values())
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Check the replies, aggregate them and move the model; None keeps it."""
+        asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
+        collected = collect(replies, asked, self.federation, self.layout)
+        clients, aggregation, moved = None, None, None
+        needed = max(self.required_clients, self.federation.server.min_replies)
+        if len(collected.usable) < needed:
+            log.warning(
+                "round %d keeps the model: %d usable replies, %d needed",
+                server_round,
+                len(collected.usable),
+                needed,
+            )
+        else:
+            clients = self._client_updates(server_round, collected)
+            aggregation = self.aggregate(clients)
+            moved = self._moved(collected, aggregation)
+        self.outcome = RoundOutcome(server_round, collected, clients, aggregation)
+        return (None if moved is None else ArrayRecord(moved)), None  # type: ignore[arg-type]
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask nobody: the full test set is evaluated on the server."""
+        return []
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Return nothing, see `configure_evaluate`."""
+        return None
+
+    def summary(self) -> None:
+        """Log the strategy's name."""
+        log.info("strategy %s", type(self).__name__)
+
+    def _require(self, required: int) -> None:
+        participants = self.federation.participants_per_round
+        if participants < required:
+            raise ConfigError(
+                "clients_per_round",
+                participants,
+                f"{type(self).__name__} needs at least {required} clients a round",
+            )
+
+    def _client_updates(self, server_round: int, collected: RoundReplies) -> ClientUpdates:
+        origin = self.layout.vector(self._model)
+        updates = np.empty((len(collected.usable), self.layout.num_params), dtype=np.float32)
+        for row, reply in zip(updates, collected.usable, strict=True):
+            np.subtract(self.layout.vector(reply.arrays), origin, out=row)
+        examples = np.array([reply.num_examples for reply in collected.usable], dtype=np.float64)
+        equal = self.federation.server.weighting == "equal"
+        weights = np.ones_like(examples) if equal else examples
+        return ClientUpdates(
+            server_round=server_round,
+            updates=updates,
+            num_steps=np.array([reply.num_steps for reply in collected.usable], dtype=np.float64),
+            learning_rate=self.federation.client.learning_rate,
+            weights=weights / weights.sum(),
+        )
+
+    def _moved(self, collected: RoundReplies, aggregation: Aggregation) -> ModelArrays:
+        kept = np.where(aggregation.filtered, 0.0, np.nan_to_num(aggregation.weights, nan=1.0))
+        states = [reply.arrays for reply in collected.usable]
+        movement = np.float32(self.federation.server.learning_rate) * aggregation.update
+        return self.layout.moved(
+            self._model, movement, self.layout.averaged_buffers(states, kept / kept.sum())
+        )
+
+
+def mean_of(clients: ClientUpdates, keep: ClientMask) -> Aggregation:
+    """Return the weighted mean over the clients in `keep`; the others are filtered and flagged."""
+    weights = np.where(keep, clients.weights, 0.0)
+    weights /= weights.sum()
+    return Aggregation(
+        update=weighted_sum(weights, clients.updates),
+        weights=weights,
+        clip_coefficients=np.ones_like(weights),
+        filtered=~keep,
+        flagged=~keep,
+    )
+
+
+def clipped_mean(
+    clients: ClientUpdates, clip_coefficients: ClientVector, flagged: ClientMask
+) -> Aggregation:
+    """Return the weighted mean of the updates, each multiplied by its coefficient."""
+    return Aggregation(
+        update=weighted_sum(clients.weights * clip_coefficients, clients.updates),
+        weights=clients.weights,
+        clip_coefficients=clip_coefficients,
+        filtered=np.zeros_like(flagged),
+        flagged=flagged,
+    )

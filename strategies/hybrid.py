@@ -1,0 +1,57 @@
+"""Hybrid: ClipAvg under a sensitive IQR monitor of gradient norms.
+
+The article's third defence. An average gradient over Q3 + k·IQR of all norms is suspicious, and clipped at ρ·γ_t;
+what happens to the others differs between the article's prose (clipped at γ_t) and its listing (left alone).
+Deviations: as in `strategies.clip_avg`.
+"""
+
+import numpy as np
+
+from fl_backdoor.types import NonNegative, Positive, Ratio
+from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, clipped_mean
+from strategies.clip_avg import clip_coefficients, gamma_t
+from strategies.iqr import above
+
+
+class Hybrid(RobustStrategy):
+    """The weighted mean of updates, the suspicious ones clipped harder.
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+    clip_gamma, clip_decay
+        γ and the decay of γ_t, as in ClipAvg.
+    iqr_k
+        k of the monitor on ‖g_i‖₂.
+    suspect_ratio
+        ρ: suspicious gradients are clipped at ρ·γ_t; 1 is the listing.
+    clip_unsuspicious
+        Whether the others are clipped at γ_t (the prose) or left alone (the listing).
+    """
+
+    def __init__(
+        self,
+        federation: Federation,
+        *,
+        clip_gamma: Positive = 1.0,
+        clip_decay: NonNegative = 0.5,
+        iqr_k: NonNegative = 0.3,
+        suspect_ratio: Ratio = 1.0,
+        clip_unsuspicious: bool = False,
+    ) -> None:
+        super().__init__(federation)
+        self.clip_gamma = clip_gamma
+        self.clip_decay = clip_decay
+        self.iqr_k = iqr_k
+        self.suspect_ratio = suspect_ratio
+        self.clip_unsuspicious = clip_unsuspicious
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Return the mean of the clipped updates; the suspicious are flagged."""
+        norms = clients.gradient_norms
+        bound = gamma_t(self.clip_gamma, self.clip_decay, clients.server_round)
+        suspicious = above(norms, self.iqr_k)
+        others = clip_coefficients(norms, bound) if self.clip_unsuspicious else np.ones_like(norms)
+        amplified = clip_coefficients(norms, self.suspect_ratio * bound)
+        return clipped_mean(clients, np.where(suspicious, amplified, others), flagged=suspicious)

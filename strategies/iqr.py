@@ -1,0 +1,26 @@
+"""Outliers by the interquartile range (J. W. Tukey, Exploratory Data Analysis, 1977, section 2D)."""
+
+import numpy as np
+
+from fl_backdoor.types import ClientMask, ClientVector
+
+ROUNDING = 1e-9
+"""Relative slack: values that are equal but for rounding (IQR = 0) are no outliers of each other."""
+
+
+def iqr_bounds(values: ClientVector, k: float) -> tuple[float, float]:
+    """Return Q1 - k·IQR and Q3 + k·IQR; quartiles interpolate linearly between order statistics."""
+    first, third = np.percentile(values, [25, 75])
+    margin = k * (third - first)
+    return float(first - margin), float(third + margin)
+
+
+def above(values: ClientVector, k: float) -> ClientMask:
+    """Return which values exceed Q3 + k·IQR."""
+    return values > iqr_bounds(values, k)[1] + ROUNDING * np.abs(values).max()
+
+
+def outside(values: ClientVector, k: float) -> ClientMask:
+    """Return which values lie outside [Q1 - k·IQR, Q3 + k·IQR]."""
+    below = values < iqr_bounds(values, k)[0] - ROUNDING * np.abs(values).max()
+    return below | above(values, k)

@@ -1,0 +1,29 @@
+"""IQR filter: clients whose mean distance to the others is an outlier are left out of the mean.
+
+The article's first defence: pairwise Euclidean distances between client updates, outliers by the interquartile
+range. Distances see trained parameters alone (``server.buffers`` restores the listing's behaviour).
+"""
+
+from fl_backdoor.types import NonNegative
+from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
+from strategies.iqr import outside
+
+
+class IQRFilter(RobustStrategy):
+    """The weighted mean over clients with d_i in [Q1 - k·IQR, Q3 + k·IQR].
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+    iqr_k
+        k, in units of the interquartile range.
+    """
+
+    def __init__(self, federation: Federation, *, iqr_k: NonNegative = 1.5) -> None:
+        super().__init__(federation)
+        self.iqr_k = iqr_k
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Return the mean over the clients that are no outliers."""
+        return mean_of(clients, keep=~outside(clients.mean_distances, self.iqr_k))

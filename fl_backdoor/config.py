@@ -1,7 +1,7 @@
 """What a run is: the typed, checked form of the resolved Hydra configuration.
 
-Nothing here imports Hydra, PyTorch, Ray or Flower, so that a wrong setting is reported at once, and so that the
-same check runs wherever a configuration arrives as JSON.
+Nothing here imports Hydra, PyTorch, Ray or Flower, so that a wrong setting is reported at once, and so
+that the same check runs wherever a configuration arrives as JSON.
 """
 
 import dataclasses
@@ -113,8 +113,9 @@ class ServerConfig:
     weighting
         ``equal``, or by the clients' reported number of examples (which an attacker can lie about).
     buffers
-        ``average``: distances and norms see trained parameters alone, BatchNorm's buffers are averaged over the
-        clients that were kept. ``as_parameters``: buffers count as parameters, as in the article's listing.
+        ``average``: distances and norms see trained parameters alone, BatchNorm's buffers are averaged
+        over the clients that were kept. ``as_parameters``: buffers count as parameters, as in the
+        article's listing.
     min_replies
         With fewer usable replies than this the round keeps the model.
     round_timeout_seconds
@@ -138,7 +139,8 @@ class EngineConfig:
     Parameters
     ----------
     num_workers
-        Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a participant.
+        Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a
+        participant.
     threads_per_worker
         PyTorch's threads in each of them.
     device
@@ -166,8 +168,8 @@ class ExperimentConfig:
     clients_per_round
         Participants a round, drawn by client id; null: all.
     clean_baseline
-        ``known``: backdoor figures of a clean model are filled in where a run without attackers and otherwise the
-        same settings is on disk. ``run``: such a run is made first where there is none.
+        ``known``: backdoor figures of a clean model are filled in where a run without attackers and
+        otherwise the same settings is on disk. ``run``: such a run is made first where there is none.
     """
 
     seed: Count

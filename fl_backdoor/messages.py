@@ -1,8 +1,8 @@
 """What server and nodes say to each other, as Flower records.
 
-A train message carries the global model once and names the clients that the receiving node is to train; the reply
-carries a part for each of them. A failure inside one client is a part of its own, so that it costs nobody else
-anything.
+A train message carries the global model once and names the clients that the receiving node is to train;
+the reply carries a part for each of them. A failure inside one client is a part of its own, so that it
+costs nobody else anything.
 """
 
 from collections.abc import Iterable, Sequence
@@ -97,16 +97,12 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
         if isinstance(reply, ClientFailure):
             content[f"failure.{reply.client_id}"] = ConfigRecord({"reason": reply.reason})
             continue
-        content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)  # type: ignore[arg-type]
-        content[f"metrics.{reply.client_id}"] = MetricRecord(
-            {name: getattr(reply, name) for name in METRICS}
-        )
+        content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)
+        content[f"metrics.{reply.client_id}"] = MetricRecord({name: getattr(reply, name) for name in METRICS})
     return content
 
 
-def unpack_replies(
-    content: RecordDict, client_ids: Sequence[int]
-) -> list[ClientReply | ClientFailure]:
+def unpack_replies(content: RecordDict, client_ids: Sequence[int]) -> list[ClientReply | ClientFailure]:
     """Return what a node says about each of the clients it was asked for.
 
     Parts for other clients are ignored: a node speaks for its own alone.
@@ -123,7 +119,7 @@ def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFa
         arrays = list(content.array_records[f"model.{client_id}"].to_numpy_ndarrays())
     except KeyError as error:
         return ClientFailure(client_id, f"the reply lacks {error.args[0]}")
-    except Exception as error:  # noqa: BLE001 - whatever a hostile reply makes of the decoder
+    except Exception as error:  # whatever a hostile reply makes of the decoder
         return ClientFailure(client_id, f"unreadable reply: {error}")
     return ClientReply(
         client_id=client_id,

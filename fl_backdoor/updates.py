@@ -1,7 +1,7 @@
 """Between a model's tensors and the flat vectors that defences work on.
 
-Trained parameters form the vector; buffers (BatchNorm's statistics and counters) travel beside it, because they are
-no gradients: a norm that counts them is ruled by the number of batches seen.
+Trained parameters form the vector; buffers (BatchNorm's statistics and counters) travel beside it, because
+they are no gradients: a norm that counts them is ruled by the number of batches seen.
 """
 
 from collections.abc import Sequence
@@ -72,9 +72,7 @@ class Layout:
         ]
         return np.concatenate(parts)
 
-    def moved(
-        self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays
-    ) -> ModelArrays:
+    def moved(self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays) -> ModelArrays:
         """Return the state whose parameters are those of `arrays` plus `movement`.
 
         Parameters
@@ -94,7 +92,7 @@ class Layout:
                 moved.append(next(remaining))
                 continue
             part = movement[start : start + tensor.size].reshape(tensor.shape)
-            moved.append((array + part).astype(tensor.dtype))
+            moved.append(np.add(array, part).astype(tensor.dtype))
             start += tensor.size
         return moved
 

@@ -1,7 +1,7 @@
 """What all defences share: Flower's Strategy around one function from updates to an aggregation.
 
-A defence is a subclass of `RobustStrategy` that says how the updates of a round become one movement of the global
-model. Drawing participants, sending, checking replies and moving the model are done here.
+A defence is a subclass of `RobustStrategy` that says how the updates of a round become one movement of the
+global model. Drawing participants, sending, checking replies and moving the model are done here.
 """
 
 import logging
@@ -210,7 +210,7 @@ class RobustStrategy(Strategy):
             aggregation = self.aggregate(clients)
             moved = self._moved(collected, aggregation)
         self.outcome = RoundOutcome(server_round, collected, clients, aggregation)
-        return (None if moved is None else ArrayRecord(moved)), None  # type: ignore[arg-type]
+        return (None if moved is None else ArrayRecord(moved)), None
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -218,9 +218,7 @@ class RobustStrategy(Strategy):
         """Ask nobody: the full test set is evaluated on the server."""
         return []
 
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Return nothing, see `configure_evaluate`."""
         return None
 
@@ -275,9 +273,7 @@ def mean_of(clients: ClientUpdates, keep: ClientMask) -> Aggregation:
     )
 
 
-def clipped_mean(
-    clients: ClientUpdates, clip_coefficients: ClientVector, flagged: ClientMask
-) -> Aggregation:
+def clipped_mean(clients: ClientUpdates, clip_coefficients: ClientVector, flagged: ClientMask) -> Aggregation:
     """Return the weighted mean of the updates, each multiplied by its coefficient."""
     return Aggregation(
         update=weighted_sum(clients.weights * clip_coefficients, clients.updates),

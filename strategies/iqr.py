@@ -17,10 +17,11 @@ def iqr_bounds(values: ClientVector, k: float) -> tuple[float, float]:
 
 def above(values: ClientVector, k: float) -> ClientMask:
     """Return which values exceed Q3 + k·IQR."""
-    return values > iqr_bounds(values, k)[1] + ROUNDING * np.abs(values).max()
+    is_above: ClientMask = values > iqr_bounds(values, k)[1] + ROUNDING * np.abs(values).max()
+    return is_above
 
 
 def outside(values: ClientVector, k: float) -> ClientMask:
     """Return which values lie outside [Q1 - k·IQR, Q3 + k·IQR]."""
-    below = values < iqr_bounds(values, k)[0] - ROUNDING * np.abs(values).max()
-    return below | above(values, k)
+    is_below: ClientMask = values < iqr_bounds(values, k)[0] - ROUNDING * np.abs(values).max()
+    return is_below | above(values, k)

@@ -36,8 +36,8 @@ def norms(updates: UpdateMatrix) -> ClientVector:
 def pairwise_distances(updates: UpdateMatrix) -> NDArray[np.float64]:
     """Return ‖updates_i - updates_j‖₂, float64 ``(n_clients, n_clients)``, zeros on the diagonal.
 
-    One Gram product, ‖x - y‖² = ‖x‖² + ‖y‖² - 2⟨x, y⟩. It loses its digits where two rows are much nearer to each
-    other than they are long; such pairs are subtracted one by one.
+    One Gram product, ‖x - y‖² = ‖x‖² + ‖y‖² - 2⟨x, y⟩. It loses its digits where two rows are much nearer
+    to each other than they are long; such pairs are subtracted one by one.
     """
     num_clients = updates.shape[0]
     gram = np.zeros((num_clients, num_clients))

@@ -8,8 +8,8 @@ from fl_backdoor.seeding import Purpose, generator
 def draw(num_clients: int, num_participants: int, seed: int, server_round: int) -> list[int]:
     """Draw the client ids of a round, sorted.
 
-    Flower's node ids are random in every run, so participants are drawn by client id: the same seed asks the same
-    clients.
+    Flower's node ids are random in every run, so participants are drawn by client id: the same seed asks
+    the same clients.
     """
     drawn = generator(seed, Purpose.PARTICIPANTS, server_round).choice(
         num_clients, size=num_participants, replace=False

@@ -39,8 +39,8 @@ def collect(
     messages
         The nodes' replies, in any order.
     asked
-        Clients asked for, by the id of the message that asked. Replies are matched by it, because Flower answers in
-        the place of a node that died.
+        Clients asked for, by the id of the message that asked. Replies are matched by it, because Flower
+        answers in the place of a node that died.
     federation, layout
         What replies are checked against.
     """
@@ -68,9 +68,7 @@ def _parts(message: Message, client_ids: tuple[int, ...]) -> list[ClientReply | 
     return unpack_replies(message.content, client_ids)
 
 
-def _checked(
-    part: ClientReply | ClientFailure, federation: "Federation", layout: Layout
-) -> ClientReply:
+def _checked(part: ClientReply | ClientFailure, federation: "Federation", layout: Layout) -> ClientReply:
     if isinstance(part, ClientFailure):
         raise ReplyError(" ".join(part.reason.split()))
     size = federation.partition_sizes[part.client_id]

@@ -176,6 +176,7 @@ class ExperimentConfig:
     num_rounds: PositiveCount
     clients_per_round: PositiveCount | None
     clean_baseline: Literal["known", "run"]
+    outputs: str
     dataset: dict[str, Any]
     partition: PartitionConfig
     model: dict[str, Any]

@@ -1,0 +1,94 @@
+"""A client that trains on its own data and says what it did."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from flwr.client import NumPyClient
+from torch import nn
+
+from fl_backdoor.config import ClientConfig
+from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
+from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.seeding import Purpose, integer_seed
+from fl_backdoor.training import CLEAN, Images, Poison, train
+from fl_backdoor.types import ModelArrays
+
+SERVER_ROUND = "server_round"
+
+
+@dataclass(frozen=True)
+class LocalTask:
+    """What a client has and how it trains.
+
+    Parameters
+    ----------
+    client_id
+        Its partition id.
+    seed
+        The run's seed; batches follow from it, the round and the client id.
+    images
+        The client's own samples.
+    model
+        A model to train in; its state is overwritten.
+    settings
+        Optimiser, batch size, epochs or steps.
+    """
+
+    client_id: int
+    seed: int
+    images: Images
+    model: nn.Module
+    settings: ClientConfig
+
+
+class BenignClient(NumPyClient):
+    """Flower's client around local SGD."""
+
+    def __init__(self, task: LocalTask) -> None:
+        self.task = task
+
+    def fit(
+        self, parameters: Sequence[np.ndarray], config: dict[str, bool | bytes | float | int | str]
+    ) -> tuple[ModelArrays, int, dict[str, bool | bytes | float | int | str]]:
+        """Train the global model on the client's samples.
+
+        Parameters
+        ----------
+        parameters
+            The global model, in ``state_dict`` order.
+        config
+            ``server_round``, counted from 1.
+
+        Returns
+        -------
+        tuple
+            The local model, the number of samples, and metrics: steps, mean loss, seconds.
+        """
+        task = self.task
+        server_round = int(config[SERVER_ROUND])
+        started = time.perf_counter()
+        load_arrays(task.model, parameters)
+        seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
+        torch.manual_seed(seed)  # for models that drop out at random
+        generator = torch.Generator().manual_seed(seed)
+        result = train(task.model, task.images, task.settings, generator, self.poison(server_round))
+        metrics: dict[str, bool | bytes | float | int | str] = {
+            NUM_STEPS: result.num_steps,
+            TRAIN_LOSS: result.loss,
+            TRAIN_SECONDS: time.perf_counter() - started,
+        }
+        local = self.submitted(parameters, state_arrays(task.model), server_round)
+        return local, len(task.images.labels), metrics
+
+    def poison(self, server_round: int) -> Poison:
+        """Return what is done to each batch of this round: nothing."""
+        return CLEAN
+
+    def submitted(
+        self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int
+    ) -> ModelArrays:
+        """Return the model that is sent to the server: the one that was trained."""
+        return trained

@@ -1,0 +1,50 @@
+"""Dirty-label poisoning: some samples of each batch get the trigger and the target's label.
+
+The article's attack, after T. Gu et al., BadNets, 2017, https://arxiv.org/abs/1708.06733, applied batch by
+batch as in E. Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020,
+https://arxiv.org/abs/1807.00459.
+"""
+
+import torch
+
+from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.training import ChangeImages, Poison, keep_images
+
+
+def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, space: str) -> Poison:
+    """Return the change of a batch whose first `num_stamped` samples are poisoned.
+
+    Batches are shuffled, so the first samples are random ones. A batch that holds fewer is poisoned whole.
+
+    Parameters
+    ----------
+    trigger
+        What is stamped.
+    num_stamped
+        ``int(batch_size * alpha)``.
+    target_label
+        Their new label.
+    space
+        ``pixel`` or ``normalized``: what the trigger's values are written into.
+    """
+
+    def stamp(images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([trigger.stamp(images[:num_stamped]), images[num_stamped:]])
+
+    def relabel(labels: torch.Tensor) -> torch.Tensor:
+        changed = labels.clone()
+        changed[:num_stamped] = target_label
+        return changed
+
+    return _in_space(stamp, space, labels=relabel)
+
+
+def stamp_all(trigger: Trigger, space: str) -> Poison:
+    """Return the change of a test batch: every image is stamped, labels stay true."""
+    return _in_space(trigger.stamp, space, labels=keep_images)
+
+
+def _in_space(stamp: ChangeImages, space: str, labels: ChangeImages) -> Poison:
+    if space == "normalized":
+        return Poison(in_normalized=stamp, labels=labels)
+    return Poison(in_pixels=stamp, labels=labels)

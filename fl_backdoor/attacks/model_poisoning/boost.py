@@ -1,0 +1,28 @@
+"""Amplified update: what the client learnt, multiplied.
+
+E. Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020, https://arxiv.org/abs/1807.00459,
+section 4.2, equation 3 (model replacement); the article's "amplified" attack.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fl_backdoor.types import ModelArrays
+
+
+def boost(before: Sequence[np.ndarray], after: Sequence[np.ndarray], factor: float) -> ModelArrays:
+    """Return ``before + factor * (after - before)`` for float tensors; counters are as in `after`.
+
+    A factor of 1 returns `after` itself, bit for bit.
+    """
+    if factor == 1:
+        return list(after)
+    return [_boosted(old, new, factor) for old, new in zip(before, after, strict=True)]
+
+
+def _boosted(old: np.ndarray, new: np.ndarray, factor: float) -> np.ndarray:
+    if not np.issubdtype(new.dtype, np.floating):
+        return new
+    boosted: np.ndarray = (old + factor * (new - old)).astype(new.dtype)
+    return boosted

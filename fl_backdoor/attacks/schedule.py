@@ -1,0 +1,25 @@
+"""When malicious clients attack, and which clients are malicious."""
+
+from dataclasses import dataclass
+
+from fl_backdoor.seeding import Purpose, generator
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A span of rounds, both ends included and counted from 1; `last_round` None: to the end."""
+
+    first_round: int
+    last_round: int | None
+
+    def is_active(self, server_round: int) -> bool:
+        """Return whether malicious clients attack in this round; in others they train like everybody else."""
+        return self.first_round <= server_round and (
+            self.last_round is None or server_round <= self.last_round
+        )
+
+
+def malicious_ids(num_clients: int, num_malicious: int, seed: int) -> frozenset[int]:
+    """Return who is malicious; with the same seed fewer attackers are a subset of more."""
+    order = generator(seed, Purpose.MALICIOUS_CLIENTS).permutation(num_clients)
+    return frozenset(int(client_id) for client_id in order[:num_malicious])

@@ -1,0 +1,54 @@
+"""The article's trigger: a coloured rectangle."""
+
+import torch
+
+from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.types import Count
+
+
+class Bar(Trigger):
+    """A rectangle of one colour.
+
+    Parameters
+    ----------
+    image_shape
+        Channels, height, width of the images.
+    rows, columns
+        First and last pixel row and column, both included, counted from 0.
+    color
+        Value of each channel; grey images take the first.
+
+    Raises
+    ------
+    ConfigError
+        If the rectangle does not lie within the image, or a colour has too few channels.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        rows: tuple[Count, Count] = (2, 27),
+        columns: tuple[Count, Count] = (3, 5),
+        color: tuple[float, ...] = (1.0, 0.0, 0.0),
+    ) -> None:
+        channels, height, width = image_shape
+        _check_span("rows", rows, height)
+        _check_span("columns", columns, width)
+        if len(color) < channels:
+            raise ConfigError("attack.trigger.color", list(color), f"must have {channels} values")
+        self.rows = slice(rows[0], rows[1] + 1)
+        self.columns = slice(columns[0], columns[1] + 1)
+        self.color = torch.tensor(color[:channels]).view(1, channels, 1, 1)
+
+    def stamp(self, images: torch.Tensor) -> torch.Tensor:
+        """Return copies of `images` with the rectangle on them."""
+        stamped = images.clone()
+        stamped[:, :, self.rows, self.columns] = self.color.to(images)
+        return stamped
+
+
+def _check_span(name: str, span: tuple[int, int], size: int) -> None:
+    if not span[0] <= span[1] < size:
+        raise ConfigError(f"attack.trigger.{name}", list(span), f"must be ordered and within 0 … {size - 1}")

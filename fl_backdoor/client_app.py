@@ -1,0 +1,84 @@
+"""The ClientApp: what runs on a node, in simulation and on real machines.
+
+A node hosts clients. A train message names those it is to train; each is built, trained and answered for
+by itself, so that one that fails costs nobody else anything. The app is pickled with every message in
+simulation: it stays an importable object, and what is expensive is cached here, in the worker.
+"""
+
+import logging
+from functools import lru_cache
+
+import torch
+from flwr.app import Context, Message
+from flwr.clientapp import ClientApp
+
+from clients.benign import SERVER_ROUND, BenignClient, LocalTask
+from clients.malicious import MaliciousClient
+from fl_backdoor.attacks.schedule import malicious_ids
+from fl_backdoor.config import ExperimentConfig, parse_json
+from fl_backdoor.messages import (
+    NUM_STEPS,
+    TRAIN_LOSS,
+    TRAIN_SECONDS,
+    ClientFailure,
+    ClientReply,
+    TrainTask,
+    pack_replies,
+    unpack_task,
+)
+from fl_backdoor.training import on_device
+from fl_backdoor.types import ModelArrays
+from fl_backdoor.world import World
+
+log = logging.getLogger("fl_backdoor")
+
+app = ClientApp()
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Train the clients that the message names, one after the other."""
+    arrays, task = unpack_task(message.content)
+    torch.set_num_threads(_config(task.experiment).engine.threads_per_worker)
+    replies = [_train_client(client_id, arrays, task) for client_id in task.client_ids]
+    return Message(pack_replies(replies), reply_to=message)
+
+
+def build_client(world: World, client_id: int) -> BenignClient:
+    """Return the client with this partition id, benign or malicious as the configuration has it."""
+    config, dataset = world.config, world.dataset
+    indices = world.partition[client_id]
+    split = world.data.train
+    images = on_device(split.images[indices], split.labels[indices], dataset.mean, dataset.std, world.device)
+    task = LocalTask(client_id, config.seed, images, world.model, config.client)
+    attack = config.attack
+    if client_id not in malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed):
+        return BenignClient(task)
+    return MaliciousClient(task, attack, world.trigger)
+
+
+def _train_client(client_id: int, arrays: ModelArrays, task: TrainTask) -> ClientReply | ClientFailure:
+    try:
+        client = build_client(_world(task.experiment), client_id)
+        local, num_examples, metrics = client.fit(arrays, {SERVER_ROUND: task.server_round})
+    except Exception as error:  # whatever a plug-in raises
+        log.exception("client %d failed", client_id)
+        return ClientFailure(client_id, f"{type(error).__name__}: {error}")
+    return ClientReply(
+        client_id=client_id,
+        arrays=local,
+        num_examples=num_examples,
+        num_steps=int(metrics[NUM_STEPS]),
+        train_loss=float(metrics[TRAIN_LOSS]),
+        train_seconds=float(metrics[TRAIN_SECONDS]),
+    )
+
+
+@lru_cache(maxsize=1)
+def _config(experiment: str) -> ExperimentConfig:
+    return parse_json(experiment)
+
+
+@lru_cache(maxsize=1)
+def _world(experiment: str) -> World:
+    return World(_config(experiment))

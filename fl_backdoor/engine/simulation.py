@@ -1,0 +1,160 @@
+"""Flower's Ray simulation, kept alive for as many experiments as a process runs.
+
+Starting Ray and its actors takes longer than a small experiment. One Flower run therefore serves all of
+them: its ServerApp takes jobs from a queue until it is closed. `flwr.simulation.run_simulation` is
+deprecated but the only way to start a simulation from Python; it is used here and nowhere else.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Queue
+from typing import Any
+
+import ray
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
+
+from fl_backdoor.client_app import app as client_app
+from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.errors import FlBackdoorError
+
+POLL_SECONDS = 0.02
+
+Job = Callable[[StoppableGrid], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What Ray is asked for; two experiments with the same resources share one simulation.
+
+    Parameters
+    ----------
+    num_workers
+        Actors, each hosting one of Flower's virtual nodes.
+    gpus_per_worker
+        Share of a GPU that each may use.
+    address
+        ``local``, or the address of a running Ray cluster.
+    """
+
+    num_workers: int
+    gpus_per_worker: float
+    address: str
+
+    def backend(self) -> dict[str, Any]:
+        """Return Flower's backend configuration."""
+        # Ray joins any cluster it finds recorded on the machine unless it is told "local".
+        init: dict[str, Any] = {"address": self.address, "log_to_driver": False, "logging_level": 40}
+        if self.address == "local":
+            init |= {"num_cpus": self.num_workers, "include_dashboard": False}
+        actors = {
+            "num_cpus": 1,
+            "num_gpus": self.gpus_per_worker,
+            # These two go straight to Ray. Without them a dead actor goes back into Flower's pool and eats
+            messages. "max_restarts": -1,
+            "max_task_retries": 2,
+        }
+        return {"init_args": init, "client_resources": actors}
+
+
+def resources(config: ExperimentConfig) -> Resources:
+    """Return what an experiment needs; an unset number of workers is one a core, at most one a
+    participant.""" cores = len(os.sched_getaffinity(0))
+    num_workers = config.engine.num_workers or min(cores, config.participants_per_round)
+    return Resources(num_workers, _gpus() / num_workers if _uses_cuda(config) else 0.0, config.engine.address)
+
+
+class Simulation:
+    """A running simulation. Close it in any case: Flower's threads outlive the main one otherwise.
+
+    Parameters
+    ----------
+    wanted
+        Workers, GPUs and Ray's address.
+    """
+
+    def __init__(self, wanted: Resources) -> None:
+        self.resources = wanted
+        self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
+        self._stop = threading.Event()
+        self._ended: Future[None] = Future()
+        self._thread = threading.Thread(target=self._simulate, name="simulation", daemon=True)
+        self._thread.start()
+
+    def run(self, job: Job) -> None:
+        """Run `job` inside the ServerApp, and wait for it.
+
+        An interrupt asks the job to end, waits until it has written what there is, and is raised then.
+        """
+        done: Future[None] = Future()
+        self._jobs.put((job, done))
+        try:
+            self._wait(done)
+        except KeyboardInterrupt:
+            self._stop.set()
+            self._wait(done)
+            raise
+
+    def close(self) -> None:
+        """End the simulation, and Ray with it if it was started here."""
+        self._jobs.put(None)
+        if self._stop.is_set() and ray.is_initialized():
+            # Clients that nobody waits for any more would be trained to their end otherwise.
+            ray.shutdown()
+        self._thread.join()
+
+    def _wait(self, done: "Future[None]") -> None:
+        while not done.done():
+            if self._ended.done():
+                self._ended.result()
+                raise FlBackdoorError("the simulation ended by itself; see the log file")
+            done_or_timeout(done)
+        done.result()
+
+    def _simulate(self) -> None:
+        app = ServerApp()
+        app.main()(self._serve)
+        try:
+            run_simulation(
+                server_app=app,
+                client_app=client_app,
+                num_supernodes=self.resources.num_workers,
+                backend_config=self.resources.backend(),
+            )
+        except BaseException as error:  # handed to the thread that waits
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
+
+    def _serve(self, grid: Grid, context: Context) -> None:
+        stoppable = StoppableGrid(grid, self._stop, POLL_SECONDS)
+        while (entry := self._jobs.get()) is not None:
+            job, done = entry
+            try:
+                stoppable.wait_for_nodes(self.resources.num_workers)
+                done.set_result(job(stoppable))
+            except BaseException as error:  # handed to the thread that waits
+                done.set_exception(error)
+
+
+def done_or_timeout(done: "Future[None]") -> None:
+    """Wait a short while for `done`, whatever becomes of it."""
+    try:
+        done.exception(timeout=0.2)
+    except TimeoutError:
+        return
+
+
+def _uses_cuda(config: ExperimentConfig) -> bool:
+    return config.engine.device != "cpu" and _gpus() > 0
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

@@ -1,0 +1,189 @@
+"""One experiment on the server: rounds, evaluation after each, and a row of results for each."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+import numpy as np
+from flwr.app import ArrayRecord, MetricRecord
+
+from fl_backdoor import plugins
+from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.attacks.schedule import Schedule, malicious_ids
+from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+from fl_backdoor.metrics.detection import detection
+from fl_backdoor.models.factory import layout_of, load_arrays, state_arrays
+from fl_backdoor.training import on_device, predict
+from fl_backdoor.types import ClientMask, ModelArrays
+from fl_backdoor.updates import Layout
+from fl_backdoor.world import World
+from strategies.base import Federation, RobustStrategy, RoundOutcome
+
+Row = dict[str, object]
+"""One line of a table, by column name."""
+
+OnRound = Callable[[Row, list[Row], ModelArrays], None]
+"""Takes what a round came to: its row, a row for each client, and the model."""
+
+
+class Experiment:
+    """A checked configuration, ready to run on any grid.
+
+    Parameters
+    ----------
+    config
+        Checked, its data set resolved.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        self.world = World(config)
+        attack = config.attack
+        self.malicious = malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed)
+        self.schedule = Schedule(attack.first_round, attack.last_round)
+
+    def run(self, grid: StoppableGrid, on_round: OnRound) -> None:
+        """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
+
+        Raises
+        ------
+        Stopped
+            If the run was asked to end; the rounds that `on_round` has seen are complete.
+        """
+        world = self.world
+        sizes = tuple(len(indices) for indices in world.partition)
+        strategy = build_strategy(self.config, layout_of(world.model), sizes)
+        rounds = _Rounds(self, strategy, grid, on_round)
+        strategy.start(
+            grid,
+            ArrayRecord(state_arrays(world.model)),
+            num_rounds=self.config.num_rounds,
+            timeout=self.config.server.round_timeout_seconds,
+            evaluate_fn=rounds.finished,
+        )
+
+    def evaluate(self, arrays: ModelArrays) -> BackdoorFigures:
+        """Work out accuracy, ASR and SR of a model on the full test set."""
+        world, attack = self.world, self.config.attack
+        test = world.data.test
+        images = on_device(test.images, test.labels, world.dataset.mean, world.dataset.std, world.device)
+        load_arrays(world.model, arrays)
+        batch_size = self.config.server.eval_batch_size
+        clean = predict(world.model, images, batch_size)
+        triggered = predict(world.model, images, batch_size, stamp_all(world.trigger, attack.trigger_space))
+        return backdoor_figures(
+            test.labels, clean.classes, triggered.classes, clean.loss, attack.target_label
+        )
+
+    def is_attacking(self, client_id: int, server_round: int) -> bool:
+        """Return whether a client really attacks in a round; only metrics ask."""
+        return self.config.attacks and client_id in self.malicious and self.schedule.is_active(server_round)
+
+
+def build_strategy(
+    config: ExperimentConfig, layout: Layout, partition_sizes: tuple[int, ...]
+) -> RobustStrategy:
+    """Build the configured strategy; raises ConfigError where it cannot work with so few clients."""
+    federation = Federation(
+        experiment=config.to_json(),
+        seed=config.seed,
+        layout=layout,
+        partition_sizes=partition_sizes,
+        participants_per_round=config.participants_per_round,
+        client=config.client,
+        server=config.server,
+    )
+    strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
+    return strategy
+
+
+class _Rounds:
+    """Turns what a strategy leaves behind after each round into rows."""
+
+    def __init__(
+        self, experiment: Experiment, strategy: RobustStrategy, grid: StoppableGrid, on_round: OnRound
+    ) -> None:
+        self.experiment = experiment
+        self.strategy = strategy
+        self.grid = grid
+        self.on_round = on_round
+
+    def finished(self, server_round: int, arrays: ArrayRecord) -> MetricRecord:
+        """Evaluate the model after a round, and report the round."""
+        started = time.perf_counter()
+        model = list(arrays.to_numpy_ndarrays())
+        figures = self.experiment.evaluate(model)
+        row: Row = {"server_round": server_round, **asdict(figures)}
+        row["evaluate_seconds"] = time.perf_counter() - started
+        clients: list[Row] = []
+        outcome = self.strategy.outcome
+        if server_round > 0 and outcome is not None:
+            clients = self._client_rows(outcome)
+            row |= self._round_summary(outcome)
+            row["train_seconds"] = self.grid.waited_seconds
+            row["aggregate_seconds"] = started - self.grid.answered_at
+        self.on_round(row, clients, model)
+        return MetricRecord(asdict(figures))
+
+    def _round_summary(self, outcome: RoundOutcome) -> Row:
+        replies, aggregation = outcome.replies, outcome.aggregation
+        attacking = self._attacking([reply.client_id for reply in replies.usable], outcome.server_round)
+        nobody = np.zeros_like(attacking)
+        filtered = aggregation.filtered if aggregation else nobody
+        flagged = aggregation.flagged if aggregation else nobody
+        clipped = aggregation.clip_coefficients < 1 if aggregation else nobody
+        return {
+            "model_updated": aggregation is not None,
+            "num_participants": len(replies.asked),
+            "num_replies": len(replies.usable),
+            "num_rejected": len(replies.rejected),
+            "num_malicious": int(self._attacking(replies.asked, outcome.server_round).sum()),
+            "num_filtered": int(filtered.sum()),
+            "num_clipped": int(clipped.sum()),
+            "num_flagged": int(flagged.sum()),
+            **asdict(detection(flagged, attacking)),
+        }
+
+    def _client_rows(self, outcome: RoundOutcome) -> list[Row]:
+        used = {reply.client_id: place for place, reply in enumerate(outcome.replies.usable)}
+        return [
+            {
+                "server_round": outcome.server_round,
+                "client_id": client_id,
+                "malicious": client_id in self.experiment.malicious,
+                "attacking": self.experiment.is_attacking(client_id, outcome.server_round),
+                "rejected": outcome.replies.rejected.get(client_id),
+                **(_usable_row(outcome, used[client_id]) if client_id in used else {}),
+            }
+            for client_id in outcome.replies.asked
+        ]
+
+    def _attacking(self, client_ids: Iterable[int], server_round: int) -> ClientMask:
+        return np.array(
+            [self.experiment.is_attacking(client_id, server_round) for client_id in client_ids],
+            dtype=np.bool_,
+        )
+
+
+def _usable_row(outcome: RoundOutcome, place: int) -> Row:
+    """Return what is known of the client in row `place` of the update matrix."""
+    reply, clients, aggregation = outcome.replies.usable[place], outcome.updates, outcome.aggregation
+    row: Row = {
+        "num_examples": reply.num_examples,
+        "num_steps": reply.num_steps,
+        "train_loss": reply.train_loss,
+        "train_seconds": reply.train_seconds,
+    }
+    if clients is None or aggregation is None:
+        return row
+    return row | {
+        "update_norm": float(clients.norms[place]),
+        "gradient_norm": float(clients.gradient_norms[place]),
+        "mean_distance": float(clients.mean_distances[place]),
+        "weight": float(aggregation.weights[place]),
+        "clip_coefficient": float(aggregation.clip_coefficients[place]),
+        "filtered": bool(aggregation.filtered[place]),
+        "flagged": bool(aggregation.flagged[place]),
+    }

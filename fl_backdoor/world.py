@@ -1,0 +1,72 @@
+"""What follows from a configuration alone: data, partition, model, trigger. Server and clients build the
+same."""
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fl_backdoor import plugins
+from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.data.dataset import Dataset, ImageDataset
+from fl_backdoor.data.partition import partition
+from fl_backdoor.models.factory import build_model
+from fl_backdoor.seeding import Purpose, integer_seed
+
+
+class World:
+    """The parts of an experiment, each built when it is first asked for.
+
+    Parameters
+    ----------
+    config
+        Checked, its data set resolved.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def dataset(self) -> ImageDataset:
+        """The data set's description; its images are not read."""
+        dataset: ImageDataset = plugins.build(self.config.dataset, "dataset")
+        return dataset
+
+    @cached_property
+    def data(self) -> Dataset:
+        """Training and test images, memory-mapped."""
+        return self.dataset.load()
+
+    @cached_property
+    def partition(self) -> list[NDArray[np.int64]]:
+        """Indices of each client's training images."""
+        return partition(
+            self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache_folder
+        )
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The model on its device, with the weights that round 1 starts from."""
+        seed = integer_seed(self.config.seed, Purpose.MODEL)
+        dataset = self.dataset
+        model = build_model(self.config.model, dataset.image_shape, dataset.num_classes, seed)
+        return model.to(self.device)
+
+    @cached_property
+    def trigger(self) -> Trigger:
+        """What malicious clients stamp, and what backdoor figures are measured with."""
+        trigger: Trigger = plugins.build(
+            self.config.attack.trigger, "attack.trigger", image_shape=self.dataset.image_shape
+        )
+        return trigger
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where models are trained and evaluated in this process."""
+        wanted = self.config.engine.device
+        if wanted == "auto":
+            wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(wanted)

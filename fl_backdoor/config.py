@@ -170,6 +170,8 @@ class ExperimentConfig:
     clean_baseline
         ``known``: backdoor figures of a clean model are filled in where a run without attackers and
         otherwise the same settings is on disk. ``run``: such a run is made first where there is none.
+    outputs
+        Folder of all run folders and of the clean models' figures.
     """
 
     seed: Count

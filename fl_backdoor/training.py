@@ -145,8 +145,8 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Images, batch_size: int, poison: Poison = CLEAN) -> Predictions:
-    """Predict the class of every image; `poison.labels` is not applied, the loss is that of the true
-    labels.""" model.eval()
+    """Predict the class of every image; `poison.labels` is not applied, the loss is that of true labels."""
+    model.eval()
     device = images.pixels.device
     classes, total = [], torch.zeros((), dtype=torch.float64, device=device)
     for indices in torch.split(torch.arange(len(images.labels), device=device), batch_size):

@@ -1,5 +1,4 @@
-"""What follows from a configuration alone: data, partition, model, trigger. Server and clients build the
-same."""
+"""What follows from a configuration alone: data, partition, model, trigger; the same on server and clients."""
 
 from functools import cached_property
 

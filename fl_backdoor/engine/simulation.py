@@ -55,16 +55,16 @@ class Resources:
         actors = {
             "num_cpus": 1,
             "num_gpus": self.gpus_per_worker,
-            # These two go straight to Ray. Without them a dead actor goes back into Flower's pool and eats
-            messages. "max_restarts": -1,
+            # These two go straight to Ray. Without them a dead actor returns to Flower's pool and eats messages.
+            "max_restarts": -1,
             "max_task_retries": 2,
         }
         return {"init_args": init, "client_resources": actors}
 
 
 def resources(config: ExperimentConfig) -> Resources:
-    """Return what an experiment needs; an unset number of workers is one a core, at most one a
-    participant.""" cores = len(os.sched_getaffinity(0))
+    """Return what an experiment needs; unset workers are one a core, at most one a participant."""
+    cores = len(os.sched_getaffinity(0))
     num_workers = config.engine.num_workers or min(cores, config.participants_per_round)
     return Resources(num_workers, _gpus() / num_workers if _uses_cuda(config) else 0.0, config.engine.address)
 

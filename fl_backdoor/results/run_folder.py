@@ -1,0 +1,136 @@
+"""A run's folder: written as the run goes on, so that nothing finished is ever lost.
+
+============================  ====================================================================
+``config.yaml``               the resolved configuration; notices stand above it as comments
+``rounds.csv``                a row a round, see `columns.ROUND_COLUMNS`
+``clients.csv``               a row per client and round, see `columns.CLIENT_COLUMNS`
+``model.safetensors``         the last global model
+``summary.json``              see `summary`
+``accuracy_and_success.png``  the figures by round
+============================  ====================================================================
+The first three are there at any time, the others once the run has ended, however it did.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import files, table
+from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.summary import RunFacts, Status, summarize
+
+
+class RunFolder:
+    """Writes one run.
+
+    Parameters
+    ----------
+    path
+        The folder; made by `start`, others' files in it are left alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notices: list[str] = []
+        self._started_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+
+    @property
+    def rounds_csv(self) -> Path:
+        """The table with a row a round."""
+        return self.path / "rounds.csv"
+
+    @property
+    def clients_csv(self) -> Path:
+        """The table with a row per client and round."""
+        return self.path / "clients.csv"
+
+    def start(self, config: Mapping[str, Any], notices: Sequence[str]) -> None:
+        """Make the folder, write the resolved `config` (plain values) and begin the tables.
+
+        Raises
+        ------
+        FlBackdoorError
+            If the folder holds a run already, or cannot be written.
+        """
+        self._started_at, self._started = datetime.now(UTC), time.perf_counter()
+        self.notices.extend(notices)
+        if self.rounds_csv.exists():
+            raise FlBackdoorError(f"{self.path} holds a run already: choose another folder")
+        with files.one_line_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        files.replace(self.path / "config.yaml", _yaml(config, self.notices))
+        files.replace(self.clients_csv, table.header(CLIENT_COLUMNS))
+        files.replace(self.rounds_csv, table.header(ROUND_COLUMNS))
+
+    def append(self, round_row: Mapping[str, object], client_rows: Sequence[Mapping[str, object]]) -> None:
+        """Put a finished round on the disk.
+
+        Raises
+        ------
+        ValueError
+            If a row has not just the declared columns; nothing is written then.
+        FlBackdoorError
+            If the tables cannot be written.
+        """
+        round_line = table.lines([round_row], ROUND_COLUMNS)
+        client_lines = table.lines(client_rows, CLIENT_COLUMNS)
+        # A round whose row is there is complete: its clients come first.
+        files.append(self.clients_csv, client_lines)
+        files.append(self.rounds_csv, round_line)
+
+    def finish(self, status: Status, model: Mapping[str, NDArray[np.generic]], facts: RunFacts) -> None:
+        """Write the model, the summary and the figure; works after any number of rounds, also none.
+
+        Parameters
+        ----------
+        status
+            How the run ended.
+        model
+            Tensors of the last global model by name; empty: no model file.
+        facts
+            What else the summary tells.
+
+        Raises
+        ------
+        FlBackdoorError
+            If a file cannot be written, or the run's own tables were damaged.
+        """
+        from safetensors.numpy import save
+
+        from fl_backdoor.results import figures
+
+        if model:
+            arrays = {name: np.asarray(array, order="C") for name, array in model.items()}
+            files.replace(self.path / "model.safetensors", save(arrays))
+        rounds = table.read(self.rounds_csv, ROUND_COLUMNS)
+        clients = table.read(self.clients_csv, CLIENT_COLUMNS)
+        summary = summarize(
+            status,
+            facts,
+            rounds=rounds,
+            clients=clients,
+            notices=self.notices,
+            started_at=self._started_at,
+            wall_seconds=time.perf_counter() - self._started,
+        )
+        files.replace(self.path / "summary.json", _json(summary))
+        figures.draw_rounds(self.path / "accuracy_and_success.png", rounds, facts.title)
+
+
+def _yaml(config: Mapping[str, Any], notices: Sequence[str]) -> bytes:
+    import yaml
+
+    comments = "".join(f"# NOTICE: {' '.join(notice.split())}\n" for notice in notices)
+    return (comments + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)).encode()
+
+
+def _json(summary: Mapping[str, Any]) -> bytes:
+    return (json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,106 @@
+"""CSV that gives back what was put in: exact floats, ``true`` and ``false``, empty for unknown."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fl_backdoor.errors import FlBackdoorError
+
+Cell = bool | int | float | str | None
+Row = dict[str, Cell]
+
+
+def header(columns: Sequence[str]) -> bytes:
+    """Return the first line of a table."""
+    return _line(columns)
+
+
+def lines(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> bytes:
+    """Return `rows` as CSV lines, cells in the order of `columns`.
+
+    Raises
+    ------
+    ValueError
+        If a row lacks one of `columns` or has another one.
+    """
+    return b"".join(_line([cell(row[name]) for name in columns]) for row in _checked(rows, columns))
+
+
+def cell(value: object) -> str:
+    """Write one value: None and NaN are empty, floats have all their digits, text is one line.
+
+    Raises
+    ------
+    ValueError
+        If `value` is something else than a number, a truth value, text or None.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else repr(float(value))
+    if isinstance(value, str):
+        return " ".join(value.split())
+    raise ValueError(f"a table holds numbers, truth values and text, not {type(value).__name__}")
+
+
+def value(text: str) -> Cell:
+    """Read what `cell` wrote."""
+    if text in {"", "true", "false"}:
+        return {"": None, "true": True, "false": False}[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def read(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Read a table; a last line that was cut off in the middle of writing is left out.
+
+    Raises
+    ------
+    FlBackdoorError
+        If there is no such file, or it does not hold just these columns.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlBackdoorError(f"{path} cannot be read: {error}") from error
+    finished, _, _ = text.rpartition("\n")
+    found = list(csv.reader(finished.splitlines()))
+    if not found or tuple(found[0]) != tuple(columns):
+        raise FlBackdoorError(f"{path} is damaged: its first line must be {','.join(columns)}")
+    for number, cells in enumerate(found[1:], start=2):
+        if len(cells) != len(columns):
+            raise FlBackdoorError(f"{path} is damaged: line {number} must have {len(columns)} cells")
+    return [dict(zip(columns, map(value, cells), strict=True)) for cells in found[1:]]
+
+
+def number(found: object) -> float | None:
+    """Return `found` if it is a finite number, else None."""
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        return None
+    return found
+
+
+def _checked(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterable[Mapping[str, object]]:
+    for row in rows:
+        missing, unknown = set(columns) - set(row), set(row) - set(columns)
+        if missing or unknown:
+            raise ValueError(f"row lacks {sorted(missing)} and has unknown {sorted(unknown)}")
+        yield row
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()

@@ -67,7 +67,9 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
         for name, parameter in inspect.signature(target).parameters.items()
         if name not in given
     }
-    model = create_model("Settings", __config__=ConfigDict(extra="forbid"), **fields)
+    # Other people's signatures name types that pydantic has no schema for, such as NumPy's arrays.
+    accepting = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model = create_model("Settings", __config__=accepting, **fields)
     plain = {name: value for name, value in spec.items() if name != TARGET}
     try:
         checked = model.model_validate(plain)

@@ -1,0 +1,141 @@
+"""CIFAR-10: 60,000 photographs, 50,000 to train and 10,000 to test, ten classes of the same size.
+
+Images are uint8 ``(3, 32, 32)``, red, green, blue, 0 to 255; labels are int64, 0 airplane to 9 truck (5 is
+dog). They are read from either of the forms that people have, in `root` or ``root/cifar10``:
+
+- ``cifar-10-batches-py``, as torchvision downloads it (MD5 sums are checked);
+- the parquet files of ``uoft-cs/cifar10`` on Hugging Face, in one folder or as its tools lay them out. Their
+  order within a split is their own.
+
+Source: https://www.cs.toronto.edu/~kriz/cifar.html
+Cite: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, University of
+Toronto, 2009.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_backdoor.data.dataset import Dataset, ImageDataset, Source, Split
+
+BATCHES = "cifar-10-batches-py"
+
+PARQUET_FOLDERS = ("", "plain_text", "datasets--*--cifar10/snapshots/*/plain_text")
+"""Where Hugging Face's tools put the parquet files: by hand, as a local folder, as a cache."""
+
+IMAGE_COLUMNS = ("img", "image")
+
+
+class Cifar10(ImageDataset):
+    """CIFAR-10; see the module and `ImageDataset`."""
+
+    name = "cifar10"
+    num_classes = 10
+    class_names = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+    image_shape = (3, 32, 32)
+    mean = (0.4914, 0.4822, 0.4465)
+    std = (0.2470, 0.2435, 0.2616)
+    num_train = 50_000
+    num_test = 10_000
+    wanted = f"{BATCHES}/ or train-*.parquet and test-*.parquet"
+
+    def locate(self) -> Source | None:
+        """Return the files in either form; torchvision's comes first."""
+        for base in (self.root, self.root / self.name):
+            files = _batch_files(base) or _parquet_files(base)
+            if files:
+                return Source(files)
+        return None
+
+    def decode(self, source: Source) -> Dataset:
+        """Return the images of either form."""
+        if source.folder.name == BATCHES:
+            root = source.folder.parent
+            return Dataset(_read_batches(root, train=True), _read_batches(root, train=False))
+        return Dataset(_read_parquet(source, "train"), _read_parquet(source, "test"))
+
+    def url(self) -> str:
+        """Return the address that torchvision knows."""
+        from torchvision.datasets import CIFAR10
+
+        return str(CIFAR10.url)
+
+    def fetch(self, folder: Path) -> Path:
+        """Download with torchvision."""
+        from torchvision.datasets import CIFAR10
+
+        CIFAR10(folder, download=True)
+        return folder / BATCHES
+
+
+def _batch_files(base: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file for file in (base / BATCHES).glob("*") if file.is_file()))
+
+
+def _parquet_files(base: Path) -> tuple[Path, ...]:
+    for pattern in PARQUET_FOLDERS:
+        # Several snapshots may lie side by side; the youngest is what was downloaded last.
+        folders = sorted(base.glob(pattern) if pattern else [base], key=_modified, reverse=True)
+        for folder in folders:
+            files = [*folder.glob("train-*.parquet"), *folder.glob("test-*.parquet")]
+            if files:
+                return tuple(sorted(files))
+    return ()
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _read_batches(root: Path, *, train: bool) -> Split:
+    from torchvision.datasets import CIFAR10
+
+    read = CIFAR10(root, train=train)
+    return Split(read.data.transpose(0, 3, 1, 2), np.asarray(read.targets, dtype=np.int64))
+
+
+def _read_parquet(source: Source, split: str) -> Split:
+    from pyarrow import parquet
+
+    files = [file for file in source.files if file.name.startswith(f"{split}-")]
+    tables = [parquet.read_table(file) for file in files]
+    labels = [table.column("label").to_numpy() for table in tables]
+    encoded = [image for table in tables for image in _encoded_images(table)]
+    if not encoded:
+        raise ValueError(f"no {split}-*.parquet with images")
+    return Split(_decode_images(encoded, split), np.concatenate(labels).astype(np.int64))
+
+
+def _encoded_images(table: Any) -> Iterator[bytes]:  # noqa: ANN401 - pyarrow is not typed
+    column = next((name for name in IMAGE_COLUMNS if name in table.column_names), None)
+    if column is None:
+        raise ValueError(f"columns {table.column_names}, but no {' or '.join(IMAGE_COLUMNS)}")
+    for chunk in table.column(column).chunks:
+        yield from chunk.field("bytes").to_pylist()
+
+
+def _decode_images(encoded: list[bytes], split: str) -> NDArray[np.uint8]:
+    """Return the images, uint8 ``(n, 3, height, width)``; a bar shows the progress if there is a terminal."""
+    from PIL import Image
+    from rich.console import Console
+    from rich.progress import track
+
+    terminal = Console(stderr=True)
+    title = f"Decoding CIFAR-10 ({split})"
+    progress = track(encoded, title, console=terminal, disable=not terminal.is_terminal, transient=True)
+    return np.stack([np.asarray(Image.open(BytesIO(image))) for image in progress]).transpose(0, 3, 1, 2)

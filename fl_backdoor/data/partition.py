@@ -1,0 +1,154 @@
+"""Which client has which training images: index lists from a partitioner of flwr-datasets and the run's seed.
+
+Importing flwr-datasets takes seconds, so a plan is kept on disk, and the package is imported only to make a
+new one.
+"""
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import logging
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_backdoor import plugins
+from fl_backdoor.config import PartitionConfig
+from fl_backdoor.data.cache import beside, writing
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.seeding import Purpose, generator, integer_seed
+
+Labels = NDArray[np.int64]
+Plan = list[NDArray[np.int64]]
+"""Indices into the training set, ascending: item i is what client i has."""
+
+KEY = "partition.partitioner"
+PACKAGE = "flwr-datasets"
+
+_log = logging.getLogger("fl_backdoor")
+
+
+def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: Path) -> Plan:
+    """Split a training set over the clients.
+
+    Parameters
+    ----------
+    labels
+        int64 ``(n,)``, the classes of the training images; a partitioner sees them as the column ``label``.
+    config
+        Number of clients, and the partitioner.
+    seed
+        The seed of the run.
+    cache_folder
+        Where plans are kept.
+
+    Returns
+    -------
+    plan
+        For each client the int64 indices of its images, ascending, at least one; no index is in two of them.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer images than clients, or the partitioner refuses its settings.
+    DataError
+        If `cache_folder` cannot be written.
+    """
+    if config.num_clients > len(labels):
+        raise ConfigError(
+            "partition.num_clients", config.num_clients, f"must be at most the {len(labels)} training images"
+        )
+    file = cache_folder / f"partition-{_fingerprint(labels, config, seed)}.npz"
+    plan = _read(file, config.num_clients, len(labels))
+    if plan is None:
+        plan = _draw(labels, config, seed)
+        _write(file, plan)
+    return plan
+
+
+def _fingerprint(labels: Labels, config: PartitionConfig, seed: int) -> str:
+    checksum = hashlib.sha256(labels.astype(np.int64).tobytes()).hexdigest()
+    known = [checksum, dataclasses.asdict(config), seed, metadata.version(PACKAGE)]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _draw(labels: Labels, config: PartitionConfig, seed: int) -> Plan:
+    from datasets import Dataset
+
+    # IidPartitioner cuts the data in the order it finds, and many data sets are sorted in some way.
+    shuffled = generator(seed, Purpose.PARTITION).permutation(len(labels))
+    partitioner = _build(config, seed)
+    try:
+        partitioner.dataset = Dataset.from_dict({"label": labels[shuffled], "index": shuffled})
+        parts = [partitioner.load_partition(i) for i in range(partitioner.num_partitions)]
+    except ValueError as error:
+        raise _refused(config, error) from error
+    plan = [np.sort(np.asarray(part.with_format("numpy")["index"], dtype=np.int64)) for part in parts]
+    fault = _fault(plan, config.num_clients, len(labels))
+    if fault:
+        raise _refused(config, fault)
+    return plan
+
+
+def _build(config: PartitionConfig, seed: int) -> Any:  # noqa: ANN401 - importing its type would take seconds
+    # A null seed would mean a different plan each time, so that it counts as none given.
+    spec = {name: value for name, value in config.partitioner.items() if (name, value) != ("seed", None)}
+    given: dict[str, int] = {"num_partitions": config.num_clients}
+    if "seed" not in spec:
+        given["seed"] = integer_seed(seed, Purpose.PARTITION, 1)
+    parameters = inspect.signature(plugins.resolve(spec, KEY)).parameters
+    accepted = {name: value for name, value in given.items() if name in parameters}
+    try:
+        return plugins.build(spec, KEY, **accepted)
+    except ValueError as error:
+        raise _refused(config, error) from error
+
+
+def _refused(config: PartitionConfig, reason: object) -> ConfigError:
+    return ConfigError(KEY, config.partitioner.get(plugins.TARGET), " ".join(str(reason).split()))
+
+
+def _fault(plan: Plan, num_clients: int, num_images: int) -> str | None:
+    if len(plan) != num_clients:
+        return f"makes {len(plan)} partitions, partition.num_clients is {num_clients}"
+    empty = next((client_id for client_id, indices in enumerate(plan) if len(indices) == 0), None)
+    if empty is not None:
+        return f"leaves client {empty} without images"
+    together = np.concatenate(plan)
+    if len(np.unique(together)) != len(together):
+        return "gives an image to more than one client"
+    if together.min() < 0 or together.max() >= num_images:
+        return f"names images outside 0 to {num_images - 1}"
+    return None
+
+
+def _write(file: Path, plan: Plan) -> None:
+    unfinished = beside(file)
+    with writing(file.parent):
+        try:
+            with unfinished.open("wb") as stream:
+                np.savez(stream, indices=np.concatenate(plan), sizes=[len(indices) for indices in plan])
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _read(file: Path, num_clients: int, num_images: int) -> Plan | None:
+    if not file.exists():
+        return None
+    try:
+        with np.load(file) as stored:
+            plan = np.split(stored["indices"], np.cumsum(stored["sizes"])[:-1])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        fault: object = error
+    else:
+        fault = _fault(plan, num_clients, num_images)
+        if fault is None:
+            return plan
+    _log.warning("%s is damaged (%s) and will be made again", file, fault)
+    return None

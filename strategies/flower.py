@@ -1,0 +1,145 @@
+"""Flower's own aggregation rules, run and measured like every other defence here.
+
+Krum and MultiKrum: P. Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
+Descent, NeurIPS 2017, https://arxiv.org/abs/1703.02757.
+Bulyan: E. M. El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium, ICML 2018,
+https://arxiv.org/abs/1802.07927.
+FedMedian and FedTrimmedAvg: D. Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical
+Rates, ICML 2018, https://arxiv.org/abs/1803.01498.
+
+Deviation from running them as they stand: Flower measures ‖x - y‖² as ‖x‖² + ‖y‖² - 2⟨x, y⟩ in float32, which
+loses every digit on full weights and most of them on updates that resemble each other. Translating all rows
+translates the result of each of these rules, so rows are handed over relative to the most central update.
+"""
+
+import inspect
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from flwr.app import ArrayRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import strategy as flower
+from pydantic import Field
+
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
+from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy
+
+Rule = Literal["Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg"]
+
+SETTINGS = {
+    "num_malicious": ("num_malicious_nodes", 3),
+    "num_to_select": ("num_nodes_to_select", 5),
+    "beta": ("beta", 0.2),
+}
+"""Each setting here: its name in Flower, and its value where the user leaves it null."""
+
+CLIENTS_PER_MALICIOUS = {"Krum": 2, "MultiKrum": 2, "Bulyan": 4}
+"""c where the paper proves its rule for n ≥ c·f + 3 clients, f of them malicious."""
+
+SELECTS = ("Krum", "MultiKrum")
+"""Rules whose result is the plain mean of the updates they select."""
+
+NUM_EXAMPLES, SHARE = "num-examples", "share"
+
+
+class FlowerStrategy(RobustStrategy):
+    """One of Flower's rules on the updates of a round, all clients weighing the same.
+
+    Whom Krum and MultiKrum do not select is filtered and flagged. The others mix clients coordinate by
+    coordinate: their weights are NaN, and nobody is flagged.
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+    rule
+        Name of the class in ``flwr.serverapp.strategy``.
+    num_malicious
+        f, how many clients the defence takes for malicious; null: 3. Krum, MultiKrum, Bulyan.
+    num_to_select
+        How many updates are averaged; null: 5. MultiKrum.
+    beta
+        Share of values cut off at either end of each coordinate, in [0, 0.5); null: 0.2. FedTrimmedAvg.
+
+    Raises
+    ------
+    ConfigError
+        If the rule has no such setting, or is not defined for so few clients a round.
+    """
+
+    def __init__(
+        self,
+        federation: Federation,
+        *,
+        rule: Rule,
+        num_malicious: Count | None = None,
+        num_to_select: PositiveCount | None = None,
+        beta: Annotated[float, Field(ge=0, lt=0.5)] | None = None,
+    ) -> None:
+        if federation.server.weighting != "equal":
+            raise ConfigError("server.weighting", federation.server.weighting, f"must be equal under {rule}")
+        given = {"num_malicious": num_malicious, "num_to_select": num_to_select, "beta": beta}
+        arguments = _arguments(rule, given)
+        self.required_clients = _required_clients(rule, arguments, federation.participants_per_round)
+        super().__init__(federation)
+        self.rule = rule
+        self.inner: flower.FedAvg = getattr(flower, rule)(**arguments)
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Return what Flower's rule makes of the updates."""
+        origin = clients.updates[np.argmin(clients.mean_distances)]
+        moved, shares = self._run(clients.updates - origin)
+        weights = shares if self.rule in SELECTS else np.full_like(shares, np.nan)
+        left_out = weights == 0
+        return Aggregation(
+            update=origin + moved,
+            weights=weights,
+            clip_coefficients=np.ones_like(weights),
+            filtered=left_out,
+            flagged=left_out,
+        )
+
+    def _run(self, rows: UpdateMatrix) -> tuple[ParameterVector, ClientVector]:
+        """Return the rule's result, and each client's share among those that it selected."""
+        # Flower averages the metrics of the clients it selects; a unit vector for each gives their shares.
+        units = np.eye(len(rows)).tolist()
+        replies = [_reply(row, unit) for row, unit in zip(rows, units, strict=True)]
+        arrays, metrics = self.inner.aggregate_train(0, replies)
+        if arrays is None or metrics is None:
+            raise RuntimeError(f"{self.rule} refused {len(rows)} updates")
+        return arrays.to_numpy_ndarrays()[0].astype(np.float32), np.array(metrics[SHARE])
+
+
+def _reply(row: ParameterVector, unit: list[float]) -> Message:
+    metrics = MetricRecord({NUM_EXAMPLES: 1, SHARE: unit})
+    content = RecordDict({"arrays": ArrayRecord([row]), "metrics": metrics})
+    return Message(content=content, dst_node_id=0, message_type=MessageType.TRAIN)
+
+
+def _arguments(rule: Rule, given: dict[str, float | None]) -> dict[str, Any]:
+    """Return the rule's constructor arguments; refuse a setting that the rule does not have."""
+    accepted = inspect.signature(getattr(flower, rule)).parameters
+    arguments = {}
+    for name, (name_in_flower, default) in SETTINGS.items():
+        value = given[name]
+        if name_in_flower in accepted:
+            arguments[name_in_flower] = default if value is None else value
+        elif value is not None:
+            raise ConfigError(f"strategy.{name}", value, f"{rule} has no such setting; set it to null")
+    return arguments
+
+
+def _required_clients(rule: Rule, arguments: dict[str, Any], participants: int) -> int:
+    """Return the fewest clients that the rule is defined for; refuse a round with fewer participants."""
+    found = f"clients_per_round is {participants}"
+    required = 1
+    if rule in CLIENTS_PER_MALICIOUS:
+        factor, malicious = CLIENTS_PER_MALICIOUS[rule], arguments["num_malicious_nodes"]
+        required = factor * malicious + 3
+        if participants < required:
+            needs = f"{rule} needs at least {factor} * {malicious} + 3 = {required} clients a round, {found}"
+            raise ConfigError("strategy.num_malicious", malicious, needs)
+    selected: int = arguments.get("num_nodes_to_select", 1)
+    if participants < selected:
+        raise ConfigError("strategy.num_to_select", selected, f"must be at most a round's clients, {found}")
+    return max(required, selected)

@@ -5,6 +5,7 @@ the reply carries a part for each of them. A failure inside one client is a part
 costs nobody else anything.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -126,8 +127,8 @@ def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFa
         arrays=arrays,
         num_examples=int(metrics[NUM_EXAMPLES]),
         num_steps=int(metrics[NUM_STEPS]),
-        train_loss=metrics[TRAIN_LOSS],
-        train_seconds=metrics[TRAIN_SECONDS],
+        train_loss=float(metrics[TRAIN_LOSS]),
+        train_seconds=float(metrics[TRAIN_SECONDS]),
     )
 
 
@@ -137,6 +138,9 @@ def _numbers(record: MetricRecord) -> dict[str, float]:
         value = record[name]
         if isinstance(value, list):
             raise ReplyError(f"{name} must be one number")
+        # float() refuses what no float64 can hold, integers of any length among it.
+        if not math.isfinite(float(value)):
+            raise ReplyError(f"{name} = {value} must be finite")
         values[name] = value
     for name in (NUM_EXAMPLES, NUM_STEPS):
         if not isinstance(values[name], int):

@@ -7,12 +7,19 @@ they are no gradients: a norm that counts them is ruled by the number of batches
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.errors import ReplyError
 from fl_backdoor.types import ClientVector, ModelArrays, ParameterVector
+
+LARGEST = 1e30
+"""No state holds a larger number: differences of such numbers and their means stay within float32."""
+
+LARGEST_COUNT = 2**53
+"""No counter is larger: up to here float64, in which counters are averaged, holds each integer."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ class Layout:
         Raises
         ------
         ReplyError
-            If a tensor is missing or too many, has another shape or dtype, or holds NaN or Inf.
+            If a tensor is missing or too many, has another shape or dtype, or holds NaN, Inf or a number
+            beyond `LARGEST` (`LARGEST_COUNT` for integers).
         """
         if len(arrays) != len(self.tensors):
             raise ReplyError(f"{len(arrays)} tensors instead of {len(self.tensors)}")
@@ -60,8 +68,10 @@ class Layout:
                 raise ReplyError(f"{tensor.name} has shape {array.shape}, not {tensor.shape}")
             if array.dtype != np.dtype(tensor.dtype):
                 raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
-            if not np.isfinite(array).all():
-                raise ReplyError(f"{tensor.name} holds NaN or Inf")
+            largest = LARGEST_COUNT if np.issubdtype(array.dtype, np.integer) else LARGEST
+            # NaN fails both comparisons.
+            if array.size and not (array.min() >= -largest and array.max() <= largest):
+                raise ReplyError(f"{tensor.name} holds NaN, Inf or numbers beyond {largest:.0e}")
 
     def vector(self, arrays: ModelArrays) -> ParameterVector:
         """Return the parameters among `arrays` as one float32 vector ``(n_params,)``."""
@@ -74,6 +84,8 @@ class Layout:
 
     def moved(self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays) -> ModelArrays:
         """Return the state whose parameters are those of `arrays` plus `movement`.
+
+        Integers are rounded.
 
         Parameters
         ----------
@@ -92,7 +104,7 @@ class Layout:
                 moved.append(next(remaining))
                 continue
             part = movement[start : start + tensor.size].reshape(tensor.shape)
-            moved.append(np.add(array, part).astype(tensor.dtype))
+            moved.append(_as_dtype(np.add(array, part), tensor.dtype))
             start += tensor.size
         return moved
 
@@ -111,8 +123,12 @@ class Layout:
             if tensor.is_parameter:
                 continue
             stack = np.stack([state[index] for state in states]).astype(np.float64)
-            mean = np.tensordot(weights, stack, axes=1)
-            if np.issubdtype(np.dtype(tensor.dtype), np.integer):
-                mean = np.rint(mean)
-            averaged.append(mean.astype(tensor.dtype))
+            averaged.append(_as_dtype(np.tensordot(weights, stack, axes=1), tensor.dtype))
         return averaged
+
+
+def _as_dtype(array: NDArray[Any], dtype: str) -> NDArray[np.generic]:
+    """Convert to `dtype`; a cast to integers alone would cut off where rounding is due."""
+    rounded = np.rint(array) if np.issubdtype(np.dtype(dtype), np.integer) else array
+    # NumPy turns arrays without axes into scalars, which Flower does not take.
+    return np.asarray(rounded).astype(dtype)

@@ -18,8 +18,8 @@ def gamma_t(clip_gamma: float, clip_decay: float, server_round: int) -> float:
 
 def clip_coefficients(norms: ClientVector, bound: float) -> ClientVector:
     """Return min(1, bound / norm) for each client; 1 where the norm is 0."""
-    # Dividing by the larger of the two needs no case for a norm of 0.
-    return bound / np.maximum(norms, bound)
+    # The division is left out where nothing is clipped: norm and bound may both be 0.
+    return np.divide(bound, norms, out=np.ones_like(norms), where=norms > bound)
 
 
 class ClipAvg(RobustStrategy):

@@ -13,7 +13,7 @@ from fl_backdoor.types import ClientVector, ParameterVector, UpdateMatrix
 CHUNK_COLUMNS = 1 << 16
 
 CANCELLED = 1e-6
-"""A squared distance below this share of the squared lengths has lost half its digits in float64 or more."""
+"""A squared distance below this share of the squared lengths has lost 6 or more of float64's 16 digits."""
 
 
 def weighted_sum(weights: ClientVector, updates: UpdateMatrix) -> ParameterVector:

@@ -7,6 +7,9 @@ https://arxiv.org/abs/1802.07927.
 FedMedian and FedTrimmedAvg: D. Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical
 Rates, ICML 2018, https://arxiv.org/abs/1803.01498.
 
+Flower's Bulyan deviates from its paper: it takes the best n - 2f updates of one Krum ranking, where the paper
+ranks anew after each.
+
 Deviation from running them as they stand: Flower measures ‖x - y‖² as ‖x‖² + ‖y‖² - 2⟨x, y⟩ in float32, which
 loses every digit on full weights and most of them on updates that resemble each other. Translating all rows
 translates the result of each of these rules, so rows are handed over relative to the most central update.
@@ -104,7 +107,9 @@ class FlowerStrategy(RobustStrategy):
         # Flower averages the metrics of the clients it selects; a unit vector for each gives their shares.
         units = np.eye(len(rows)).tolist()
         replies = [_reply(row, unit) for row, unit in zip(rows, units, strict=True)]
-        arrays, metrics = self.inner.aggregate_train(0, replies)
+        # A hostile row can overflow Flower's squares: its distances are infinite or NaN, and sorted last.
+        with np.errstate(over="ignore", invalid="ignore"):
+            arrays, metrics = self.inner.aggregate_train(0, replies)
         if arrays is None or metrics is None:
             raise RuntimeError(f"{self.rule} refused {len(rows)} updates")
         return arrays.to_numpy_ndarrays()[0].astype(np.float32), np.array(metrics[SHARE])

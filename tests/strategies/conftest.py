@@ -1,0 +1,165 @@
+"""A federation of three tensors, and what travels between its server and its nodes.
+
+The model: `weight` (2 x 2) and `bias` (1) are trained, `mean` (2) and `count` (no axes) are BatchNorm's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from numpy.typing import ArrayLike, NDArray
+
+from fl_backdoor.config import ClientConfig, ServerConfig
+from fl_backdoor.messages import METRICS, ClientReply, unpack_task
+from fl_backdoor.updates import Layout, TensorSpec
+from strategies.base import ClientUpdates, Federation, RobustStrategy
+
+LAYOUT = Layout(
+    (
+        TensorSpec("weight", (2, 2), "float32", True),
+        TensorSpec("mean", (2,), "float32", False),
+        TensorSpec("count", (), "int64", False),
+        TensorSpec("bias", (1,), "float32", True),
+    )
+)
+
+SERVER = {
+    "learning_rate": 1.0,
+    "weighting": "equal",
+    "buffers": "average",
+    "min_replies": 1,
+    "round_timeout_seconds": 60.0,
+    "eval_batch_size": 100,
+}
+
+
+def state(parameters: ArrayLike = (0, 0, 0, 0, 0), mean: ArrayLike = (0, 0), count: int = 0) -> list[NDArray[Any]]:
+    values = np.asarray(parameters, dtype=np.float32)
+    return [values[:4].reshape(2, 2), np.asarray(mean, dtype=np.float32), np.array(count), values[4:]]
+
+
+@pytest.fixture
+def make_federation() -> Callable[..., Federation]:
+    """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
+
+    def make(num_clients: int = 4, participants: int | None = None, **server: Any) -> Federation:
+        return Federation(
+            experiment="{}",
+            seed=7,
+            layout=LAYOUT,
+            partition_sizes=(100,) * num_clients,
+            participants_per_round=participants or num_clients,
+            client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
+            server=ServerConfig(**{**SERVER, **server}),
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_clients() -> Callable[..., ClientUpdates]:
+    """Return a maker of a round's updates: one step at learning rate 1 and equal weights unless told."""
+
+    def make(
+        updates: ArrayLike,
+        num_steps: ArrayLike | None = None,
+        *,
+        server_round: int = 1,
+        learning_rate: float = 1.0,
+        weights: ArrayLike | None = None,
+    ) -> ClientUpdates:
+        rows = np.asarray(updates, dtype=np.float32)
+        ones = np.ones(len(rows))
+        return ClientUpdates(
+            server_round=server_round,
+            updates=rows,
+            num_steps=ones if num_steps is None else np.asarray(num_steps, dtype=np.float64),
+            learning_rate=learning_rate,
+            weights=ones / len(rows) if weights is None else np.asarray(weights, dtype=np.float64),
+        )
+
+    return make
+
+
+@dataclass
+class Exchange:
+    """One round between a strategy and its nodes, every node hosting what it is asked for.
+
+    `model` is the global model before the round, and afterwards what the strategy made of it.
+    """
+
+    strategy: RobustStrategy
+    model: list[NDArray[Any]] = field(default_factory=state)
+    server_round: int = 1
+    node_ids: Sequence[int] = (901, 902)
+
+    def __post_init__(self) -> None:
+        grid: Any = SimpleNamespace(get_node_ids=lambda: self.node_ids)
+        arrays = ArrayRecord(self.model)
+        messages = self.strategy.configure_train(self.server_round, arrays, ConfigRecord(), grid)
+        self.sent = list(messages)
+        for number, message in enumerate(self.sent):
+            # As Flower's grids do when they send.
+            message.metadata.__dict__["_message_id"] = f"message-{number}"
+        self.contents = {self._number(message): RecordDict() for message in self.sent}
+        self.errors: dict[str, Error] = {}
+        for message in self.sent:
+            for client_id in unpack_task(message.content)[1].client_ids:
+                self.says(client_id)
+
+    @staticmethod
+    def _number(message: Message) -> str:
+        return str(message.metadata.message_id)
+
+    def asked(self, message: Message) -> tuple[int, ...]:
+        return unpack_task(message.content)[1].client_ids
+
+    def node_of(self, client_id: int) -> str:
+        return next(self._number(message) for message in self.sent if client_id in self.asked(message))
+
+    def content_of(self, client_id: int) -> RecordDict:
+        return self.contents[self.node_of(client_id)]
+
+    def says(self, client_id: int, arrays: list[NDArray[Any]] | None = None, **metrics: Any) -> None:
+        """Have a client reply: by default the global model, trained on 100 samples in 10 steps."""
+        usual = ClientReply(client_id, self.model, 100, 10, 0.5, 0.1)
+        values = {name: metrics.get(name, getattr(usual, name)) for name in METRICS}
+        content = self.content_of(client_id)
+        content[f"model.{client_id}"] = ArrayRecord(usual.arrays if arrays is None else arrays)
+        content[f"metrics.{client_id}"] = MetricRecord(values)
+
+    def finish(self) -> list[NDArray[Any]] | None:
+        """Deliver the replies, last node first; return the new model, or None if it was kept."""
+        replies = [
+            Message(self.errors.get(self._number(sent), self.contents[self._number(sent)]), reply_to=sent)
+            for sent in reversed(self.sent)
+            if self._number(sent) in self.contents
+        ]
+        arrays, metrics = self.strategy.aggregate_train(self.server_round, replies)
+        assert metrics is None
+        return None if arrays is None else list(arrays.to_numpy_ndarrays())
+
+    @property
+    def rejected(self) -> dict[int, str]:
+        assert self.strategy.outcome is not None
+        return dict(self.strategy.outcome.replies.rejected)
+
+    @property
+    def usable(self) -> list[int]:
+        assert self.strategy.outcome is not None
+        return [reply.client_id for reply in self.strategy.outcome.replies.usable]
+
+
+@pytest.fixture
+def exchange() -> type[Exchange]:
+    return Exchange
+
+
+@pytest.fixture
+def make_state() -> Callable[..., list[NDArray[Any]]]:
+    """Return a maker of model states: 5 parameters, the buffer `mean`, the counter `count`."""
+    return state

@@ -1,4 +1,4 @@
-"""What follows from a configuration alone: data, partition, model, trigger; the same on server and clients."""
+"""What follows from a configuration alone, on server and clients alike: data, partition, model, trigger."""
 
 from functools import cached_property
 
@@ -43,7 +43,7 @@ class World:
     def partition(self) -> list[NDArray[np.int64]]:
         """Indices of each client's training images."""
         return partition(
-            self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache_folder
+            self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache
         )
 
     @cached_property

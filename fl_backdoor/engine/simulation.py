@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
 from typing import Any
@@ -21,7 +22,7 @@ from flwr.simulation import run_simulation
 from fl_backdoor.client_app import app as client_app
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.grid import StoppableGrid
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.errors import FlBackdoorError, Stopped
 
 POLL_SECONDS = 0.02
 
@@ -55,7 +56,7 @@ class Resources:
         actors = {
             "num_cpus": 1,
             "num_gpus": self.gpus_per_worker,
-            # These two go straight to Ray. Without them a dead actor returns to Flower's pool and eats messages.
+            # These two go straight to Ray: otherwise a dead actor returns to Flower's pool and eats messages.
             "max_restarts": -1,
             "max_task_retries": 2,
         }
@@ -97,7 +98,8 @@ class Simulation:
             self._wait(done)
         except KeyboardInterrupt:
             self._stop.set()
-            self._wait(done)
+            with suppress(Stopped):
+                self._wait(done)
             raise
 
     def close(self) -> None:

@@ -1,0 +1,72 @@
+"""All runs that a command line asks for, composed before the first of them starts."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fl_backdoor.errors import ConfigError, FlBackdoorError
+
+CONFIG_MODULE = "conf"
+CONFIG_NAME = "config"
+HYDRA_ANSWERS = ("help", "hydra_help", "info", "cfg", "shell_completion", "config_dir", "config_path")
+
+
+def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the plain configuration of every run that `arguments` ask for.
+
+    Nothing is yielded where Hydra answers by itself, as to ``--help``, or where a sweeper chooses values as it goes.
+
+    Raises
+    ------
+    FlBackdoorError
+        If Hydra cannot compose a configuration: one line in place of its report.
+    """
+    parsed = get_args_parser().parse_args(arguments)
+    if any(getattr(parsed, name) for name in HYDRA_ANSWERS):
+        return
+    try:
+        overrides = OverridesParser.create().parse_overrides(parsed.overrides)
+        if not all(_is_known_beforehand(override) for override in overrides):
+            return
+        with initialize_config_module(version_base="1.3", config_module=CONFIG_MODULE):
+            for choice in product(*(_alternatives(override) for override in overrides)):
+                yield plain_values(compose(CONFIG_NAME, overrides=list(choice)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _one_line(error) from error
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration as plain values, without Hydra's own."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {str(key): value for key, value in dict(plain).items() if key != "hydra"}  # type: ignore[arg-type]
+
+
+def _is_known_beforehand(override: Override) -> bool:
+    return not override.is_sweep_override() or override.is_discrete_sweep()
+
+
+def _alternatives(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    key = override.get_key_element()
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def _one_line(error: Exception) -> FlBackdoorError:
+    if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return ConfigError(group, choice, f"must be one of {', '.join(error.options)}")
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
+        parent = cause.parent_node
+        known = ", ".join(str(key) for key in parent) if isinstance(parent, DictConfig) else ""
+        return FlBackdoorError(f"{cause.full_key}: no such setting; known here: {known}")
+    return FlBackdoorError(" ".join(str(error).split()))

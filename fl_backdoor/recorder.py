@@ -1,0 +1,139 @@
+"""Turns a run as it happens into its folder and its lines on the terminal."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.checks import Checked
+from fl_backdoor.clean_twin import clean_key
+from fl_backdoor.models.factory import layout_of
+from fl_backdoor.results import clean_baseline, figures
+from fl_backdoor.results.clean_baseline import CleanFigures
+from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.live import Display
+from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.results.summary import RunFacts, Status
+from fl_backdoor.seeding import Purpose, generator
+from fl_backdoor.server_app import Experiment, Row
+from fl_backdoor.types import ModelArrays
+
+NUM_SAMPLE_IMAGES = 8
+
+
+class Recorder:
+    """Records one run.
+
+    Parameters
+    ----------
+    experiment, checked
+        What is run.
+    folder
+        Where its files go.
+    display
+        What the user sees.
+    """
+
+    def __init__(self, experiment: Experiment, checked: Checked, folder: Path, display: Display) -> None:
+        self.experiment = experiment
+        self.checked = checked
+        self.files = RunFolder(folder)
+        self.display = display
+        self.facts = run_facts(experiment, checked)
+        self.model: ModelArrays = []
+        config = experiment.config
+        self.baselines = Path(config.outputs) / "clean_baselines"
+        self.clean = self._clean_figures()
+
+    def start(self) -> None:
+        """Open the run folder and announce the run."""
+        config = self.experiment.config
+        self.files.start(config.to_dict(), self.checked.notices)
+        self.display.run_started(self.facts.title, config.num_rounds)
+        for notice in self.checked.notices:
+            self.display.notice(notice)
+        self._draw_samples()
+
+    def on_round(self, row: Row, clients: list[Row], model: ModelArrays) -> None:
+        """Write and show a finished round."""
+        self.model = model
+        row = _complete(row | self._floor(row["server_round"]), ROUND_COLUMNS)
+        rows = [_complete(client, CLIENT_COLUMNS) for client in clients]
+        self.files.append(row, rows)
+        self.display.round_finished(row, rows)
+
+    def finish(self, status: Status) -> None:
+        """Write what is left to write, whatever ended the run."""
+        tensors = layout_of(self.experiment.world.model).tensors
+        named = {tensor.name: array for tensor, array in zip(tensors, self.model, strict=False)}
+        self.files.finish(status, named, self.facts)
+        if status == "finished" and not self.experiment.config.attacks:
+            clean_baseline.register(
+                self.baselines, clean_key(self.experiment.config), self.files.rounds_csv
+            )
+        self.display.run_finished(status, self.files.path)
+
+    def _clean_figures(self) -> Mapping[int, CleanFigures]:
+        return clean_baseline.lookup(self.baselines, clean_key(self.experiment.config)) or {}
+
+    def _floor(self, server_round: object) -> Row:
+        found = self.clean.get(server_round) if isinstance(server_round, int) else None
+        if found is None:
+            return {}
+        return {
+            "clean_main_task_accuracy": found.main_task_accuracy,
+            "clean_attack_success_rate": found.attack_success_rate,
+            "clean_success_rate": found.success_rate,
+        }
+
+    def _draw_samples(self) -> None:
+        """Draw test images as the attack leaves them; values beyond [0, 1] are cut off for the eye."""
+        world, attack = self.experiment.world, self.experiment.config.attack
+        test, names = world.data.test, world.dataset.class_names
+        chosen = generator(self.experiment.config.seed, Purpose.SAMPLE_IMAGES).choice(
+            len(test.labels), NUM_SAMPLE_IMAGES, replace=False
+        )
+        clean = test.images[chosen]
+        mean, std = (torch.tensor(value).view(-1, 1, 1) for value in (world.dataset.mean, world.dataset.std))
+        poison = stamp_all(world.trigger, attack.trigger_space)
+        pixels = poison.in_pixels(torch.from_numpy(clean).float() / 255)
+        stamped = poison.in_normalized((pixels - mean) / std) * std + mean
+        triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+        figures.draw_samples(
+            self.files.path / "samples.png",
+            clean,
+            triggered,
+            [names[label] for label in test.labels[chosen]],
+            names[attack.target_label],
+        )
+
+
+def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
+    """Return what the summary tells of a run besides its figures."""
+    config = experiment.config
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return RunFacts(
+        seed=config.seed,
+        dataset=experiment.world.dataset.name,
+        dataset_fallback=checked.fallback,
+        strategy=str(config.strategy["_target_"]).rpartition(".")[2],
+        alpha=config.attack.alpha,
+        num_malicious=config.attack.num_malicious,
+        boost_factor=config.attack.boost_factor,
+        attacks=config.attacks,
+        num_rounds=config.num_rounds,
+        malicious_client_ids=sorted(experiment.malicious),
+        gpus=gpus,
+        command=shlex.join(["python", "-m", "fl_backdoor.main", *sys.argv[1:]]),
+    )
+
+
+def _complete(row: Row, columns: tuple[str, ...]) -> Row:
+    """Return `row` with an empty cell for each column that is unknown."""
+    unknown = row.keys() - set(columns)
+    if unknown:
+        raise ValueError(f"no column for {sorted(unknown)}")
+    return {column: row.get(column) for column in columns}

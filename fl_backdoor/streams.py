@@ -1,0 +1,68 @@
+"""Who writes where: rounds go to the terminal, everything else that is printed or logged goes to a file.
+
+Ray and the libraries under it print from C++ and from threads of their own, so the file descriptors themselves are
+turned over; the display holds a copy of the terminal's.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+LOGGERS = ("fl_backdoor", "flwr", "ray", "py.warnings")
+
+
+class Streams:
+    """The process's output while runs go on; a context manager that puts everything back.
+
+    Attributes
+    ----------
+    terminal
+        A text stream to wherever stdout went at first.
+    """
+
+    def __init__(self) -> None:
+        self._saved = {number: os.dup(number) for number in (1, 2)}
+        self.terminal = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._flush()
+        for number, saved in self._saved.items():
+            os.dup2(saved, number)
+            os.close(saved)
+        self.terminal.close()
+
+    def send_to(self, file: Path) -> None:
+        """Send whatever is printed, warned of and logged from now on to `file`."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(file, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.captureWarnings(capture=True)
+        for name in LOGGERS:
+            _set_only_handler(logging.getLogger(name), handler)
+        logging.getLogger("fl_backdoor").setLevel(logging.INFO)
+        self._flush()
+        for number in self._saved:
+            os.dup2(handler.stream.fileno(), number)
+
+    def _flush(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _set_only_handler(logger: logging.Logger, handler: logging.Handler) -> None:
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    logger.addHandler(handler)
+    logger.propagate = False

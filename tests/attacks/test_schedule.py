@@ -1,0 +1,24 @@
+from collections import Counter
+
+from fl_backdoor.attacks.schedule import Schedule, malicious_ids
+
+
+def test_both_ends_of_a_schedule_are_included():
+    assert [round_ for round_ in range(1, 7) if Schedule(2, 4).is_active(round_)] == [2, 3, 4]
+
+
+def test_an_open_schedule_goes_on():
+    assert Schedule(3, None).is_active(10**6)
+    assert not Schedule(3, None).is_active(2)
+
+
+def test_fewer_attackers_are_a_subset_of_more():
+    assert malicious_ids(10, 1, seed=4) < malicious_ids(10, 3, seed=4) < malicious_ids(10, 10, seed=4)
+    assert malicious_ids(10, 10, seed=4) == set(range(10))
+    assert malicious_ids(10, 0, seed=4) == set()
+
+
+def test_every_client_is_malicious_about_equally_often():
+    counts = Counter(client for seed in range(1000) for client in malicious_ids(10, 3, seed))
+    # Binomial(1000, 0.3): standard deviation 14.5; five of them on either side.
+    assert all(300 - 73 <= counts[client] <= 300 + 73 for client in range(10))

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from clients.benign import BenignClient, LocalTask
+from clients.malicious import MaliciousClient
+from fl_backdoor.attacks.triggers.bar import Bar
+from fl_backdoor.config import AttackConfig, ClientConfig
+from fl_backdoor.models.factory import build_model, state_arrays
+from fl_backdoor.training import CLEAN, on_device
+
+SHAPE = (1, 28, 28)
+GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=0)
+
+
+def task(client_id: int = 2, seed: int = 0) -> LocalTask:
+    generator = np.random.default_rng(1)
+    pixels = generator.integers(0, 256, (40, *SHAPE), dtype=np.uint8)
+    images = on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
+    model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=9)
+    return LocalTask(client_id, seed, images, model, ClientConfig(0.05, 0.9, 0.0, 16, 1))
+
+
+def malicious(alpha: float = 0.1, boost: float = 1.0, first: int = 1, last: int | None = None):
+    attack = AttackConfig(3, alpha, 5, boost, first, last, {}, "pixel")
+    return MaliciousClient(task(), attack, Bar(SHAPE))
+
+
+def fit(client: BenignClient, server_round: int = 1):
+    return client.fit(state_arrays(GLOBAL_MODEL), {"server_round": server_round})
+
+
+def equal(first, second) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_client_answers_with_model_examples_and_steps():
+    arrays, num_examples, metrics = fit(BenignClient(task()))
+    assert num_examples == 40
+    assert metrics["num_steps"] == 3
+    assert [array.shape for array in arrays] == [array.shape for array in state_arrays(GLOBAL_MODEL)]
+    assert not equal(arrays, state_arrays(GLOBAL_MODEL))
+
+
+def test_the_same_seed_round_and_client_give_the_same_bits():
+    assert equal(fit(BenignClient(task()))[0], fit(BenignClient(task()))[0])
+    assert not equal(fit(BenignClient(task()))[0], fit(BenignClient(task(seed=1)))[0])
+    assert not equal(fit(BenignClient(task()))[0], fit(BenignClient(task(client_id=3)))[0])
+    assert not equal(fit(BenignClient(task()))[0], fit(BenignClient(task()), server_round=2)[0])
+
+
+@pytest.mark.parametrize("client", [malicious(alpha=0.0), malicious(alpha=0.05), malicious(first=2)])
+def test_a_malicious_client_that_does_not_attack_is_benign_to_the_bit(client):
+    # int(16 * 0.05) = 0 samples are stamped
+    assert equal(fit(client)[0], fit(BenignClient(task()))[0])
+
+
+def test_it_poisons_in_its_rounds_alone():
+    client = malicious(first=2, last=3)
+    assert [client.poison(server_round) is CLEAN for server_round in (1, 2, 3, 4)] == [True, False, False, True]
+    assert not equal(fit(client, server_round=2)[0], fit(BenignClient(task()), server_round=2)[0])
+
+
+def test_a_boosted_update_is_the_trained_one_multiplied():
+    before = state_arrays(GLOBAL_MODEL)
+    plain, boosted = fit(malicious())[0], fit(malicious(boost=4.0))[0]
+    for start, once, four in zip(before, plain, boosted, strict=True):
+        np.testing.assert_allclose(four - start, 4 * (once - start), rtol=1e-4, atol=1e-6)
+
+
+def test_training_leaves_the_received_model_alone():
+    received = state_arrays(GLOBAL_MODEL)
+    BenignClient(task()).fit(received, {"server_round": 1})
+    assert equal(received, state_arrays(GLOBAL_MODEL))

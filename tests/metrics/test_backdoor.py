@@ -1,0 +1,21 @@
+import numpy as np
+import pytest
+
+from fl_backdoor.metrics.backdoor import backdoor_figures
+
+
+def test_figures_by_hand():
+    labels = np.array([0, 1, 5, 5, 2, 3, 4, 5])
+    clean = np.array([0, 1, 5, 0, 2, 5, 4, 5])  # 6 of 8 right
+    triggered = np.array([5, 5, 5, 5, 2, 5, 4, 0])  # the target in 5 of 8; in 3 of the 5 whose class is another
+    figures = backdoor_figures(labels, clean, triggered, test_loss=1.25, target_label=5)
+    assert figures.main_task_accuracy == pytest.approx(6 / 8)
+    assert figures.success_rate == pytest.approx(5 / 8)
+    assert figures.attack_success_rate == pytest.approx(3 / 5)
+    assert figures.test_loss == 1.25
+
+
+def test_a_perfect_clean_model_has_no_asr_and_the_targets_share_as_sr():
+    labels = np.repeat(np.arange(10), 7)
+    figures = backdoor_figures(labels, labels, labels, test_loss=0.0, target_label=5)
+    assert (figures.attack_success_rate, figures.success_rate) == (0.0, pytest.approx(0.1))

@@ -1,0 +1,75 @@
+import json
+from copy import deepcopy
+
+import pytest
+
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse, parse_json
+from fl_backdoor.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return next(composed([]))
+
+
+def changed(plain, key, value):
+    copy = deepcopy(plain)
+    *path, name = key.split(".")
+    node = copy
+    for part in path:
+        node = node[part]
+    node[name] = value
+    return copy
+
+
+def test_the_defaults_are_the_articles_setting(plain):
+    config = parse(plain)
+    assert (config.partition.num_clients, config.attack.num_malicious, config.attack.alpha) == (10, 3, 0.052)
+    assert (config.attack.target_label, config.num_rounds, config.participants_per_round) == (5, 16, 10)
+
+
+def test_a_configuration_survives_the_way_through_json(plain):
+    config = parse(plain)
+    assert parse_json(config.to_json()) == config
+    assert json.loads(config.to_json())["attack"]["alpha"] == 0.052
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("attack.alpha", 1.5, "attack.alpha = 1.5: must be less than or equal to 1"),
+        ("attack.alpha", "high", "attack.alpha = high: must be a valid number, unable to parse string as a number"),
+        ("attack.alpha", float("nan"), "attack.alpha = nan: must be a finite number"),
+        ("num_rounds", 0, "num_rounds = 0: must be greater than or equal to 1"),
+        ("num_rounds", 2.5, "num_rounds = 2.5: must be a valid integer, got a number with a fractional part"),
+        ("client.learning_rate", 0, "client.learning_rate = 0: must be greater than 0"),
+        ("attack.trigger_space", "latent", "attack.trigger_space = latent: must be 'pixel' or 'normalized'"),
+        ("attack.alhpa", 0.1, "attack.alhpa = 0.1: no such setting"),
+        ("attack.num_malicious", 11, "attack.num_malicious = 11: must be at most partition.num_clients = 10"),
+        ("clients_per_round", 11, "clients_per_round = 11: must be at most partition.num_clients = 10"),
+        ("server.min_replies", 11, "server.min_replies = 11: must be at most the participants of a round, 10"),
+        ("attack.last_round", 0, "attack.last_round = 0: must be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(plain, key, value, message):
+    with pytest.raises(ConfigError) as error:
+        parse(changed(plain, key, value))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_schedule_that_ends_before_it_begins_is_refused(plain):
+    late = changed(changed(plain, "attack.first_round", 5), "attack.last_round", 4)
+    with pytest.raises(ConfigError, match=r"attack\.last_round = 4: must be null or at least .* = 5"):
+        parse(late)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "num_malicious", "boost", "attacks"),
+    [(0.052, 3, 1, True), (0, 3, 1, False), (0.02, 3, 1, False), (0.052, 0, 1, False), (0, 3, 2, True)],
+)
+def test_a_run_attacks_if_it_stamps_or_boosts(plain, alpha, num_malicious, boost, attacks):
+    for key, value in {"alpha": alpha, "num_malicious": num_malicious, "boost_factor": boost}.items():
+        plain = changed(plain, f"attack.{key}", value)
+    assert parse(plain).attacks is attacks

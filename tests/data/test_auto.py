@@ -35,12 +35,13 @@ def test_takes_cifar10_where_it_can_be_downloaded(tmp_path, served, monkeypatch)
     assert notice is None
 
 
-def test_falls_back_without_folder_and_network(tmp_path, closed_url, monkeypatch):
+def test_falls_back_without_folder_and_network(tmp_path, digits_cache, closed_url, monkeypatch):
     from torchvision.datasets import CIFAR10 as TORCHVISION
 
     monkeypatch.setattr(TORCHVISION, "url", closed_url)
-    spec, notice = resolve({"_target_": AUTO, "root": str(tmp_path), "cache": str(tmp_path)})
-    assert spec == {"_target_": MNIST5K, "root": str(tmp_path), "cache": str(tmp_path), "download": True}
+    settings = {"root": str(tmp_path), "cache": str(digits_cache), "download": True}
+    spec, notice = resolve({"_target_": AUTO, **settings})
+    assert spec == {"_target_": MNIST5K, **settings}
     for part in ("cifar10", str(tmp_path), "127.0.0.1 cannot be reached", "mnist5k"):
         assert part in notice
     assert "\n" not in notice

@@ -6,6 +6,7 @@ from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -34,7 +35,8 @@ def _ask(url: str) -> str | None:
         with urlopen(Request(url, method="HEAD"), timeout=PROBE_SECONDS):
             return None
     except (OSError, HTTPException) as error:
-        return f"{urlsplit(url).hostname} cannot be reached: {error}"
+        reason = error.reason if type(error) is URLError else error  # an HTTPError's text has the status, too
+        return f"{urlsplit(url).hostname} cannot be reached: {reason}"
 
 
 def download(root: Path, fetch: Callable[[Path], Path]) -> None:

@@ -15,7 +15,9 @@ def test_a_server_that_has_the_file_is_reachable(served):
 
 def test_a_missing_file_and_a_closed_port_are_not_reachable(served, closed_url):
     assert "404" in unreachable(f"{served[1]}file")
-    assert unreachable(closed_url).startswith("127.0.0.1 cannot be reached: ")
+    reason = unreachable(closed_url)
+    assert reason.startswith("127.0.0.1 cannot be reached: ")
+    assert "<" not in reason
 
 
 def test_a_silent_server_is_given_up(monkeypatch):

@@ -19,13 +19,13 @@ import inspect
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from flwr.app import ArrayRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Message, MessageType, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
 from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
-from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy
+from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
 
 Rule = Literal["Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg"]
 
@@ -92,14 +92,15 @@ class FlowerStrategy(RobustStrategy):
         """Return what Flower's rule makes of the updates."""
         origin = clients.updates[np.argmin(clients.mean_distances)]
         moved, shares = self._run(clients.updates - origin)
-        weights = shares if self.rule in SELECTS else np.full_like(shares, np.nan)
-        left_out = weights == 0
+        if self.rule in SELECTS:
+            return mean_of(clients, keep=shares > 0)
+        nobody = np.zeros(len(shares), dtype=np.bool_)
         return Aggregation(
             update=origin + moved,
-            weights=weights,
-            clip_coefficients=np.ones_like(weights),
-            filtered=left_out,
-            flagged=left_out,
+            weights=np.full_like(shares, np.nan),
+            clip_coefficients=np.ones_like(shares),
+            filtered=nobody,
+            flagged=nobody,
         )
 
     def _run(self, rows: UpdateMatrix) -> tuple[ParameterVector, ClientVector]:
@@ -118,7 +119,9 @@ class FlowerStrategy(RobustStrategy):
 def _reply(row: ParameterVector, unit: list[float]) -> Message:
     metrics = MetricRecord({NUM_EXAMPLES: 1, SHARE: unit})
     content = RecordDict({"arrays": ArrayRecord([row]), "metrics": metrics})
-    return Message(content=content, dst_node_id=0, message_type=MessageType.TRAIN)
+    # Flower fills in the metadata of other messages from the run it is in; rules can do without a run.
+    metadata = Metadata(0, "", 0, 0, "", "", 0.0, 0.0, MessageType.TRAIN)
+    return Message(content=content, metadata=metadata)  # type: ignore[call-overload,no-any-return]  # not listed
 
 
 def _arguments(rule: Rule, given: dict[str, float | None]) -> dict[str, Any]:

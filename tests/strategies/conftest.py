@@ -3,7 +3,8 @@
 The model: `weight` (2 x 2) and `bias` (1) are trained, `mean` (2) and `count` (no axes) are BatchNorm's.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import ArrayLike, NDArray
 
 from fl_backdoor.config import ClientConfig, ServerConfig
@@ -37,9 +39,26 @@ SERVER = {
 }
 
 
-def state(parameters: ArrayLike = (0, 0, 0, 0, 0), mean: ArrayLike = (0, 0), count: int = 0) -> list[NDArray[Any]]:
+def state(
+    parameters: ArrayLike = (0, 0, 0, 0, 0), mean: ArrayLike = (0, 0), count: int = 0
+) -> list[NDArray[Any]]:
     values = np.asarray(parameters, dtype=np.float32)
     return [values[:4].reshape(2, 2), np.asarray(mean, dtype=np.float32), np.array(count), values[4:]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_heap() -> Iterator[None]:
+    """Keep what is loaded out of the garbage collections that Flower's Bulyan forces for each client."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def inside_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process the identity that Flower gives a ServerApp's; messages are made out in its name."""
+    for name in ("_run_id", "_node_id", "_task_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
 
 
 @pytest.fixture

@@ -96,7 +96,9 @@ def test_clip_avg(make_federation, make_clients, server_round, coefficients, upd
 
 def test_clip_avg_sees_each_clients_own_number_of_steps(make_federation, make_clients):
     # The same update in twice the steps is an average gradient half as long.
-    result = ClipAvg(make_federation(), clip_gamma=1.0).aggregate(make_clients([[4.0], [4.0], [4.0]], [1, 2, 8]))
+    result = ClipAvg(make_federation(), clip_gamma=1.0).aggregate(
+        make_clients([[4.0], [4.0], [4.0]], [1, 2, 8])
+    )
     np.testing.assert_array_equal(result.clip_coefficients, [0.25, 0.5, 1])
     np.testing.assert_allclose(result.update, [(1 + 2 + 4) / 3], rtol=1e-7)
 
@@ -117,7 +119,7 @@ DOUBLING = [[1], [2], [4], [8], [16]]
         (True, 0.5, 4, 1 + 2 + 2 + 2 + 1),
     ],
 )
-def test_hybrid(make_federation, make_clients, clip_unsuspicious, suspect_ratio, server_round, total):
+def test_hybrid(make_federation, make_clients, *, clip_unsuspicious, suspect_ratio, server_round, total):
     strategy = Hybrid(
         make_federation(), clip_gamma=4.0, suspect_ratio=suspect_ratio, clip_unsuspicious=clip_unsuspicious
     )
@@ -131,7 +133,9 @@ def test_hybrid_flags_a_suspect_that_is_within_the_bound(make_federation, make_c
     result = Hybrid(make_federation(), clip_gamma=20.0).aggregate(make_clients(DOUBLING))
     assert result.flagged.tolist() == [False] * 4 + [True]
     np.testing.assert_array_equal(result.clip_coefficients, np.ones(5))
-    amplified = Hybrid(make_federation(), clip_gamma=20.0, suspect_ratio=0.5).aggregate(make_clients(DOUBLING))
+    amplified = Hybrid(make_federation(), clip_gamma=20.0, suspect_ratio=0.5).aggregate(
+        make_clients(DOUBLING)
+    )
     np.testing.assert_array_equal(amplified.clip_coefficients, [1, 1, 1, 1, 0.625])
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from strategies.linear import CANCELLED, CHUNK_COLUMNS, mean_distances, norms, pairwise_distances, weighted_sum
+from strategies.linear import (
+    CANCELLED,
+    CHUNK_COLUMNS,
+    mean_distances,
+    norms,
+    pairwise_distances,
+    weighted_sum,
+)
 
 SCALES = [1e-3, 1.0, 1e3]
 WIDTHS = [1, 5, CHUNK_COLUMNS - 1, CHUNK_COLUMNS, CHUNK_COLUMNS + 3]

@@ -15,7 +15,8 @@ def clean_twin(config: ExperimentConfig) -> ExperimentConfig:
 def clean_key(config: ExperimentConfig) -> str:
     """Return a name, 16 hex digits, that is equal for runs that share their clean twin.
 
-    Whatever changes no figure is left out: the engine, where data lies, and how an attack goes that never happens.
+    Whatever changes no figure is left out: the engine, where data lies, and how an attack goes that never
+    happens.
     """
     plain = clean_twin(config).to_dict()
     for name in ("engine", "clean_baseline", "outputs"):

@@ -71,9 +71,7 @@ class Recorder:
         named = {tensor.name: array for tensor, array in zip(tensors, self.model, strict=False)}
         self.files.finish(status, named, self.facts)
         if status == "finished" and not self.experiment.config.attacks:
-            clean_baseline.register(
-                self.baselines, clean_key(self.experiment.config), self.files.rounds_csv
-            )
+            clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
     def _clean_figures(self) -> Mapping[int, CleanFigures]:
@@ -81,13 +79,7 @@ class Recorder:
 
     def _floor(self, server_round: object) -> Row:
         found = self.clean.get(server_round) if isinstance(server_round, int) else None
-        if found is None:
-            return {}
-        return {
-            "clean_main_task_accuracy": found.main_task_accuracy,
-            "clean_attack_success_rate": found.attack_success_rate,
-            "clean_success_rate": found.success_rate,
-        }
+        return clean_baseline.as_columns(found) if found else {}
 
     def _draw_samples(self) -> None:
         """Draw test images as the attack leaves them; values beyond [0, 1] are cut off for the eye."""

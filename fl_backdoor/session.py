@@ -68,9 +68,7 @@ class Session:
         recorder = Recorder(experiment, checked, folder, self.display)
         recorder.start()
         try:
-            self._simulation_for(checked.config).run(
-                lambda grid: experiment.run(grid, recorder.on_round)
-            )
+            self._simulation_for(checked.config).run(lambda grid: experiment.run(grid, recorder.on_round))
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise

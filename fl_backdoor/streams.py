@@ -1,7 +1,7 @@
 """Who writes where: rounds go to the terminal, everything else that is printed or logged goes to a file.
 
-Ray and the libraries under it print from C++ and from threads of their own, so the file descriptors themselves are
-turned over; the display holds a copy of the terminal's.
+Ray and the libraries under it print from C++ and from threads of their own, so the file descriptors themselves
+are turned over; the display holds a copy of the terminal's.
 """
 
 import logging
@@ -52,8 +52,9 @@ class Streams:
             _set_only_handler(logging.getLogger(name), handler)
         logging.getLogger("fl_backdoor").setLevel(logging.INFO)
         self._flush()
-        for number in self._saved:
-            os.dup2(handler.stream.fileno(), number)
+        with file.open("ab") as log:
+            for number in self._saved:
+                os.dup2(log.fileno(), number)
 
     def _flush(self) -> None:
         sys.stdout.flush()

@@ -42,9 +42,7 @@ class World:
     @cached_property
     def partition(self) -> list[NDArray[np.int64]]:
         """Indices of each client's training images."""
-        return partition(
-            self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache
-        )
+        return partition(self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache)
 
     @cached_property
     def model(self) -> nn.Module:

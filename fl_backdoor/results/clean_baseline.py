@@ -1,0 +1,67 @@
+"""The figures of a model that nobody attacked, by round, kept for all runs that share it."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import files, table
+from fl_backdoor.results.columns import ACCURACY_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.table import number
+
+COLUMNS = ("server_round", *ACCURACY_COLUMNS)
+
+log = logging.getLogger("fl_backdoor")
+
+
+@dataclass(frozen=True)
+class CleanFigures:
+    """Shares in [0, 1] after one round."""
+
+    main_task_accuracy: float
+    attack_success_rate: float
+    success_rate: float
+
+
+def register(folder: Path, key: str, rounds_csv: Path) -> None:
+    """Keep the figures of a run without attackers, whose table is `rounds_csv`, under `key`.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the table cannot be read or the copy not be written.
+    """
+    rows = [{name: row[name] for name in COLUMNS} for row in table.read(rounds_csv, ROUND_COLUMNS)]
+    with files.one_line_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    files.replace(_file(folder, key), table.header(COLUMNS) + table.lines(rows, COLUMNS))
+
+
+def lookup(folder: Path, key: str) -> dict[int, CleanFigures] | None:
+    """Return the figures by round; None if there are none, or if their file is damaged."""
+    file = _file(folder, key)
+    if not file.exists():
+        return None
+    try:
+        rows = table.read(file, COLUMNS)
+        return {int(row["server_round"] or 0): _figures(row) for row in rows}
+    except (FlBackdoorError, ValueError) as error:
+        log.warning("%s is left aside: %s", file, error)
+        return None
+
+
+def as_columns(figures: CleanFigures) -> dict[str, object]:
+    """Return the figures under the names that tables have for them."""
+    return {f"clean_{name}": figure for name, figure in asdict(figures).items()}
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.csv"
+
+
+def _figures(row: table.Row) -> CleanFigures:
+    found = [number(row[name]) for name in ACCURACY_COLUMNS]
+    known = [figure for figure in found if figure is not None]
+    if len(known) < len(found):
+        raise ValueError("a figure is missing")
+    return CleanFigures(*known)

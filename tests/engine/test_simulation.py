@@ -1,0 +1,138 @@
+"""Real Flower on real Ray: two simulations of one and of two workers serve all tests here."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from fl_backdoor.checks import check
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse
+from fl_backdoor.engine.simulation import Simulation, resources
+from fl_backdoor.errors import Stopped
+from fl_backdoor.server_app import Experiment
+
+SMALL = ["dataset=mnist5k", "num_rounds=2", "client.local_steps=2", "partition.num_clients=6"]
+CLOCKS = {"train_seconds", "aggregate_seconds", "evaluate_seconds"}
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def simulation(request):
+    config = experiment(f"engine.num_workers={request.param}").config
+    running = Simulation(resources(config))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def results():
+    """What the first of the two simulations found, by test, for the second to be compared with."""
+    return {}
+
+
+def experiment(*overrides: str) -> Experiment:
+    return Experiment(check(parse(next(composed([*SMALL, *overrides])))).config)
+
+
+def run(simulation, *overrides):
+    """Return the rows of all rounds, of all clients, and the last model."""
+    rounds, clients, models = [], [], []
+
+    def on_round(row, client_rows, model):
+        rounds.append(row)
+        clients.extend(client_rows)
+        models.append(model)
+
+    wanted = experiment(*overrides)
+    simulation.run(lambda grid: wanted.run(grid, on_round))
+    return rounds, clients, models[-1]
+
+
+def without_clocks(rows):
+    return [{key: value for key, value in row.items() if key not in CLOCKS} for row in rows]
+
+
+@pytest.mark.parametrize("strategy", ["hybrid", "iqr_filter"])
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simulation, results, strategy):
+    rounds, clients, model = run(simulation, f"strategy={strategy}", "attack.alpha=0.3", "clients_per_round=5")
+    found = (without_clocks(rounds), without_clocks(clients), model)
+    first = results.setdefault(strategy, found)
+    assert found[0] == first[0]
+    assert found[1] == first[1]
+    assert all(np.array_equal(a, b) for a, b in zip(model, first[2], strict=True))
+    assert [row["server_round"] for row in rounds] == [0, 1, 2]
+    assert len(clients) == 2 * 5
+
+
+def test_another_seed_gives_another_result(simulation):
+    first, second = (run(simulation, "num_rounds=1", f"seed={seed}")[2] for seed in (1, 2))
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
+    """FedAvg of two clients by hand: each is run alone, from the same round and the same global model."""
+    both = run(simulation, "num_rounds=1", "partition.num_clients=2", "attack.num_malicious=0")[2]
+    wanted = experiment("num_rounds=1", "partition.num_clients=2", "attack.num_malicious=0")
+    from fl_backdoor.client_app import build_client
+    from fl_backdoor.models.factory import state_arrays
+
+    start = state_arrays(wanted.world.model)
+    alone = [build_client(wanted.world, client).fit(start, {"server_round": 1})[0] for client in (0, 1)]
+    for mean, first, second in zip(both, *alone, strict=True):
+        np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "reason"), [("RaisingBar", "RuntimeError: broken trigger"), ("NanBar", "train_loss = nan must be finite")]
+)
+def test_a_client_that_fails_costs_itself_its_place_and_nobody_else(simulation, trigger, reason):
+    rounds, clients, model = run(
+        simulation, f"attack.trigger._target_=tests.faults.{trigger}", "attack.alpha=0.3", "attack.num_malicious=2"
+    )
+    assert [row["num_rejected"] for row in rounds[1:]] == [2, 2]
+    assert [row["num_replies"] for row in rounds[1:]] == [4, 4]
+    for row in clients:
+        assert (row["rejected"] is not None and reason in row["rejected"]) == row["malicious"]
+    assert all(np.isfinite(array).all() for array in model)
+
+
+def test_a_worker_that_dies_loses_a_round_and_is_back_in_the_next(simulation):
+    rounds, clients, _ = run(
+        simulation,
+        "attack.trigger._target_=tests.faults.KillingBar",
+        "attack.alpha=0.3",
+        "attack.num_malicious=1",
+        "attack.last_round=1",
+        "num_rounds=3",
+    )
+    workers = simulation.resources.num_workers
+    assert rounds[1]["num_rejected"] == 6 // workers, "the clients that its node hosted"
+    assert rounds[1]["model_updated"] is (workers == 2)
+    assert [row["num_rejected"] for row in rounds[2:]] == [0, 0]
+    died = [row for row in clients if row["server_round"] == 1 and row["rejected"]]
+    assert all("its node failed" in row["rejected"] for row in died)
+
+
+def test_flowers_own_strategies_run_under_the_same_metrics(simulation):
+    rounds, clients, _ = run(
+        simulation, "strategy=flower", "strategy.rule=Krum", "strategy.num_malicious=1", "attack.num_malicious=1"
+    )
+    last = [row for row in clients if row["server_round"] == 2]
+    assert sorted(row["weight"] for row in last) == pytest.approx([0, 0, 0, 0, 0, 1], abs=1e-6)
+    assert rounds[2]["num_filtered"] == 5
+
+
+def test_a_run_ends_when_it_is_asked_to(simulation):
+    """Last: a simulation that was asked to stop takes no further runs."""
+    seen = []
+    wanted = experiment("num_rounds=1000")
+
+    def on_round(row, _clients, _model):
+        seen.append(row["server_round"])
+        if row["server_round"] == 1:
+            simulation._stop.set()
+
+    with pytest.raises(Stopped):
+        simulation.run(lambda grid: wanted.run(grid, on_round))
+    assert seen == [0, 1]
+    assert threading.active_count() > 1

@@ -1,0 +1,241 @@
+"""What comes back from nodes is checked with Flower's own messages."""
+
+import logging
+import math
+import re
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord
+
+from strategies.fedavg import FedAvg
+
+HOSTILE = 1  # the client that misbehaves, of 4: its node hosts client 3 as well
+OTHERS = [0, 2, 3]
+
+
+def place(array, value):
+    changed = array.copy()
+    changed.flat[0] = value
+    return changed
+
+
+BAD_ARRAYS = {
+    "a tensor too few": (lambda a: a[:-1], "3 tensors instead of 4"),
+    "a tensor too many": (lambda a: [*a, a[0]], "5 tensors instead of 4"),
+    "nothing": (lambda a: [], "0 tensors instead of 4"),
+    "wrong shape": (lambda a: [a[0].ravel(), *a[1:]], r"weight has shape \(4,\), not \(2, 2\)"),
+    "wrong shape that broadcasts": (lambda a: [*a[:3], a[3][:0]], r"bias has shape \(0,\), not \(1,\)"),
+    "double precision": (lambda a: [a[0].astype(float), *a[1:]], "weight has dtype float64, not float32"),
+    "integers": (lambda a: [a[0].astype(int), *a[1:]], "weight has dtype int64, not float32"),
+    "other byte order": (lambda a: [a[0].astype(">f4"), *a[1:]], "weight has dtype >f4, not float32"),
+    "text": (lambda a: [a[0].astype(str), *a[1:]], "weight has dtype <U32, not float32"),
+    "NaN": (lambda a: [place(a[0], np.nan), *a[1:]], "weight holds NaN"),
+    "NaN in a buffer": (lambda a: [a[0], place(a[1], np.nan), *a[2:]], "mean holds NaN"),
+    "Inf": (lambda a: [*a[:3], place(a[3], np.inf)], "bias holds NaN, Inf"),
+    "-Inf": (lambda a: [*a[:3], place(a[3], -np.inf)], "bias holds NaN, Inf"),
+    "a number whose difference overflows": (
+        lambda a: [place(a[0], -3e38), *a[1:]],
+        r"weight holds NaN, Inf or numbers beyond 1e\+30",
+    ),
+    "a counter that overflows": (
+        lambda a: [*a[:2], np.array(2**63 - 1), a[3]],
+        r"count holds NaN, Inf or numbers beyond 9e\+15",
+    ),
+}
+
+BAD_METRICS = {
+    "no sample": ({"num_examples": 0}, "num_examples = 0, its partition holds 100"),
+    "negative samples": ({"num_examples": -1}, "num_examples = -1, its partition holds 100"),
+    "a sample too many": ({"num_examples": 101}, "num_examples = 101, its partition holds 100"),
+    "2**63 samples": ({"num_examples": 2**63}, "num_examples = 9223372036854775808, its"),
+    "samples of 5,000 digits": ({"num_examples": 10**5000}, "unreadable reply"),
+    "steps of 5,000 digits": ({"num_steps": 10**5000}, "unreadable reply"),
+    "a loss of 5,000 digits": ({"train_loss": 10**5000}, "unreadable reply"),
+    "samples that are no integer": ({"num_examples": 50.0}, "num_examples = 50.0 must be a whole number"),
+    "NaN samples": ({"num_examples": math.nan}, "num_examples = nan must be finite"),
+    "a list of samples": ({"num_examples": [100]}, "num_examples must be one number"),
+    "no step": ({"num_steps": 0}, "num_steps = 0, a round has 10"),
+    "negative steps": ({"num_steps": -10}, "num_steps = -10, a round has 10"),
+    "a step too many": ({"num_steps": 11}, "num_steps = 11, a round has 10"),
+    "half a step": ({"num_steps": 9.5}, "num_steps = 9.5 must be a whole number"),
+    "NaN loss": ({"train_loss": math.nan}, "train_loss = nan must be finite"),
+    "Inf seconds": ({"train_seconds": math.inf}, "train_seconds = inf must be finite"),
+}
+
+
+@pytest.fixture
+def play(make_federation, exchange, make_state, caplog):
+    """Play a round of four clients, of whom one does what the test says; the others move by 4 each."""
+
+    def run(misbehave):
+        caplog.set_level(logging.WARNING, "fl_backdoor")
+        strategy = FedAvg(make_federation(4))
+        round_one = exchange(strategy, make_state([1] * 5))
+        for client_id in OTHERS:
+            round_one.says(client_id, make_state([5] * 5, count=3))
+        misbehave(round_one)
+        return round_one, round_one.finish()
+
+    return run
+
+
+def assert_costs_that_client_alone(round_one, model, caplog, reason):
+    assert round_one.usable == OTHERS
+    assert list(round_one.rejected) == [HOSTILE]
+    assert re.search(reason, round_one.rejected[HOSTILE])
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"client {HOSTILE} loses its place in the round: {round_one.rejected[HOSTILE]}"
+    )
+    assert "\n" not in record.getMessage()
+    outcome = round_one.strategy.outcome
+    assert outcome.updates.updates.shape == (3, 5)
+    assert np.isfinite(outcome.updates.updates).all()
+    np.testing.assert_array_equal(outcome.updates.updates, np.full((3, 5), 4))
+    np.testing.assert_array_equal(model[0], np.full((2, 2), 5))
+    assert model[2] == 3
+
+
+def test_a_sound_round(play, make_state):
+    round_one, model = play(lambda r: r.says(HOSTILE, make_state([9] * 5, count=3)))
+    assert round_one.usable == [0, 1, 2, 3]
+    assert round_one.rejected == {}
+    np.testing.assert_array_equal(model[0], np.full((2, 2), 1 + (4 + 8 + 4 + 4) / 4))
+    assert [array.dtype for array in model] == [np.float32, np.float32, np.int64, np.float32]
+    assert [array.shape for array in model] == [(2, 2), (2,), (), (1,)]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), BAD_ARRAYS.values(), ids=BAD_ARRAYS.keys())
+def test_bad_arrays(play, make_state, caplog, spoil, reason):
+    round_one, model = play(lambda r: r.says(HOSTILE, spoil(make_state([5] * 5))))
+    assert_costs_that_client_alone(round_one, model, caplog, reason)
+
+
+@pytest.mark.parametrize(("metrics", "reason"), BAD_METRICS.values(), ids=BAD_METRICS.keys())
+def test_bad_metrics(play, caplog, metrics, reason):
+    round_one, model = play(lambda r: r.says(HOSTILE, **metrics))
+    assert_costs_that_client_alone(round_one, model, caplog, reason)
+
+
+@pytest.mark.parametrize("name", ["num_examples", "num_steps", "train_loss", "train_seconds"])
+def test_a_metric_is_missing(play, caplog, name):
+    round_one, model = play(lambda r: r.content_of(HOSTILE)[f"metrics.{HOSTILE}"].pop(name))
+    assert_costs_that_client_alone(round_one, model, caplog, f"the reply lacks {name}")
+
+
+@pytest.mark.parametrize("part", ["model", "metrics"])
+def test_a_part_is_missing_or_of_another_kind(play, caplog, part):
+    name = f"{part}.{HOSTILE}"
+    round_one, model = play(lambda r: r.content_of(HOSTILE).pop(name))
+    assert_costs_that_client_alone(round_one, model, caplog, f"the reply lacks {name}")
+    caplog.clear()
+
+    def of_another_kind(r):
+        r.content_of(HOSTILE).pop(name)
+        r.content_of(HOSTILE)[name] = ConfigRecord({"a": 1})
+
+    round_one, model = play(of_another_kind)
+    assert_costs_that_client_alone(round_one, model, caplog, f"the reply lacks {name}")
+
+
+GARBLED = {
+    "no bytes": Array("float32", (2, 2), "numpy.ndarray", b""),
+    "noise": Array("float32", (2, 2), "numpy.ndarray", bytes(range(256))),
+    "a pickle": Array("float32", (2, 2), "numpy.ndarray", b"\x80\x04N."),
+    "another serialisation": Array("float32", (2, 2), "torch.tensor", b"abc"),
+    "cut off": Array("float32", (2, 2), "numpy.ndarray", Array(np.zeros((2, 2), dtype=np.float32)).data[:-3]),
+}
+
+
+@pytest.mark.parametrize("array", GARBLED.values(), ids=GARBLED.keys())
+def test_unreadable_arrays(play, caplog, array):
+    def garble(r):
+        r.content_of(HOSTILE)[f"model.{HOSTILE}"] = ArrayRecord({"0": array})
+
+    round_one, model = play(garble)
+    assert_costs_that_client_alone(round_one, model, caplog, "^unreadable reply: ")
+
+
+def test_the_client_itself_failed(play, caplog):
+    def fail(r):
+        r.content_of(HOSTILE)[f"failure.{HOSTILE}"] = ConfigRecord({"reason": "out of\n\tmemory"})
+
+    round_one, model = play(fail)
+    assert_costs_that_client_alone(round_one, model, caplog, "^out of memory$")
+
+
+def test_a_failure_without_a_reason(play, caplog):
+    def fail(r):
+        r.content_of(HOSTILE)[f"failure.{HOSTILE}"] = ConfigRecord()
+
+    round_one, model = play(fail)
+    assert_costs_that_client_alone(round_one, model, caplog, "^no reason given$")
+
+
+def test_a_node_that_fails_costs_its_clients_their_place(play, caplog):
+    def fail(r):
+        r.errors[r.node_of(HOSTILE)] = Error(code=2, reason="ClientApp crashed\nTraceback")
+
+    round_one, model = play(fail)
+    assert round_one.usable == [0, 2]
+    assert round_one.rejected == dict.fromkeys([1, 3], "its node failed: ClientApp crashed Traceback")
+    assert len(caplog.records) == 2
+    np.testing.assert_array_equal(model[0], np.full((2, 2), 5))
+
+
+def test_a_node_that_is_silent_costs_its_clients_their_place(play):
+    round_one, model = play(lambda r: r.contents.pop(r.node_of(HOSTILE)))
+    assert round_one.usable == [0, 2]
+    assert round_one.rejected == dict.fromkeys([1, 3], "no reply in time")
+    np.testing.assert_array_equal(model[0], np.full((2, 2), 5))
+
+
+def test_a_node_cannot_answer_for_a_client_that_it_was_not_asked_for(play, make_state):
+    def meddle(r):
+        r.says(HOSTILE, make_state([5] * 5, count=3))
+        content = r.content_of(HOSTILE)
+        for victim in (0, 77):
+            content[f"model.{victim}"] = ArrayRecord(make_state([1e6] * 5))
+            content[f"metrics.{victim}"] = MetricRecord(
+                {"num_examples": 100, "num_steps": 10, "train_loss": 0.0, "train_seconds": 0.0}
+            )
+        content["failure.2"] = ConfigRecord({"reason": "slander"})
+
+    round_one, model = play(meddle)
+    assert round_one.usable == [0, 1, 2, 3]
+    assert round_one.rejected == {}
+    np.testing.assert_array_equal(model[0], np.full((2, 2), 5))
+
+
+def test_a_reply_to_a_message_that_was_not_sent_is_ignored(make_federation, exchange):
+    strategy = FedAvg(make_federation(4))
+    earlier = exchange(strategy)
+    for message in earlier.sent:
+        message.metadata.__dict__["_message_id"] += " of an earlier round"
+    earlier.contents = {f"{number} of an earlier round": c for number, c in earlier.contents.items()}
+    exchange(strategy, server_round=2)
+    assert earlier.finish() is None
+    assert earlier.rejected == dict.fromkeys(range(4), "no reply in time")
+
+
+@pytest.mark.parametrize(("min_replies", "kept"), [(3, False), (4, True)])
+def test_too_few_replies_keep_the_model(make_federation, exchange, caplog, min_replies, kept):
+    caplog.set_level(logging.WARNING, "fl_backdoor")
+    strategy = FedAvg(make_federation(4, min_replies=min_replies))
+    round_one = exchange(strategy, server_round=6)
+    round_one.says(HOSTILE, num_examples=-1)
+    assert (round_one.finish() is None) is kept
+    assert (strategy.outcome.aggregation is None) is kept
+    assert (strategy.outcome.updates is None) is kept
+    assert strategy.outcome.server_round == 6
+    assert round_one.usable == OTHERS
+    said = [record.getMessage() for record in caplog.records]
+    assert ("round 6 keeps the model: 3 usable replies, 4 needed" in said) is kept
+
+
+def test_no_reply_at_all_keeps_the_model(make_federation, exchange):
+    round_one = exchange(FedAvg(make_federation(4)))
+    round_one.contents.clear()
+    assert round_one.finish() is None
+    assert list(round_one.rejected) == [0, 1, 2, 3]

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fl_backdoor.errors import ReplyError
+from fl_backdoor.updates import LARGEST, LARGEST_COUNT, Layout, TensorSpec
+
+LAYOUT = Layout(
+    (
+        TensorSpec("conv", (2, 1, 2), "float32", True),
+        TensorSpec("mean", (3,), "float32", False),
+        TensorSpec("count", (), "int64", False),
+        TensorSpec("scale", (), "float32", True),
+        TensorSpec("bias", (2,), "float32", True),
+    )
+)
+
+
+def state(offset=0.0, count=0):
+    """Return 0, 1, …, 9 in the tensors' order (the counter apart), plus `offset`."""
+    numbers = np.arange(10, dtype=np.float32) + np.float32(offset)
+    conv, mean, scale, bias = np.split(numbers, [4, 7, 8])
+    return [conv.reshape(2, 1, 2), mean, np.array(count), scale.reshape(()), bias]
+
+
+def test_sizes():
+    assert [tensor.size for tensor in LAYOUT.tensors] == [4, 3, 1, 1, 2]
+    assert LAYOUT.num_params == 7
+    assert LAYOUT.with_buffers_as_parameters().num_params == 11
+
+
+def test_the_vector_holds_parameters_in_order():
+    vector = LAYOUT.vector(state())
+    np.testing.assert_array_equal(vector, [0, 1, 2, 3, 7, 8, 9])
+    assert vector.dtype == np.float32
+
+
+def test_the_vector_with_buffers_holds_everything_in_order():
+    vector = LAYOUT.with_buffers_as_parameters().vector(state(count=50))
+    np.testing.assert_array_equal(vector, [0, 1, 2, 3, 4, 5, 6, 50, 7, 8, 9])
+    assert vector.dtype == np.float32
+
+
+def test_the_vector_is_a_copy():
+    arrays = state()
+    LAYOUT.vector(arrays)[:] = -1
+    np.testing.assert_array_equal(arrays[0].ravel(), [0, 1, 2, 3])
+
+
+def test_moved_adds_to_parameters_and_takes_buffers_as_given():
+    arrays = state()
+    movement = np.array([10, 20, 30, 40, 50, 60, 70], dtype=np.float32)
+    buffers = [np.array([-1, -2, -3], dtype=np.float32), np.array(9)]
+    conv, mean, count, scale, bias = LAYOUT.moved(arrays, movement, buffers)
+    np.testing.assert_array_equal(conv, [[[10, 21]], [[32, 43]]])
+    np.testing.assert_array_equal(mean, [-1, -2, -3])
+    assert count == 9
+    np.testing.assert_array_equal(scale, 57)
+    np.testing.assert_array_equal(bias, [68, 79])
+    np.testing.assert_array_equal(arrays[0].ravel(), [0, 1, 2, 3])
+
+
+def test_what_moves_is_a_state_again():
+    moved = LAYOUT.moved(state(), np.ones(7, dtype=np.float32), state()[1:3])
+    LAYOUT.check(moved)
+    assert all(type(array) is np.ndarray for array in moved)
+
+
+numbers = st.floats(-1e6, 1e6, width=32)
+
+
+@given(hnp.arrays(np.float32, 7, elements=numbers), hnp.arrays(np.float32, 3, elements=numbers))
+def test_moving_nothing_to_a_vector_and_back_changes_nothing(parameters, mean):
+    zeros = [np.zeros_like(array) for array in state()]
+    arrays = LAYOUT.moved(zeros, parameters, [mean, np.array(3)])
+    np.testing.assert_array_equal(LAYOUT.vector(arrays), parameters)
+    np.testing.assert_array_equal(arrays[1], mean)
+
+
+@pytest.mark.parametrize(
+    ("movement", "count"), [(2.999, 13), (3.0, 13), (3.4, 13), (3.6, 14), (-2.999, 7), (0.1, 10)]
+)
+def test_counters_that_count_as_parameters_are_rounded_and_not_cut_off(movement, count):
+    layout = LAYOUT.with_buffers_as_parameters()
+    moved = layout.moved(state(count=10), np.full(11, movement, dtype=np.float32), [])
+    assert (moved[2], moved[2].dtype, moved[2].shape) == (count, np.int64, ())
+    np.testing.assert_allclose(moved[1], np.float32([4, 5, 6]) + np.float32(movement))
+
+
+def test_averaged_buffers_by_hand():
+    states = [state(0, count=10), state(4, count=11), state(100, count=999)]
+    mean, count = LAYOUT.averaged_buffers(states, np.array([0.75, 0.25, 0]))
+    np.testing.assert_array_equal(mean, [5, 6, 7])
+    assert (mean.dtype, mean.shape) == (np.float32, (3,))
+    assert (count, count.dtype, count.shape) == (10, np.int64, ())  # 10.25
+    assert type(count) is np.ndarray
+
+
+@pytest.mark.parametrize(("counts", "average"), [([7, 8, 8], 8), ([7, 7, 8], 7), ([391] * 3, 391)])
+def test_counters_are_averaged_and_rounded(counts, average):
+    states = [state(count=count) for count in counts]
+    assert LAYOUT.averaged_buffers(states, np.full(3, 1 / 3))[1] == average
+
+
+def test_a_model_without_buffers_has_none_to_average():
+    layout = LAYOUT.with_buffers_as_parameters()
+    assert layout.averaged_buffers([state(), state()], np.array([0.5, 0.5])) == []
+
+
+def with_tensor(place, array):
+    arrays = state()
+    arrays[place] = array
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        (state()[:4], "4 tensors instead of 5"),
+        ([*state(), np.zeros(1)], "6 tensors instead of 5"),
+        (with_tensor(0, np.zeros((1, 2, 2), np.float32)), "conv has shape (1, 2, 2), not (2, 1, 2)"),
+        (with_tensor(3, np.zeros(1, np.float32)), "scale has shape (1,), not ()"),
+        (with_tensor(2, np.array(1.0)), "count has dtype float64, not int64"),
+        (with_tensor(2, np.array(1, np.int32)), "count has dtype int32, not int64"),
+        (with_tensor(4, np.array([0, np.nan], np.float32)), "bias holds NaN, Inf or numbers beyond 1e+30"),
+        (with_tensor(1, np.array([0, np.inf, 0], np.float32)), "mean holds NaN, Inf or numbers beyond 1e+30"),
+        (with_tensor(3, np.array(-np.inf, np.float32)), "scale holds NaN, Inf or numbers beyond 1e+30"),
+        (with_tensor(3, np.array(-2e30, np.float32)), "scale holds NaN, Inf or numbers beyond 1e+30"),
+        (with_tensor(2, np.array(-(2**63))), "count holds NaN, Inf or numbers beyond 9e+15"),
+        (with_tensor(2, np.array(2**53 + 1)), "count holds NaN, Inf or numbers beyond 9e+15"),
+    ],
+)
+def test_what_is_no_state_of_the_model_is_refused(arrays, reason):
+    with pytest.raises(ReplyError) as caught:
+        LAYOUT.check(arrays)
+    assert str(caught.value) == reason
+
+
+def test_states_of_the_model_are_accepted():
+    LAYOUT.check(state())
+    LAYOUT.check(with_tensor(3, np.array(LARGEST * 0.999, np.float32)))
+    LAYOUT.check(with_tensor(2, np.array(-LARGEST_COUNT)))
+    Layout((TensorSpec("nothing", (0, 3), "float32", True),)).check([np.zeros((0, 3), np.float32)])
+
+
+def test_largest_states_overflow_nowhere():
+    layout = Layout((TensorSpec("weight", (2,), "float32", True),))
+    extreme = [np.array([LARGEST, -LARGEST], np.float32) * np.float32(0.999)]
+    update = layout.vector(extreme) - layout.vector([-extreme[0]])
+    assert np.isfinite(layout.moved(extreme, update, [])[0]).all()

@@ -119,9 +119,9 @@ class FlowerStrategy(RobustStrategy):
 def _reply(row: ParameterVector, unit: list[float]) -> Message:
     metrics = MetricRecord({NUM_EXAMPLES: 1, SHARE: unit})
     content = RecordDict({"arrays": ArrayRecord([row]), "metrics": metrics})
-    # Flower fills in the metadata of other messages from the run it is in; rules can do without a run.
+    # With metadata of its own a message needs no run around it; the constructor's overloads leave that out.
     metadata = Metadata(0, "", 0, 0, "", "", 0.0, 0.0, MessageType.TRAIN)
-    return Message(content=content, metadata=metadata)  # type: ignore[call-overload,no-any-return]  # not listed
+    return Message(content=content, metadata=metadata)  # type: ignore[call-overload,no-any-return]
 
 
 def _arguments(rule: Rule, given: dict[str, float | None]) -> dict[str, Any]:

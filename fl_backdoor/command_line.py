@@ -22,8 +22,7 @@ HYDRA_ANSWERS = ("help", "hydra_help", "info", "cfg", "shell_completion", "confi
 def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
     """Yield the plain configuration of every run that `arguments` ask for.
 
-    Nothing is yielded where Hydra answers by itself, as to ``--help``, or where a sweeper chooses values as it
-    goes.
+    Nothing is yielded where Hydra answers by itself (``--help``), or where a sweeper picks values as it goes.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Who writes where: rounds go to the terminal, everything else that is printed or logged goes to a file.
 
-Ray and the libraries under it print from C++ and from threads of their own, so the file descriptors themselves
-are turned over; the display holds a copy of the terminal's.
+Ray and the libraries under it print from C++ and from threads of their own. The file descriptors themselves
+are therefore turned over; the display holds a copy of the terminal's.
 """
 
 import logging

@@ -8,8 +8,8 @@ from fl_backdoor.training import Images, Poison, on_device, predict, train
 
 
 def settings(**changed) -> ClientConfig:
-    defaults = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "batch_size": 2, "local_epochs": 1}
-    return ClientConfig(**(defaults | changed))
+    optimizer = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01}
+    return ClientConfig(**({**optimizer, "batch_size": 2, "local_epochs": 1} | changed))
 
 
 def images(num: int = 5, seed: int = 0) -> Images:
@@ -49,9 +49,8 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
     for batch in batches[: result.num_steps]:
         gradients = softmax_gradient(weight, bias, inputs[batch.numpy()], data.labels.numpy()[batch.numpy()])
         for value, gradient, velocity in zip((weight, bias), gradients, velocities, strict=True):
-            velocity *= 0.9
-            velocity += gradient + 0.01 * value
-            value -= 0.1 * velocity
+            velocity[:] = 0.9 * velocity + gradient + 0.01 * value
+            value[:] = value - 0.1 * velocity
     trained = [parameter.detach().numpy() for parameter in model.parameters()]
     np.testing.assert_allclose(trained[0], weight, rtol=2e-5, atol=1e-6)
     np.testing.assert_allclose(trained[1], bias, rtol=2e-5, atol=1e-6)
@@ -59,7 +58,13 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
 
 @pytest.mark.parametrize(
     ("changed", "steps"),
-    [({}, 3), ({"local_epochs": 2}, 6), ({"batch_size": 5}, 1), ({"batch_size": 9}, 1), ({"local_steps": 7}, 7)],
+    [
+        ({}, 3),
+        ({"local_epochs": 2}, 6),
+        ({"batch_size": 5}, 1),
+        ({"batch_size": 9}, 1),
+        ({"local_steps": 7}, 7),
+    ],
 )
 def test_steps_of_five_samples(changed, steps):
     assert settings(**changed).num_steps(5) == steps
@@ -71,7 +76,9 @@ def test_the_reported_loss_is_the_mean_over_steps():
     data, model = images(), linear_model()
     still = settings(learning_rate=1e-12, batch_size=5, local_epochs=3)
     expected = predict(linear_model(), data, 5).loss
-    assert train(model, data, still, torch.Generator().manual_seed(0)).loss == pytest.approx(expected, rel=1e-5)
+    assert train(model, data, still, torch.Generator().manual_seed(0)).loss == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_a_poison_reaches_images_and_labels_of_each_batch():
@@ -85,7 +92,8 @@ def test_a_poison_reaches_images_and_labels_of_each_batch():
     model = linear_model()
     train(model, images(), settings(local_epochs=30), torch.Generator().manual_seed(0), poison)
     assert seen[:3] == [(True, 2), (True, 2), (True, 1)], "pixels come before normalisation"
-    black = Images(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([2]), *(torch.ones(1, 1, 1) / 2,) * 2)
+    half = torch.full((1, 1, 1), 0.5)
+    black = Images(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([2]), half, half)
     assert predict(model, black, 1).classes.tolist() == [2]
 
 

@@ -57,7 +57,7 @@ def test_a_malicious_client_that_does_not_attack_is_benign_to_the_bit(client):
 
 def test_it_poisons_in_its_rounds_alone():
     client = malicious(first=2, last=3)
-    assert [client.poison(server_round) is CLEAN for server_round in (1, 2, 3, 4)] == [True, False, False, True]
+    assert [client.poison(number) is CLEAN for number in (1, 2, 3, 4)] == [True, False, False, True]
     assert not equal(fit(client, server_round=2)[0], fit(BenignClient(task()), server_round=2)[0])
 
 

@@ -54,7 +54,9 @@ def without_clocks(rows):
 
 @pytest.mark.parametrize("strategy", ["hybrid", "iqr_filter"])
 def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simulation, results, strategy):
-    rounds, clients, model = run(simulation, f"strategy={strategy}", "attack.alpha=0.3", "clients_per_round=5")
+    rounds, clients, model = run(
+        simulation, f"strategy={strategy}", "attack.alpha=0.3", "clients_per_round=5"
+    )
     found = (without_clocks(rounds), without_clocks(clients), model)
     first = results.setdefault(strategy, found)
     assert found[0] == first[0]
@@ -83,12 +85,12 @@ def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
 
 
 @pytest.mark.parametrize(
-    ("trigger", "reason"), [("RaisingBar", "RuntimeError: broken trigger"), ("NanBar", "train_loss = nan must be finite")]
+    ("trigger", "reason"),
+    [("RaisingBar", "RuntimeError: broken trigger"), ("NanBar", "train_loss = nan must be finite")],
 )
 def test_a_client_that_fails_costs_itself_its_place_and_nobody_else(simulation, trigger, reason):
-    rounds, clients, model = run(
-        simulation, f"attack.trigger._target_=tests.faults.{trigger}", "attack.alpha=0.3", "attack.num_malicious=2"
-    )
+    fault = f"attack.trigger._target_=tests.faults.{trigger}"
+    rounds, clients, model = run(simulation, fault, "attack.alpha=0.3", "attack.num_malicious=2")
     assert [row["num_rejected"] for row in rounds[1:]] == [2, 2]
     assert [row["num_replies"] for row in rounds[1:]] == [4, 4]
     for row in clients:
@@ -114,9 +116,8 @@ def test_a_worker_that_dies_loses_a_round_and_is_back_in_the_next(simulation):
 
 
 def test_flowers_own_strategies_run_under_the_same_metrics(simulation):
-    rounds, clients, _ = run(
-        simulation, "strategy=flower", "strategy.rule=Krum", "strategy.num_malicious=1", "attack.num_malicious=1"
-    )
+    krum = ["strategy=flower", "strategy.rule=Krum", "strategy.num_malicious=1"]
+    rounds, clients, _ = run(simulation, *krum, "attack.num_malicious=1")
     last = [row for row in clients if row["server_round"] == 2]
     assert sorted(row["weight"] for row in last) == pytest.approx([0, 0, 0, 0, 0, 1], abs=1e-6)
     assert rounds[2]["num_filtered"] == 5

@@ -7,7 +7,8 @@ from fl_backdoor.metrics.backdoor import backdoor_figures
 def test_figures_by_hand():
     labels = np.array([0, 1, 5, 5, 2, 3, 4, 5])
     clean = np.array([0, 1, 5, 0, 2, 5, 4, 5])  # 6 of 8 right
-    triggered = np.array([5, 5, 5, 5, 2, 5, 4, 0])  # the target in 5 of 8; in 3 of the 5 whose class is another
+    # The target in 5 of 8; in 3 of the 5 whose class is another.
+    triggered = np.array([5, 5, 5, 5, 2, 5, 4, 0])
     figures = backdoor_figures(labels, clean, triggered, test_loss=1.25, target_label=5)
     assert figures.main_task_accuracy == pytest.approx(6 / 8)
     assert figures.success_rate == pytest.approx(5 / 8)

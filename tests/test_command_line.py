@@ -1,0 +1,40 @@
+import pytest
+
+from fl_backdoor.command_line import composed
+from fl_backdoor.errors import FlBackdoorError
+
+
+def test_every_combination_of_a_sweep_is_composed():
+    configs = list(composed(["-m", "attack.alpha=0,0.052,0.1", "strategy=fedavg,hybrid"]))
+    found = {(config["attack"]["alpha"], config["strategy"]["_target_"]) for config in configs}
+    assert len(configs) == len(found) == 6
+    assert (0.052, "strategies.hybrid.Hybrid") in found
+
+
+def test_ranges_are_sweeps_too():
+    assert [config["seed"] for config in composed(["-m", "seed=range(3)"])] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("flag", ["--help", "--hydra-help", "--cfg=job", "--info=config"])
+def test_what_hydra_answers_by_itself_starts_nothing(flag):
+    assert list(composed([flag])) == []
+
+
+def test_values_of_another_sweeper_are_not_known_beforehand():
+    assert list(composed(["-m", "attack.alpha=interval(0,1)"])) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, num_malicious, alpha"),
+        ("strategy=krumm", "strategy = krumm: must be one of clip_avg, fedavg, flower, hybrid, iqr_filter"),
+        ("strateggy=fedavg", "strateggy"),
+        ("attack.alpha", "attack.alpha"),
+    ],
+)
+def test_what_cannot_be_composed_is_one_line(override, message):
+    with pytest.raises(FlBackdoorError) as error:
+        list(composed([override]))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,47 @@
+"""Every experiment file composes, passes all checks, and is what its name says."""
+
+from pathlib import Path
+
+import pytest
+
+import conf
+from fl_backdoor.checks import check
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse
+
+FOLDER = Path(conf.__file__).parent / "experiment"
+EXPERIMENTS = sorted(
+    str(file.relative_to(FOLDER).with_suffix(""))
+    for file in FOLDER.rglob("*.yaml")
+    if not file.name.startswith("_")
+)
+STRATEGIES = {
+    "article/fedavg": "FedAvg",
+    "article/clean": "FedAvg",
+    "article/iqr_filter": "IQRFilter",
+    "article/clip_avg": "ClipAvg",
+    "article/hybrid": "Hybrid",
+    "article/amplified": "FedAvg",
+}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_composes_and_passes_all_checks(experiment, data_root):
+    overrides = [f"experiment={experiment}", f"dataset.root={data_root}"]
+    [config] = [parse(plain) for plain in composed(overrides)]
+    assert check(config).config.dataset["_target_"] == "fl_backdoor.data.cifar10.Cifar10"
+    assert config.strategy["_target_"].endswith(f".{STRATEGIES[experiment]}")
+    assert config.attack.trigger_space == "normalized"
+
+
+def test_no_experiment_is_left_out():
+    assert set(EXPERIMENTS) == set(STRATEGIES)
+
+
+@pytest.mark.parametrize("experiment", ["fedavg", "iqr_filter", "clip_avg", "hybrid"])
+def test_the_articles_defences_differ_in_the_strategy_alone(experiment):
+    [wanted] = composed([f"experiment=article/{experiment}"])
+    [fedavg] = composed(["experiment=article/fedavg"])
+    assert {key for key in wanted if wanted[key] != fedavg[key]} <= {"strategy"}
+    assert (wanted["attack"]["alpha"], wanted["attack"]["num_malicious"]) == (0.052, 3)
+    assert (wanted["partition"]["num_clients"], wanted["num_rounds"]) == (10, 16)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from fl_backdoor import plugins
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.auto import resolve
@@ -57,6 +59,8 @@ def check(config: ExperimentConfig) -> Checked:
             config.attack.target_label,
             f"{world.dataset.name} has the classes 0 … {num_classes - 1}",
         )
+    if config.engine.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
     _ = world.trigger
     plugins.settings(config.model, "model", "image_shape", "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.

@@ -6,7 +6,6 @@ Only what answers a wrong command line is imported up here; PyTorch, Flower and 
 import logging
 import os
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,18 +41,21 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     with Streams() as streams, Display(streams.terminal) as display:
+        jobs = Jobs(display, streams)
         try:
             check_all([parse(plain) for plain in composed(sys.argv[1:])])
-            with closing(Jobs(display, streams)) as jobs:
-                hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(
-                    jobs.run
-                )()
+            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(
+                jobs.run
+            )()
         except FlBackdoorError as error:
             display.error(str(error))
             sys.exit(WRONG_SETTING)
         except KeyboardInterrupt:
             display.error("interrupted; what was done so far is on disk")
-            sys.exit(INTERRUPTED)
+            # Nobody waits any more for the clients in training. Ray's processes end with this one.
+            os._exit(INTERRUPTED)
+        finally:
+            jobs.close()
     sys.exit(FAILED if jobs.failed else 0)
 
 

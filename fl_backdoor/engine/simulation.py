@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import Any
 
-import ray
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
@@ -103,11 +102,8 @@ class Simulation:
             raise
 
     def close(self) -> None:
-        """End the simulation, and Ray with it if it was started here."""
+        """End the simulation, and the Ray that it started; clients in training are waited for."""
         self._jobs.put(None)
-        if self._stop.is_set() and ray.is_initialized():
-            # Clients that nobody waits for any more would be trained to their end otherwise.
-            ray.shutdown()
         self._thread.join()
 
     def _wait(self, done: "Future[None]") -> None:

@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fl_backdoor.checks import check
+from fl_backdoor.clean_twin import clean_key, clean_twin
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse
+from fl_backdoor.errors import ConfigError
+
+
+def config(*overrides: str):
+    return parse(next(composed(["dataset=mnist5k", *overrides])))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["attack.target_label=10"], "attack.target_label = 10: mnist5k has the classes 0 … 9"),
+        (
+            ["strategy=flower", "strategy.rule=Krum", "strategy.num_malicious=4"],
+            "strategy.num_malicious = 4: Krum needs at least 2 * 4 + 3 = 11 clients a round, "
+            "clients_per_round is 10",
+        ),
+        (
+            ["strategy=hybrid", "strategy.suspect_ratio=1.5"],
+            "strategy.suspect_ratio = 1.5: must be less than or equal to 1",
+        ),
+        (
+            ["strategy=hybrid", "+strategy.gamma=1"],
+            "strategy.gamma = 1: no such setting; known here: clip_decay",
+        ),
+        (["attack.trigger.rows=[2,28]"], "attack.trigger.rows = [2, 28]: must be ordered and within 0 … 27"),
+        (["model._target_=nowhere.Model"], "model._target_ = nowhere.Model: cannot be imported"),
+        pytest.param(
+            ["engine.device=cuda"],
+            "engine.device = cuda: PyTorch finds no GPU here",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        (["+dataset.folder=x"], "dataset.folder = x: no such setting; known here: cache, download, root"),
+    ],
+)
+def test_what_a_plug_in_cannot_work_with_is_one_line(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        check(config(*overrides))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_auto_falls_back_to_the_embedded_digits_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("FL_BACKDOOR_DATA", raising=False)
+    overrides = ["dataset=auto", f"dataset.root={tmp_path}", "dataset.download=false"]
+    checked = check(config(*overrides))
+    assert checked.config.dataset["_target_"] == "fl_backdoor.data.mnist5k.Mnist5k"
+    [notice] = checked.notices
+    assert "5,000 MNIST digits" in notice
+    assert str(tmp_path) in notice
+
+
+def test_an_alpha_that_stamps_nothing_is_pointed_out():
+    [notice] = check(config("attack.alpha=0.02")).notices
+    assert notice.startswith("attack.alpha = 0.02 stamps int(32 * 0.02) = 0 samples")
+    assert check(config("attack.alpha=0.052")).notices == []
+    assert check(config("attack.alpha=0")).notices == []
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "attack.alpha=0.3",
+        "attack.num_malicious=1",
+        "attack.boost_factor=5",
+        "attack.first_round=3",
+        "engine.num_workers=1",
+    ],
+)
+def test_runs_that_differ_in_the_attack_or_the_engine_share_their_clean_twin(override):
+    assert clean_key(config()) == clean_key(config(override))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "strategy=hybrid", "attack.trigger.rows=[0,1]", "attack.target_label=1", "num_rounds=3"],
+)
+def test_runs_that_differ_otherwise_do_not(override):
+    assert clean_key(config()) != clean_key(config(override))
+
+
+def test_a_clean_twin_attacks_nobody():
+    wanted = config()
+    twin = clean_twin(wanted)
+    assert not twin.attacks
+    assert replace(twin, attack=wanted.attack) == wanted

@@ -1,0 +1,151 @@
+"""The program as a user starts it: real processes, real files."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+
+PROGRAM = [sys.executable, "-m", "fl_backdoor.main"]
+SMALL = ["dataset=mnist5k", "client.local_steps=2", "partition.num_clients=4", "attack.num_malicious=1"]
+REPOSITORY = Path(__file__).parents[1]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_help_lists_the_choices(tmp_path):
+    shown = run(tmp_path, "--help")
+    assert shown.returncode == 0
+    assert "strategy: clip_avg, fedavg, flower, hybrid, iqr_filter" in shown.stdout
+    assert "dataset: auto, cifar10, fashion_mnist, mnist5k" in shown.stdout
+    assert "model: cnn, resnet18, resnet18_imagenet" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["attack.alpha=2"], "attack.alpha = 2: must be less than or equal to 1"),
+        (["-m", "attack.num_malicious=3,11"], "attack.num_malicious = 11: must be at most"),
+        (["strategy=krum"], "strategy = krum: must be one of clip_avg, fedavg, flower, hybrid, iqr_filter"),
+    ],
+)
+def test_a_wrong_setting_ends_in_one_line_before_any_work(tmp_path, arguments, message):
+    shown = run(tmp_path, *arguments)
+    assert shown.returncode == 2
+    [line] = shown.stdout.splitlines()
+    assert line.startswith(f"fl_backdoor: {message}")
+    assert shown.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A multirun over α in {0, 0.3}: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("sweep")
+    shown = run(folder, "-m", *SMALL, "attack.alpha=0,0.3", "num_rounds=1", "hydra.sweep.dir=found")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    return folder / "found", shown
+
+
+def test_a_sweep_has_a_folder_a_run_a_table_and_a_figure(sweep):
+    folder, _ = sweep
+    rows = {row["attack.alpha"]: row for row in table(folder / "sweep.csv")}
+    assert rows.keys() == {"0.0", "0.3"}
+    assert (folder / "success_rate_by_alpha.png").stat().st_size > 5000
+    for row in rows.values():
+        summary = json.loads((folder / row["run"] / "summary.json").read_text())
+        for name in ("main_task_accuracy", "attack_success_rate", "success_rate"):
+            assert float(row[name]) == summary[name]
+
+
+def test_a_run_folder_holds_all_that_is_needed(sweep):
+    folder = sweep[0] / "1_fedavg_alpha-0.3"
+    names = {file.name for file in folder.iterdir()}
+    assert names >= {
+        "config.yaml",
+        "rounds.csv",
+        "clients.csv",
+        "summary.json",
+        "model.safetensors",
+        "accuracy_and_success.png",
+        "samples.png",
+        "run.log",
+    }
+    rounds, clients = table(folder / "rounds.csv"), table(folder / "clients.csv")
+    assert tuple(rounds[0]) == ROUND_COLUMNS
+    assert tuple(clients[0]) == CLIENT_COLUMNS
+    assert [row["server_round"] for row in rounds] == ["0", "1"]
+    assert [row["client_id"] for row in clients] == ["0", "1", "2", "3"]
+    assert sum(row["attacking"] == "true" for row in clients) == 1
+    assert sum(float(row["weight"]) for row in clients) == pytest.approx(1)
+
+
+def test_the_floor_of_a_clean_model_stands_beside_the_figures(sweep):
+    clean, attacked = sweep[0] / "0_fedavg_alpha-0", sweep[0] / "1_fedavg_alpha-0.3"
+    floor = json.loads((clean / "summary.json").read_text())
+    summary = json.loads((attacked / "summary.json").read_text())
+    assert floor["attacks"] is False
+    assert summary["attacks"] is True
+    for name in ("main_task_accuracy", "attack_success_rate", "success_rate"):
+        assert summary[f"clean_{name}"] == floor[name]
+        assert table(attacked / "rounds.csv")[1][f"clean_{name}"] == repr(floor[name])
+
+
+def test_the_terminal_shows_rounds_and_nothing_else(sweep):
+    _, shown = sweep
+    lines = shown.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["mnist5k", "round", "round", "finished:"] * 2
+    assert shown.stderr == ""
+
+
+def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
+    arguments = [*PROGRAM, *SMALL, "num_rounds=100000", "hydra.run.dir=found"]
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("round      2/"):
+                break
+        # As a terminal does it: the whole group gets the signal.
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(timeout=120) == 130
+    assert "interrupted" in rest
+    assert "Traceback" not in rest
+    summary = json.loads((tmp_path / "found" / "summary.json").read_text())
+    rounds = table(tmp_path / "found" / "rounds.csv")
+    assert summary["status"] == "stopped"
+    assert summary["rounds_finished"] == len(rounds) - 1 >= 2
+    assert (tmp_path / "found" / "model.safetensors").exists()
+    assert _is_gone(process.pid), "no worker is left behind"
+
+
+def _is_gone(group: int) -> bool:
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.2)
+    return False

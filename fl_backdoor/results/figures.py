@@ -34,8 +34,8 @@ class _Series(NamedTuple):
 
 _SERIES = (
     _Series("main_task_accuracy", "main-task accuracy", OKABE_ITO[0], "o"),
-    _Series("attack_success_rate", "attack success rate (ASR)", OKABE_ITO[1], "s"),
-    _Series("success_rate", "success rate (SR)", OKABE_ITO[2], "^"),
+    _Series("attack_success_rate", "ASR", OKABE_ITO[1], "s"),
+    _Series("success_rate", "SR", OKABE_ITO[2], "^"),
 )
 
 
@@ -99,7 +99,8 @@ def draw_samples(
             x = left + place * step
             figure.figimage(_enlarged(image, scale), xo=x, yo=top - caption - tall, origin="upper")
             name = true_names[place]
-            _text(figure, x + step // 2 - gap // 2, top - tall - 3 * caption // 2, name, "center")
+            middle = x + scale * width // 2
+            _text(figure, middle, top - tall - 3 * caption // 2, name, "center", size=min(9, step / 11))
     save(figure, path)
 
 
@@ -153,6 +154,6 @@ def _enlarged(image: Images, scale: int) -> Images:
     return colours.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _text(figure: "Figure", x: int, y: int, text: str, align: str) -> None:
+def _text(figure: "Figure", x: int, y: int, text: str, align: str, *, size: float = 9) -> None:
     width, height = figure.get_size_inches() * DPI
-    figure.text(x / width, y / height, text, ha=align, va="center", fontsize=10)
+    figure.text(x / width, y / height, text, ha=align, va="center", fontsize=size)

@@ -1,0 +1,177 @@
+"""Many runs side by side: one table, one figure. Written anew after each run of a sweep."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fl_backdoor.results import files, table
+from fl_backdoor.results.columns import ACCURACY_COLUMNS
+from fl_backdoor.results.sweep_figure import draw_sweep
+
+log = logging.getLogger("fl_backdoor")
+
+RUN_FILES = ("config.yaml", "summary.json", "rounds.csv")
+
+ALWAYS = ("dataset", "strategy", "attack.alpha", "attack.num_malicious")
+"""Settings that have a column even where all runs agree, as has the seed."""
+
+CLEAN_COLUMNS = tuple(f"clean_{name}" for name in ACCURACY_COLUMNS)
+
+OUTCOME = (
+    "status",
+    "rounds_finished",
+    *ACCURACY_COLUMNS,
+    *CLEAN_COLUMNS,
+    "true_positive_rate",
+    "false_positive_rate",
+    "wall_seconds",
+)
+
+TOLD_BY_SUMMARY = ("seed", "dataset", "strategy", "attacks", *OUTCOME)
+
+IRRELEVANT_TO_CLEAN_RUNS = (
+    "attack.num_malicious",
+    "attack.alpha",
+    "attack.boost_factor",
+    "attack.first_round",
+    "attack.last_round",
+    "clean_baseline",
+    "engine.",
+)
+"""Settings that a clean model's figures do not depend on; trigger and target count: they are measured with."""
+
+Settings = table.Row
+"""Settings by dotted key, each a number, a truth value, text or None."""
+
+
+@dataclass
+class Run:
+    """A run as its folder tells of it.
+
+    Parameters
+    ----------
+    name
+        Folder, relative to the sweep's.
+    settings
+        All settings, by dotted key.
+    summary
+        What ``summary.json`` holds; clean figures may be filled in.
+    """
+
+    name: str
+    settings: Settings
+    summary: dict[str, Any]
+
+
+def collect(sweep_folder: Path) -> None:
+    """Write ``sweep.csv`` and ``success_rate_by_alpha.png`` from all runs below `sweep_folder`.
+
+    Runs that have not ended, or whose files are damaged, are left out and named in a warning.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the table or the figure cannot be written.
+    """
+    runs = [run for folder in _run_folders(sweep_folder) if (run := _read(folder, sweep_folder))]
+    _fill_clean_figures(runs)
+    differing = differing_settings([run.settings for run in runs])
+    settings = (*ALWAYS, *differing, "seed")
+    columns = ("run", *settings, *OUTCOME)
+    rows = sorted((_row(run, columns) for run in runs), key=lambda row: _order(row, (*settings, "run")))
+    files.replace(sweep_folder / "sweep.csv", table.header(columns) + table.lines(rows, columns))
+    finished = [row for row in rows if row["status"] == "finished"]
+    if finished:
+        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, differing)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Return nested settings by dotted key; a list becomes text, as JSON."""
+    flat: Settings = {}
+    for name, found in config.items():
+        if isinstance(found, Mapping):
+            flat |= flatten(found, f"{prefix}{name}.")
+        else:
+            plain = found is None or isinstance(found, bool | int | float | str)
+            flat[f"{prefix}{name}"] = found if plain else json.dumps(found, default=str)
+    return flat
+
+
+def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:
+    """Return the dotted keys that are not the same in all runs, beside those that have a column anyway."""
+    # The names of data set and strategy say what these targets say.
+    shown = {*ALWAYS, "seed", "dataset._target_", "strategy._target_"}
+    keys = dict.fromkeys(key for settings in all_settings for key in settings if key not in shown)
+    return tuple(key for key in keys if len({repr(settings.get(key)) for settings in all_settings}) > 1)
+
+
+def _run_folders(sweep_folder: Path) -> list[Path]:
+    """Return all folders below that hold something of a run, hidden ones (Hydra's) aside."""
+    found = {path.parent for name in RUN_FILES for path in sweep_folder.rglob(name)}
+    below = found - {sweep_folder}
+    return sorted(
+        folder
+        for folder in below
+        if not any(part.startswith(".") for part in folder.relative_to(sweep_folder).parts)
+    )
+
+
+def _read(folder: Path, sweep_folder: Path) -> Run | None:
+    import yaml
+
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        settings = flatten(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        missing = [name for name in TOLD_BY_SUMMARY if name not in summary]
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
+        log.warning("sweep: %s left out, it has not ended or is damaged (%s)", folder, _one_line(error))
+        return None
+    if missing:
+        log.warning("sweep: %s left out, its summary lacks %s", folder, ", ".join(missing))
+        return None
+    return Run(str(folder.relative_to(sweep_folder)), settings, summary)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _fill_clean_figures(runs: Sequence[Run]) -> None:
+    """Give runs whose clean model is unknown the figures of a clean run with otherwise the same settings."""
+    clean = {_clean_settings(run): run.summary for run in runs if not run.summary["attacks"]}
+    for run in runs:
+        model = clean.get(_clean_settings(run))
+        if model is None or not run.summary["attacks"]:
+            continue
+        for name in ACCURACY_COLUMNS:
+            if run.summary[f"clean_{name}"] is None:
+                run.summary[f"clean_{name}"] = model[name]
+
+
+def _clean_settings(run: Run) -> str:
+    """Return what a clean model depends on: settings, the data set that was really there, rounds."""
+    kept = {key: found for key, found in run.settings.items() if not key.startswith(IRRELEVANT_TO_CLEAN_RUNS)}
+    made_of = [kept, run.summary["dataset"], run.summary["rounds_finished"]]
+    return json.dumps(made_of, sort_keys=True, default=str)
+
+
+def _row(run: Run, columns: Sequence[str]) -> table.Row:
+    told = {name: run.summary[name] for name in TOLD_BY_SUMMARY}
+    known = {**run.settings, **told, "run": run.name}
+    return {name: known.get(name) for name in columns}
+
+
+def _order(row: table.Row, settings: Sequence[str]) -> list[tuple[int, float, str]]:
+    """Return a key that sorts numbers by size and before text, and nothing before both."""
+    return [_rank(row[name]) for name in settings]
+
+
+def _rank(found: table.Cell) -> tuple[int, float, str]:
+    if found is None:
+        return 0, 0.0, ""
+    if isinstance(found, int | float):
+        return 1, float(found), ""
+    return 2, 0.0, found

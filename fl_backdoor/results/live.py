@@ -1,167 +1,162 @@
-"""What a run shows while it goes on: a line a round, and in a terminal a progress bar below them."""
+"""What the user sees while a run goes on: a line a round, and the time that is left."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
-
-from fl_backdoor.results.table import number
-
-MOST_IDS = 12
-"""With more clients than this a line gives their number instead of their ids."""
 
 Row = Mapping[str, object]
 
+MARK = "*"
+"""Behind the id of a malicious client."""
+
 
 class Display:
-    """Shows runs one after another; use it as a context manager.
-
-    Elsewhere than in a terminal it writes plain lines, each at once and in one piece.
+    """Rounds on a terminal, or as plain lines where there is none; a context manager.
 
     Parameters
     ----------
-    console
-        Where to write; default: standard output.
+    stream
+        Where to write.
+    terminal
+        Whether `stream` is a terminal; None: ask it.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+    def __init__(self, stream: TextIO, *, terminal: bool | None = None) -> None:
+        self.console = Console(file=stream, force_terminal=terminal, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._num_rounds = 0
-        self._seconds: list[float] = []
+        self._first_round_ended: float | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        self._stop_progress()
+        self._end_progress()
 
     def run_started(self, title: str, num_rounds: int) -> None:
-        """Show the run's `title`; `num_rounds` of training follow, after the initial model as round 0."""
-        self._stop_progress()
-        self._num_rounds, self._seconds = num_rounds, []
-        self._line(Text(title, style="bold"))
-        if self._console.is_terminal:
-            self._progress = _progress(self._console)
-            self._task = self._progress.add_task("", total=num_rounds, left="-")
-            self._progress.start()
+        """Announce a run."""
+        self._num_rounds, self._first_round_ended = num_rounds, None
+        self.console.print(Text(f"{title} · {num_rounds} rounds · starting the clients", style="bold"))
+        if self.console.is_terminal:
+            self._begin_progress()
 
-    def round_finished(self, round_row: Row, client_rows: Sequence[Row]) -> None:
-        """Show a round, given its rows in ``rounds.csv`` and ``clients.csv``."""
-        server_round = int(number(round_row["server_round"]) or 0)
-        seconds = round_seconds(round_row)
-        if server_round > 0:
-            self._seconds.append(seconds)
-        left = self._time_left(server_round)
-        line = round_line(round_row, client_rows, self._num_rounds)
-        line.append(f"  {seconds:.1f} s")
-        if self._progress is None:
-            line.append(f"  left {left}")
-        else:
-            self._progress.update(self._task, completed=server_round, left=left)
-        self._line(line)
+    def round_finished(self, row: Row, clients: Sequence[Row]) -> None:
+        """Show a finished round; round 0 is the model that nobody has trained yet."""
+        server_round = row["server_round"]
+        assert isinstance(server_round, int)
+        now = time.monotonic()
+        if server_round == 1:
+            self._first_round_ended = now
+        left = self._seconds_left(server_round, now)
+        self.console.print(_round_line(row, clients, self._num_rounds, left))
+        if self._progress is not None:
+            self._progress.update(self._task, completed=server_round, left=_duration(left))
 
     def notice(self, text: str) -> None:
-        """Show a line that nobody misses."""
-        if self._console.is_terminal:
-            self._console.print(Panel(Text(text), title="NOTICE", border_style="bold yellow"))
+        """Say something that nobody is to miss."""
+        if self.console.is_terminal:
+            self.console.print(Panel(escape(text), title="NOTICE", border_style="yellow"))
         else:
-            self._line(Text(f"NOTICE: {' '.join(text.split())}"))
+            self._plain(f"NOTICE: {text}")
 
-    def run_finished(self, summary: str, path: Path) -> None:
-        """Show in one line what the run came to, and where its folder is."""
-        self._stop_progress()
-        self._line(Text(summary, style="bold"))
-        self._line(Text(f"results in {path}"))
+    def error(self, text: str) -> None:
+        """Say in one line what went wrong."""
+        self._end_progress()
+        self.console.print(Text(f"fl_backdoor: {text}", style="bold red"))
 
-    def _time_left(self, server_round: int) -> str:
-        # The first round is slow, since workers start in it: the median is not misled by that.
-        if not self._seconds:
-            return "-"
-        return clock((self._num_rounds - server_round) * median(self._seconds))
+    def run_finished(self, summary: str, folder: Path) -> None:
+        """Say how a run ended and where its files are."""
+        self._end_progress()
+        self._plain(f"{summary}: {folder}")
 
-    def _line(self, text: Text) -> None:
-        # Only a terminal knows its width; elsewhere a line stays one line.
-        self._console.print(text, soft_wrap=not self._console.is_terminal)
+    def _plain(self, text: str) -> None:
+        self.console.print(Text(text))
+        self.console.file.flush()
 
-    def _stop_progress(self) -> None:
+    def _begin_progress(self) -> None:
+        self._progress = Progress(
+            TextColumn("round"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left {task.fields[left]}"),
+            console=self.console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("rounds", total=self._num_rounds, left="?")
+        self._progress.start()
+
+    def _end_progress(self) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
-
-def round_line(round_row: Row, client_rows: Sequence[Row], num_rounds: int) -> Text:
-    """Return the figures of a round and who was treated specially; malicious clients are red, with a star."""
-    digits = len(str(num_rounds))
-    line = Text(f"round {round_row['server_round']!s:>{digits}}/{num_rounds}")
-    line.append(f"  accuracy {percent(round_row['main_task_accuracy'])}")
-    line.append(f"  ASR {percent(round_row['attack_success_rate'])}")
-    line.append(f"  SR {percent(round_row['success_rate'])}")
-    filtered = [row for row in client_rows if row["filtered"]]
-    clipped = [row for row in client_rows if _is_clipped(row)]
-    flagged = [row for row in client_rows if row["flagged"] and not row["filtered"]]
-    for word, rows in (("filtered", filtered), ("clipped", clipped), ("flagged", flagged)):
-        if rows:
-            line.append(f"  {word} ").append_text(_clients(rows))
-    rejected = [row for row in client_rows if row["rejected"]]
-    return line.append("  rejected ").append_text(_clients(rejected))
+    def _seconds_left(self, server_round: int, now: float) -> float | None:
+        # The first round holds the start of all workers and says nothing about the others.
+        if self._first_round_ended is None or server_round < 2:
+            return None
+        return (now - self._first_round_ended) / (server_round - 1) * (self._num_rounds - server_round)
 
 
-def percent(share: object) -> str:
-    """Write a share in [0, 1] as per cent; ``-`` where unknown."""
-    known = number(share)
-    return "-" if known is None else f"{100 * known:.1f} %"
+def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float | None) -> Text:
+    width = len(str(num_rounds))
+    line = Text(f"round {row['server_round']:>{width}}/{num_rounds}")
+    for name, column in (
+        ("accuracy", "main_task_accuracy"),
+        ("ASR", "attack_success_rate"),
+        ("SR", "success_rate"),
+    ):
+        line.append(f"  {name} {_percent(row[column])}")
+    if clients:
+        line.append_text(_who("filtered", [client for client in clients if client["filtered"]]))
+        line.append_text(_who("clipped", [client for client in clients if _is_clipped(client)]))
+        line.append_text(_who("rejected", [client for client in clients if client["rejected"]]))
+        if row["model_updated"] is False:
+            line.append("  model kept: too few usable replies", style="bold red")
+    seconds = [row[name] for name in ("train_seconds", "aggregate_seconds", "evaluate_seconds")]
+    line.append(f"  {sum(value for value in seconds if isinstance(value, float)):.1f} s")
+    if left is not None:
+        line.append(f"  left {_duration(left)}")
+    return line
 
 
-def clock(seconds: float) -> str:
-    """Write a duration as ``m:ss`` or ``h:mm:ss``."""
+def _who(what: str, clients: Sequence[Row]) -> Text:
+    """Name clients; the malicious ones are marked."""
+    text = Text(f"  {what}")
+    for client in clients:
+        if client["malicious"]:
+            text.append(f" {client['client_id']}{MARK}", style="red")
+        else:
+            text.append(f" {client['client_id']}")
+    return text if clients else text.append(" -")
+
+
+def _is_clipped(client: Row) -> bool:
+    coefficient = client["clip_coefficient"]
+    return isinstance(coefficient, float) and coefficient < 1
+
+
+def _percent(share: object) -> str:
+    return f"{100 * share:5.1f} %" if isinstance(share, float) else "    ? %"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def round_seconds(round_row: Row) -> float:
-    """Return how long a round took: training, aggregation and evaluation."""
-    parts = ("train_seconds", "aggregate_seconds", "evaluate_seconds")
-    return sum(number(round_row[name]) or 0.0 for name in parts)
-
-
-def _is_clipped(row: Row) -> bool:
-    coefficient = number(row["clip_coefficient"])
-    return coefficient is not None and coefficient < 1
-
-
-def _clients(rows: Sequence[Row]) -> Text:
-    if not rows:
-        return Text("-")
-    if len(rows) > MOST_IDS:
-        num_malicious = sum(bool(row["malicious"]) for row in rows)
-        return Text(f"{len(rows)} clients, {num_malicious}*")
-    return Text(" ").join([_client(row) for row in rows])
-
-
-def _client(row: Row) -> Text:
-    malicious = bool(row["malicious"])
-    return Text(
-        f"{row['client_id']}*" if malicious else str(row["client_id"]), "bold red" if malicious else ""
-    )
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} rounds"),
-        TimeElapsedColumn(),
-        TextColumn("left {task.fields[left]}"),
-        console=console,
-        transient=True,
-    )

@@ -41,7 +41,7 @@ IRRELEVANT_TO_CLEAN_RUNS = (
     "clean_baseline",
     "engine.",
 )
-"""Settings that a clean model's figures do not depend on; trigger and target count: they are measured with."""
+"""Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 
 Settings = table.Row
 """Settings by dotted key, each a number, a truth value, text or None."""

@@ -6,6 +6,8 @@ Only what answers a wrong command line is imported up here; PyTorch, Flower and 
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,17 +92,12 @@ class Jobs:
         """
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
-            self._started_session().run(parse(plain_values(composed_config)), folder)
-        except FlBackdoorError as error:
-            self.failed = True
-            self.display.error(str(error))
-        except Exception as error:  # a defect, or a machine that gave way: the other runs go on
-            self.failed = True
-            log.exception("the run failed")
-            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {folder}/run.log")
+            with self._reporting(folder):
+                self._started_session().run(parse(plain_values(composed_config)), folder)
         finally:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                self._collect(Path(HydraConfig.get().sweep.dir))
+                with self._reporting(folder):
+                    _collect(Path(HydraConfig.get().sweep.dir))
 
     def close(self) -> None:
         """End the simulation."""
@@ -114,10 +111,24 @@ class Jobs:
             self._session = Session(self.display, self.streams)
         return self._session
 
-    def _collect(self, sweep_folder: Path) -> None:
-        from fl_backdoor.results.sweep import collect
+    @contextmanager
+    def _reporting(self, folder: Path) -> Iterator[None]:
+        """Report whatever goes wrong in one line."""
+        try:
+            yield
+        except FlBackdoorError as error:
+            self.failed = True
+            self.display.error(str(error))
+        except Exception as error:  # a defect, or a machine that gave way: the other runs go on
+            self.failed = True
+            log.exception("the run failed")
+            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {folder}/run.log")
 
-        collect(sweep_folder)
+
+def _collect(sweep_folder: Path) -> None:
+    from fl_backdoor.results.sweep import collect
+
+    collect(sweep_folder)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from fl_backdoor.results.sweep_figure import draw_sweep
 
 log = logging.getLogger("fl_backdoor")
 
-RUN_FILES = ("config.yaml", "summary.json", "rounds.csv")
+RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv", ".hydra")
+"""What gives a run's folder away; Hydra makes its own folder even for a run that never starts."""
 
 ALWAYS = ("dataset", "strategy", "attack.alpha", "attack.num_malicious")
 """Settings that have a column even where all runs agree, as has the seed."""
@@ -23,7 +24,10 @@ CLEAN_COLUMNS = tuple(f"clean_{name}" for name in ACCURACY_COLUMNS)
 OUTCOME = (
     "status",
     "rounds_finished",
-    *ACCURACY_COLUMNS,
+    "main_task_accuracy",
+    "test_loss",
+    "attack_success_rate",
+    "success_rate",
     *CLEAN_COLUMNS,
     "true_positive_rate",
     "false_positive_rate",
@@ -40,6 +44,7 @@ IRRELEVANT_TO_CLEAN_RUNS = (
     "attack.last_round",
     "clean_baseline",
     "engine.",
+    "outputs",
 )
 """Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 
@@ -69,7 +74,8 @@ class Run:
 def collect(sweep_folder: Path) -> None:
     """Write ``sweep.csv`` and ``success_rate_by_alpha.png`` from all runs below `sweep_folder`.
 
-    Runs that have not ended, or whose files are damaged, are left out and named in a warning.
+    Runs that have not ended, or whose files are damaged, are left out and named in a warning. Without any
+    run that can be read, nothing is written.
 
     Raises
     ------
@@ -77,6 +83,9 @@ def collect(sweep_folder: Path) -> None:
         If the table or the figure cannot be written.
     """
     runs = [run for folder in _run_folders(sweep_folder) if (run := _read(folder, sweep_folder))]
+    if not runs:
+        log.warning("sweep: %s holds no run that can be read", sweep_folder)
+        return
     _fill_clean_figures(runs)
     differing = differing_settings([run.settings for run in runs])
     settings = (*ALWAYS, *differing, "seed")
@@ -109,14 +118,10 @@ def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:
 
 
 def _run_folders(sweep_folder: Path) -> list[Path]:
-    """Return all folders below that hold something of a run, hidden ones (Hydra's) aside."""
-    found = {path.parent for name in RUN_FILES for path in sweep_folder.rglob(name)}
-    below = found - {sweep_folder}
-    return sorted(
-        folder
-        for folder in below
-        if not any(part.startswith(".") for part in folder.relative_to(sweep_folder).parts)
-    )
+    """Return all folders below that hold something of a run, or in which Hydra began one."""
+    holders = {path.parent for name in RUN_TRACES for path in sweep_folder.rglob(name)}
+    found = {folder.parent if folder.name == ".hydra" else folder for folder in holders}
+    return sorted(found - {sweep_folder})
 
 
 def _read(folder: Path, sweep_folder: Path) -> Run | None:
@@ -141,14 +146,15 @@ def _one_line(error: Exception) -> str:
 
 def _fill_clean_figures(runs: Sequence[Run]) -> None:
     """Give runs whose clean model is unknown the figures of a clean run with otherwise the same settings."""
-    clean = {_clean_settings(run): run.summary for run in runs if not run.summary["attacks"]}
+    clean = {_clean_settings(run): run.summary for run in reversed(runs) if _is_clean_model(run)}
     for run in runs:
         model = clean.get(_clean_settings(run))
-        if model is None or not run.summary["attacks"]:
-            continue
-        for name in ACCURACY_COLUMNS:
-            if run.summary[f"clean_{name}"] is None:
-                run.summary[f"clean_{name}"] = model[name]
+        if model is not None and all(run.summary[name] is None for name in CLEAN_COLUMNS):
+            run.summary.update({f"clean_{name}": model[name] for name in ACCURACY_COLUMNS})
+
+
+def _is_clean_model(run: Run) -> bool:
+    return run.summary["status"] == "finished" and run.summary["attacks"] is False
 
 
 def _clean_settings(run: Run) -> str:

@@ -36,15 +36,16 @@ OUTCOME = (
 
 TOLD_BY_SUMMARY = ("seed", "dataset", "strategy", "attacks", *OUTCOME)
 
+CHANGE_NO_FIGURE = ("clean_baseline", "engine.", "outputs")
+"""Beginnings of settings that no figure depends on."""
+
 IRRELEVANT_TO_CLEAN_RUNS = (
+    *CHANGE_NO_FIGURE,
     "attack.num_malicious",
     "attack.alpha",
     "attack.boost_factor",
     "attack.first_round",
     "attack.last_round",
-    "clean_baseline",
-    "engine.",
-    "outputs",
 )
 """Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 
@@ -63,12 +64,12 @@ class Run:
     settings
         All settings, by dotted key.
     summary
-        What ``summary.json`` holds; clean figures may be filled in.
+        What ``summary.json`` holds, by dotted key; clean figures may be filled in.
     """
 
     name: str
     settings: Settings
-    summary: dict[str, Any]
+    summary: Settings
 
 
 def collect(sweep_folder: Path) -> None:
@@ -94,7 +95,8 @@ def collect(sweep_folder: Path) -> None:
     files.replace(sweep_folder / "sweep.csv", table.header(columns) + table.lines(rows, columns))
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
-        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, differing)
+        telling = [name for name in differing if not name.startswith(CHANGE_NO_FIGURE)]
+        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
@@ -128,7 +130,7 @@ def _read(folder: Path, sweep_folder: Path) -> Run | None:
     import yaml
 
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        summary = flatten(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
         settings = flatten(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
         missing = [name for name in TOLD_BY_SUMMARY if name not in summary]
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:

@@ -3,18 +3,29 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fl_backdoor.results.figures import OKABE_ITO, new_figure, percent_axis, save
+import numpy as np
+
+from fl_backdoor.results.figures import HEIGHT, OKABE_ITO, WIDTH, new_figure, percent_axis, save
 from fl_backdoor.results.table import Row, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
-WIDTH, HEIGHT = 1200, 640
-"""Pixels."""
+FIGURES: tuple[tuple[str, str, Literal["-", "--", ":"]], ...] = (
+    ("success_rate", "success rate (SR)", "-"),
+    ("attack_success_rate", "attack success rate (ASR)", "--"),
+    ("main_task_accuracy", "main-task accuracy", ":"),
+)
+"""Column, text and line style."""
+
+FLOOR_WIDTH = 0.7
+"""Of the line at a clean model's SR, in points."""
 
 MOST_LINES = len(OKABE_ITO)
 
@@ -32,32 +43,34 @@ class Point(NamedTuple):
 
 
 def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> None:
-    """Draw SR (solid), ASR (dashed) and the clean model's SR (dotted), and beside them accuracy.
+    """Draw SR (solid), ASR (dashed) and accuracy (dotted) against α, a clean model's SR as a thin line.
+
+    Points are means over the seeds, bands go from the lowest to the highest.
 
     Parameters
     ----------
     path
-        The PNG, 1200x640 pixels.
+        The PNG, 1000x600 pixels.
     rows
         Rows of ``sweep.csv``, at least one.
     differing
         Settings that differ between the runs, beside data set, strategy, α, number of attackers and seed.
     """
     groups, pooled = group(rows, ("dataset", "attack.num_malicious", *differing))
+    colours = dict(zip(groups, cycle(OKABE_ITO), strict=False))
     figure = new_figure(WIDTH, HEIGHT)
-    success, accuracy = figure.subplots(1, 2, sharex=True)
-    colours = (OKABE_ITO[place % len(OKABE_ITO)] for place in range(len(groups)))
-    for (label, members), colour in zip(groups.items(), colours, strict=True):
-        _draw_line(success, points(members, "success_rate"), colour, "-", label)
-        _draw_line(success, points(members, "attack_success_rate"), colour, "--")
-        _draw_line(accuracy, points(members, "main_task_accuracy"), colour, "-")
-        _draw_floor(success, members, colour)
-    _caption(
-        success, "Backdoor: SR solid, ASR dashed,\nSR of a clean model dotted", "triggered test images (%)"
-    )
-    _caption(accuracy, "Main-task accuracy", "clean test images (%)")
-    figure.suptitle(f"Mean and range over {', '.join(('seeds', *pooled))}", fontsize="medium")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    axes = figure.add_subplot()
+    for label, members in groups.items():
+        for column, _, style in FIGURES:
+            _draw_line(axes, points(members, column), colours[label], style)
+        _draw_floor(axes, members, colours[label])
+    datasets = ", ".join(sorted({str(row["dataset"]) for row in rows}))
+    axes.set_title(f"{datasets} · mean and range over {', '.join(('seeds', *pooled))}")
+    axes.set_ylabel("share of test images (%)")
+    percent_axis(axes)
+    _alpha_axis(axes, sorted({alpha for row in rows if (alpha := number(row["attack.alpha"])) is not None}))
+    handles = _legend(colours)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     save(figure, path)
 
 
@@ -106,12 +119,10 @@ def _label(row: Row, names: Sequence[str]) -> str:
     return ", ".join([str(row["strategy"]), *(f"{name}={row[name]}" for name in names)])
 
 
-def _draw_line(
-    axes: "Axes", line: Sequence[Point], colour: str, style: str, label: str | None = None
-) -> None:
-    alphas = [point.alpha for point in line]
+def _draw_line(axes: "Axes", line: Sequence[Point], colour: str, style: str) -> None:
+    alphas = [100 * point.alpha for point in line]
     means = [100 * point.mean for point in line]
-    axes.plot(alphas, means, color=colour, linestyle=style, marker="o", markersize=5, label=label)
+    axes.plot(alphas, means, style, color=colour, marker="o", markersize=5, clip_on=False)
     if any(point.low < point.high for point in line):
         low, high = [100 * point.low for point in line], [100 * point.high for point in line]
         axes.fill_between(alphas, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -120,11 +131,25 @@ def _draw_line(
 def _draw_floor(axes: "Axes", rows: Iterable[Row], colour: str) -> None:
     known = [share for row in rows if (share := number(row["clean_success_rate"])) is not None]
     if known:
-        axes.axhline(100 * fmean(known), color=colour, linestyle=":")
+        axes.axhline(100 * fmean(known), color=colour, linewidth=FLOOR_WIDTH)
 
 
-def _caption(axes: "Axes", title: str, unit: str) -> None:
-    axes.set_title(title, fontsize="medium")
-    axes.set_xlabel("poison ratio α (share of a malicious client's batch)")
-    axes.set_ylabel(unit)
-    percent_axis(axes)
+def _alpha_axis(axes: "Axes", alphas: Sequence[float]) -> None:
+    """Mark the values of α in use; the square root keeps 0, 2 and 5.2 % apart where 30 % is there too."""
+    shown = [100 * alpha for alpha in alphas]
+    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    axes.set_xlim(0, max([1.0, *shown]))
+    axes.set_xticks(shown, labels=[f"{alpha:g}" for alpha in shown])
+    axes.set_xlabel("poison ratio α (% of a malicious client's batch), square-root scale")
+
+
+def _legend(colours: Mapping[str, str]) -> list["Line2D"]:
+    """Explain colours, then line styles, then the thin line."""
+    from matplotlib.lines import Line2D
+
+    grey = "#555555"
+    return [
+        *(Line2D([], [], color=colour, marker="o", label=label) for label, colour in colours.items()),
+        *(Line2D([], [], color=grey, linestyle=style, label=text) for _, text, style in FIGURES),
+        Line2D([], [], color=grey, linewidth=FLOOR_WIDTH, label="SR of a clean model"),
+    ]

@@ -44,7 +44,7 @@ def lookup(folder: Path, key: str) -> dict[int, CleanFigures] | None:
         return None
     try:
         rows = table.read(file, COLUMNS)
-        return {int(row["server_round"] or 0): _figures(row) for row in rows}
+        return {expected: _figures(row, expected) for expected, row in enumerate(rows)}
     except (FlBackdoorError, ValueError) as error:
         log.warning("%s is left aside: %s", file, error)
         return None
@@ -59,9 +59,9 @@ def _file(folder: Path, key: str) -> Path:
     return folder / f"{key}.csv"
 
 
-def _figures(row: table.Row) -> CleanFigures:
+def _figures(row: table.Row, expected_round: int) -> CleanFigures:
     found = [number(row[name]) for name in ACCURACY_COLUMNS]
     known = [figure for figure in found if figure is not None]
-    if len(known) < len(found):
-        raise ValueError("a figure is missing")
+    if row["server_round"] != expected_round or len(known) < len(found):
+        raise ValueError(f"round {expected_round} is missing, or one of its figures")
     return CleanFigures(*known)

@@ -124,6 +124,9 @@ def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float |
     if clients:
         line.append_text(_who("filtered", [client for client in clients if client["filtered"]]))
         line.append_text(_who("clipped", [client for client in clients if _is_clipped(client)]))
+        flagged = [client for client in clients if client["flagged"] and not client["filtered"]]
+        if flagged:
+            line.append_text(_who("flagged", flagged))
         line.append_text(_who("rejected", [client for client in clients if client["rejected"]]))
         if row["model_updated"] is False:
             line.append("  model kept: too few usable replies", style="bold red")

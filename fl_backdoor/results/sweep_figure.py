@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from fl_backdoor.results.figures import HEIGHT, OKABE_ITO, WIDTH, new_figure, percent_axis, save
+from fl_backdoor.results.figures import OKABE_ITO, new_figure, percent_axis, save
 from fl_backdoor.results.table import Row, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+
+WIDTH, HEIGHT = 1200, 640
+"""Pixels."""
 
 FIGURES: tuple[tuple[str, str, Literal["-", "--", ":"]], ...] = (
     ("success_rate", "success rate (SR)", "-"),
@@ -50,7 +53,7 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> Non
     Parameters
     ----------
     path
-        The PNG, 1000x600 pixels.
+        The PNG, 1200x640 pixels.
     rows
         Rows of ``sweep.csv``, at least one.
     differing

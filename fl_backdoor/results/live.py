@@ -69,7 +69,8 @@ class Display:
     def notice(self, text: str) -> None:
         """Say something that nobody is to miss."""
         if self.console.is_terminal:
-            self.console.print(Panel(escape(text), title="NOTICE", border_style="yellow"))
+            panel = Panel(escape(text), title="NOTICE", border_style="yellow")
+            self.console.print(panel, soft_wrap=False)
         else:
             self._plain(f"NOTICE: {text}")
 

@@ -124,9 +124,10 @@ def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float |
         line.append(f"  {name} {_percent(row[column])}")
     if clients:
         line.append_text(_who("filtered", [client for client in clients if client["filtered"]]))
-        line.append_text(_who("clipped", [client for client in clients if _is_clipped(client)]))
+        clipped = [client for client in clients if _is_clipped(client)]
+        line.append_text(_who("clipped", clipped))
         flagged = [client for client in clients if client["flagged"] and not client["filtered"]]
-        if flagged:
+        if flagged not in ([], clipped):
             line.append_text(_who("flagged", flagged))
         line.append_text(_who("rejected", [client for client in clients if client["rejected"]]))
         if row["model_updated"] is False:

@@ -54,7 +54,8 @@ def main() -> None:
             sys.exit(WRONG_SETTING)
         except KeyboardInterrupt:
             display.error("interrupted; what was done so far is on disk")
-            # Nobody waits any more for the clients in training. Ray's processes end with this one.
+            jobs.abandon()
+            # Flower's threads would wait for the clients in training, and nobody else does any more.
             os._exit(INTERRUPTED)
         finally:
             jobs.close()
@@ -103,6 +104,11 @@ class Jobs:
         """End the simulation."""
         if self._session is not None:
             self._session.close()
+
+    def abandon(self) -> None:
+        """End Ray's processes; this one must exit next."""
+        if self._session is not None:
+            self._session.abandon()
 
     def _started_session(self) -> "Session":
         from fl_backdoor.session import Session

@@ -52,6 +52,11 @@ class Session:
             self._simulation.close()
             self._simulation = None
 
+    def abandon(self) -> None:
+        """End Ray without waiting for clients in training; the process must exit next."""
+        if self._simulation is not None:
+            self._simulation.abandon()
+
     def _run_clean_twin(self, checked: Checked) -> None:
         config = checked.config
         if config.clean_baseline != "run" or not config.attacks:

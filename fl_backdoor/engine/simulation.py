@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import Queue
 from typing import Any
 
+import ray
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
@@ -105,6 +106,11 @@ class Simulation:
         """End the simulation, and the Ray that it started; clients in training are waited for."""
         self._jobs.put(None)
         self._thread.join()
+
+    def abandon(self) -> None:
+        """End Ray at once, for a process that exits next: Flower's threads are left where they are."""
+        if ray.is_initialized():
+            ray.shutdown()
 
     def _wait(self, done: "Future[None]") -> None:
         while not done.done():

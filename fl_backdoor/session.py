@@ -70,10 +70,11 @@ class Session:
         experiment = Experiment(checked.config)
         _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
         self.streams.send_to(folder / LOG_NAME)
+        simulation = self._simulation_for(checked.config)  # Ray starts while files and figures are begun
         recorder = Recorder(experiment, checked, folder, self.display)
         recorder.start()
         try:
-            self._simulation_for(checked.config).run(lambda grid: experiment.run(grid, recorder.on_round))
+            simulation.run(lambda grid: experiment.run(grid, recorder.on_round))
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise

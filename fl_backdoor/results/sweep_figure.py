@@ -67,14 +67,20 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> Non
         for column, _, style in FIGURES:
             _draw_line(axes, points(members, column), colours[label], style)
         _draw_floor(axes, members, colours[label])
-    datasets = ", ".join(sorted({str(row["dataset"]) for row in rows}))
-    axes.set_title(f"{datasets} · mean and range over {', '.join(('seeds', *pooled))}")
+    axes.set_title(_title(rows, pooled))
     axes.set_ylabel("share of test images (%)")
     percent_axis(axes)
     _alpha_axis(axes, sorted({alpha for row in rows if (alpha := number(row["attack.alpha"])) is not None}))
     handles = _legend(colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     save(figure, path)
+
+
+def _title(rows: Sequence[Row], pooled: Sequence[str]) -> str:
+    datasets, seeds = (sorted({str(row[name]) for row in rows}) for name in ("dataset", "seed"))
+    over = pooled if len(seeds) == 1 else ("seeds", *pooled)
+    spread = f"mean and range over {', '.join(over)}" if over else f"one run a point, seed {seeds[0]}"
+    return f"{', '.join(datasets)} · {spread}"
 
 
 def group(rows: Sequence[Row], settings: Sequence[str]) -> tuple[Groups, tuple[str, ...]]:

@@ -15,6 +15,13 @@ from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 PROGRAM = [sys.executable, "-m", "fl_backdoor.main"]
 SMALL = ["dataset=mnist5k", "client.local_steps=2", "partition.num_clients=4", "attack.num_malicious=1"]
+HEED_INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""A shell has its background jobs ignore interrupts, and what they start inherits that; this undoes it."""
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -119,9 +126,15 @@ def test_the_terminal_shows_rounds_and_nothing_else(sweep):
 
 
 def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
-    arguments = [*PROGRAM, *SMALL, "num_rounds=100000", "hydra.run.dir=found"]
+    program = [sys.executable, "-c", HEED_INTERRUPTS, *PROGRAM[1:]]
+    arguments = [*program, *SMALL, "num_rounds=100000", "hydra.run.dir=found"]
     with subprocess.Popen(
-        arguments, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+        arguments,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -147,12 +147,16 @@ class EngineConfig:
         ``cpu``, ``cuda``, or ``auto``: CUDA where there is a GPU.
     address
         ``local`` starts a Ray of its own; otherwise the address of a running Ray cluster.
+    exchange
+        ``auto``: models and updates lie in shared memory where server and workers run on one host.
+        ``messages``: they travel in Flower's messages, as between machines; slower.
     """
 
     num_workers: PositiveCount | None
     threads_per_worker: PositiveCount
     device: Literal["auto", "cpu", "cuda"]
     address: str
+    exchange: Literal["auto", "messages"]
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -27,11 +27,30 @@ METRICS = (NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS)
 
 @dataclass(frozen=True)
 class TrainTask:
-    """What a node is asked to do: the whole experiment as JSON, the round, and the clients to train."""
+    """What a node is asked to do.
+
+    Parameters
+    ----------
+    experiment
+        The whole configuration as JSON.
+    server_round
+        Counted from 1.
+    client_ids
+        The clients to train.
+    rows
+        The row of each of them in the round's update matrix.
+    board
+        Address of the memory in which model and updates lie; empty: they travel in messages.
+    num_rows
+        Rows of the matrix there.
+    """
 
     experiment: str
     server_round: int
     client_ids: tuple[int, ...]
+    rows: tuple[int, ...]
+    board: str = ""
+    num_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +62,7 @@ class ClientReply:
     client_id
         Partition id of the client.
     arrays
-        Its local model, in ``state_dict`` order.
+        Its local model, in ``state_dict`` order; its buffers alone where the update went into shared memory.
     num_examples, num_steps
         Samples it trained on and steps it took, as it claims.
     train_loss
@@ -75,6 +94,9 @@ def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
             "experiment": task.experiment,
             "server_round": task.server_round,
             "client_ids": list(task.client_ids),
+            "rows": list(task.rows),
+            "board": task.board,
+            "num_rows": task.num_rows,
         }
     )
     return RecordDict({MODEL: model, TASK: record})
@@ -87,6 +109,9 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
         experiment=str(record["experiment"]),
         server_round=int(record["server_round"]),  # type: ignore[arg-type]  # we wrote an int
         client_ids=tuple(record["client_ids"]),  # type: ignore[arg-type]  # and a list of int
+        rows=tuple(record["rows"]),  # type: ignore[arg-type]  # and another
+        board=str(record["board"]),
+        num_rows=int(record["num_rows"]),  # type: ignore[arg-type]  # we wrote an int
     )
     return list(content.array_records[MODEL].to_numpy_ndarrays()), task
 
@@ -99,7 +124,7 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
             content[f"failure.{reply.client_id}"] = ConfigRecord({"reason": reply.reason})
             continue
         content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)
-        content[f"metrics.{reply.client_id}"] = MetricRecord({name: getattr(reply, name) for name in METRICS})
+        content[f"metrics.{reply.client_id}"] = _metrics(reply)
     return content
 
 
@@ -116,7 +141,7 @@ def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFa
     if failure is not None:
         return ClientFailure(client_id, str(failure.get("reason", "no reason given")))
     try:
-        metrics = _numbers(content.metric_records[f"metrics.{client_id}"])
+        metrics = _finite(content.metric_records[f"metrics.{client_id}"])
         arrays = list(content.array_records[f"model.{client_id}"].to_numpy_ndarrays())
     except KeyError as error:
         return ClientFailure(client_id, f"the reply lacks {error.args[0]}")
@@ -132,7 +157,16 @@ def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFa
     )
 
 
-def _numbers(record: MetricRecord) -> dict[str, float]:
+def check_metrics(reply: ClientReply) -> None:
+    """Refuse numbers that the server would refuse; raises ReplyError."""
+    _finite(_metrics(reply))
+
+
+def _metrics(reply: ClientReply) -> MetricRecord:
+    return MetricRecord({name: getattr(reply, name) for name in METRICS})
+
+
+def _finite(record: MetricRecord) -> dict[str, float]:
     values = {}
     for name in METRICS:
         value = record[name]

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.models.factory import layout_of
 from fl_backdoor.results import clean_baseline, figures
 from fl_backdoor.results.clean_baseline import CleanFigures
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
@@ -19,7 +19,6 @@ from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.results.summary import RunFacts, Status
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.server_app import Experiment, Row
-from fl_backdoor.types import ModelArrays
 
 NUM_SAMPLE_IMAGES = 8
 
@@ -43,7 +42,7 @@ class Recorder:
         self.files = RunFolder(folder)
         self.display = display
         self.facts = run_facts(experiment, checked)
-        self.model: ModelArrays = []
+        self.evaluated = False
         config = experiment.config
         self.baselines = Path(config.outputs) / "clean_baselines"
         self.clean = self._clean_figures()
@@ -57,9 +56,9 @@ class Recorder:
             self.display.notice(notice)
         self._draw_samples()
 
-    def on_round(self, row: Row, clients: list[Row], model: ModelArrays) -> None:
+    def on_round(self, row: Row, clients: list[Row]) -> None:
         """Write and show a finished round."""
-        self.model = model
+        self.evaluated = True
         row = _complete(row | self._floor(row["server_round"]), ROUND_COLUMNS)
         rows = [_complete(client, CLIENT_COLUMNS) for client in clients]
         self.files.append(row, rows)
@@ -67,12 +66,17 @@ class Recorder:
 
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
-        tensors = layout_of(self.experiment.world.model).tensors
-        named = {tensor.name: array for tensor, array in zip(tensors, self.model, strict=False)}
-        self.files.finish(status, named, self.facts)
+        self.files.finish(status, self._model(), self.facts)
         if status == "finished" and not self.experiment.config.attacks:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
+
+    def _model(self) -> dict[str, np.ndarray]:
+        """Return the model of the last finished round by tensor name; nothing before there is one."""
+        if not self.evaluated:
+            return {}
+        names = [tensor.name for tensor in self.experiment.world.layout.tensors]
+        return dict(zip(names, self.experiment.model(), strict=True))
 
     def _clean_figures(self) -> Mapping[int, CleanFigures]:
         return clean_baseline.lookup(self.baselines, clean_key(self.experiment.config)) or {}

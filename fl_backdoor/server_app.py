@@ -2,20 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import asdict
 
 import numpy as np
-from flwr.app import ArrayRecord, MetricRecord
+from flwr.app import ArrayRecord
 
 from fl_backdoor import plugins
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.attacks.schedule import Schedule, malicious_ids
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.grid import StoppableGrid
-from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+from fl_backdoor.evaluation import Evaluator
+from fl_backdoor.exchange import segment
+from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
-from fl_backdoor.models.factory import layout_of, load_arrays, state_arrays
-from fl_backdoor.training import on_device, predict
+from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.types import ClientMask, ModelArrays
 from fl_backdoor.updates import Layout
 from fl_backdoor.world import World
@@ -24,8 +25,8 @@ from strategies.base import Federation, RobustStrategy, RoundOutcome
 Row = dict[str, object]
 """One line of a table, by column name."""
 
-OnRound = Callable[[Row, list[Row], ModelArrays], None]
-"""Takes what a round came to: its row, a row for each client, and the model."""
+OnRound = Callable[[Row, list[Row]], None]
+"""Takes what a round came to: its row, and a row for each client."""
 
 
 class Experiment:
@@ -47,35 +48,29 @@ class Experiment:
     def run(self, grid: StoppableGrid, on_round: OnRound) -> None:
         """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
 
+        The model of a round is evaluated while the next one trains: `on_round` is called from a thread of
+        its own, once at a time and in order.
+
         Raises
         ------
         Stopped
             If the run was asked to end; the rounds that `on_round` has seen are complete.
         """
-        world = self.world
-        sizes = tuple(len(indices) for indices in world.partition)
-        strategy = build_strategy(self.config, layout_of(world.model), sizes)
-        rounds = _Rounds(self, strategy, grid, on_round)
-        strategy.start(
-            grid,
-            ArrayRecord(state_arrays(world.model)),
-            num_rounds=self.config.num_rounds,
-            timeout=self.config.server.round_timeout_seconds,
-            evaluate_fn=rounds.finished,
-        )
+        sizes = tuple(len(indices) for indices in self.world.partition)
+        strategy = build_strategy(self.config, self.world.layout, sizes)
+        with closing(strategy), Evaluator(self.world) as evaluator:
+            rounds = _Rounds(self, strategy, grid, evaluator, on_round)
+            strategy.start(
+                grid,
+                ArrayRecord(state_arrays(self.world.model)),
+                num_rounds=self.config.num_rounds,
+                timeout=self.config.server.round_timeout_seconds,
+                evaluate_fn=rounds.finished,
+            )
 
-    def evaluate(self, arrays: ModelArrays) -> BackdoorFigures:
-        """Work out accuracy, ASR and SR of a model on the full test set."""
-        world, attack = self.world, self.config.attack
-        test = world.data.test
-        images = on_device(test.images, test.labels, world.dataset.mean, world.dataset.std, world.device)
-        load_arrays(world.model, arrays)
-        batch_size = self.config.server.eval_batch_size
-        clean = predict(world.model, images, batch_size)
-        triggered = predict(world.model, images, batch_size, stamp_all(world.trigger, attack.trigger_space))
-        return backdoor_figures(
-            test.labels, clean.classes, triggered.classes, clean.loss, attack.target_label
-        )
+    def model(self) -> ModelArrays:
+        """Return the model that was evaluated last; before that the one that round 1 starts from."""
+        return state_arrays(self.world.model)
 
     def is_attacking(self, client_id: int, server_round: int) -> bool:
         """Return whether a client really attacks in a round; only metrics ask."""
@@ -90,6 +85,7 @@ def build_strategy(
         experiment=config.to_json(),
         seed=config.seed,
         layout=layout,
+        shares_memory=shares_memory(config),
         partition_sizes=partition_sizes,
         participants_per_round=config.participants_per_round,
         client=config.client,
@@ -99,33 +95,46 @@ def build_strategy(
     return strategy
 
 
+def shares_memory(config: ExperimentConfig) -> bool:
+    """Return whether server and clients can exchange models and updates through memory."""
+    engine = config.engine
+    return engine.exchange == "auto" and engine.address == "local" and segment.available()
+
+
 class _Rounds:
     """Turns what a strategy leaves behind after each round into rows."""
 
     def __init__(
-        self, experiment: Experiment, strategy: RobustStrategy, grid: StoppableGrid, on_round: OnRound
+        self,
+        experiment: Experiment,
+        strategy: RobustStrategy,
+        grid: StoppableGrid,
+        evaluator: Evaluator,
+        on_round: OnRound,
     ) -> None:
         self.experiment = experiment
         self.strategy = strategy
         self.grid = grid
+        self.evaluator = evaluator
         self.on_round = on_round
 
-    def finished(self, server_round: int, arrays: ArrayRecord) -> MetricRecord:
-        """Evaluate the model after a round, and report the round."""
+    def finished(self, server_round: int, arrays: ArrayRecord) -> None:
+        """Have the model of a round evaluated, and report the round then."""
         started = time.perf_counter()
-        model = list(arrays.to_numpy_ndarrays())
-        figures = self.experiment.evaluate(model)
-        row: Row = {"server_round": server_round, **asdict(figures)}
-        row["evaluate_seconds"] = time.perf_counter() - started
+        row: Row = {"server_round": server_round}
         clients: list[Row] = []
         outcome = self.strategy.outcome
         if server_round > 0 and outcome is not None:
+            # Now: the matrix of the updates belongs to the next round soon.
             clients = self._client_rows(outcome)
             row |= self._round_summary(outcome)
             row["train_seconds"] = self.grid.waited_seconds
             row["aggregate_seconds"] = started - self.grid.answered_at
-        self.on_round(row, clients, model)
-        return MetricRecord(asdict(figures))
+
+        def report(figures: BackdoorFigures, seconds: float) -> None:
+            self.on_round(row | asdict(figures) | {"evaluate_seconds": seconds}, clients)
+
+        self.evaluator.start(arrays, report)
 
     def _round_summary(self, outcome: RoundOutcome) -> Row:
         replies, aggregation = outcome.replies, outcome.aggregation

@@ -36,6 +36,11 @@ class TensorSpec:
         """Number of elements."""
         return int(np.prod(self.shape))
 
+    @property
+    def num_bytes(self) -> int:
+        """Size in memory."""
+        return self.size * np.dtype(self.dtype).itemsize
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -48,8 +53,13 @@ class Layout:
         """Length of the vector."""
         return sum(tensor.size for tensor in self.tensors if tensor.is_parameter)
 
-    def with_buffers_as_parameters(self) -> "Layout":
-        """Return the layout in which the vector holds every tensor, as in the article's listing."""
+    def as_counted(self, buffers: str) -> "Layout":
+        """Return the layout that ``server.buffers`` asks for.
+
+        ``as_parameters``: the vector holds every tensor, as in the article's listing.
+        """
+        if buffers != "as_parameters":
+            return self
         return Layout(tuple(replace(tensor, is_parameter=True) for tensor in self.tensors))
 
     def check(self, arrays: Sequence[NDArray[np.generic]]) -> None:
@@ -61,26 +71,39 @@ class Layout:
             If a tensor is missing or too many, has another shape or dtype, or holds NaN, Inf or a number
             beyond `LARGEST` (`LARGEST_COUNT` for integers).
         """
-        if len(arrays) != len(self.tensors):
-            raise ReplyError(f"{len(arrays)} tensors instead of {len(self.tensors)}")
-        for tensor, array in zip(self.tensors, arrays, strict=True):
-            if array.shape != tensor.shape:
-                raise ReplyError(f"{tensor.name} has shape {array.shape}, not {tensor.shape}")
-            if array.dtype != np.dtype(tensor.dtype):
-                raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
-            largest = LARGEST_COUNT if np.issubdtype(array.dtype, np.integer) else LARGEST
-            # NaN fails both comparisons.
-            if array.size and not (array.min() >= -largest and array.max() <= largest):
-                raise ReplyError(f"{tensor.name} holds NaN, Inf or numbers beyond {largest:.0e}")
+        _check(self.tensors, arrays)
 
-    def vector(self, arrays: ModelArrays) -> ParameterVector:
-        """Return the parameters among `arrays` as one float32 vector ``(n_params,)``."""
-        parts = [
-            array.astype(np.float32, copy=False).ravel()
-            for tensor, array in zip(self.tensors, arrays, strict=True)
-            if tensor.is_parameter
-        ]
-        return np.concatenate(parts)
+    def check_buffers(self, arrays: Sequence[NDArray[np.generic]]) -> None:
+        """Refuse arrays that are not finite buffers of this model; raises like `check`."""
+        _check([tensor for tensor in self.tensors if not tensor.is_parameter], arrays)
+
+    def buffers(self, arrays: ModelArrays) -> ModelArrays:
+        """Return those of a state's arrays that are no parameters, in order."""
+        return [array for tensor, array in zip(self.tensors, arrays, strict=True) if not tensor.is_parameter]
+
+    def write_update(self, local: ModelArrays, origin: ModelArrays, out: ParameterVector) -> None:
+        """Check a client's state and write local minus global parameters.
+
+        Parameters
+        ----------
+        local, origin
+            States, in ``state_dict`` order.
+        out
+            float32 ``(n_params,)``; untouched if the state is refused.
+
+        Raises
+        ------
+        ReplyError
+            As `check`.
+        """
+        self.check(local)
+        start = 0
+        for tensor, after, before in zip(self.tensors, local, origin, strict=True):
+            if tensor.is_parameter:
+                place = out[start : start + tensor.size].reshape(tensor.shape)
+                # Counters, where they count as parameters, are turned into float32 first.
+                np.subtract(after, before, out=place, dtype=np.float32, casting="unsafe")
+                start += tensor.size
 
     def moved(self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays) -> ModelArrays:
         """Return the state whose parameters are those of `arrays` plus `movement`.
@@ -108,23 +131,36 @@ class Layout:
             start += tensor.size
         return moved
 
-    def averaged_buffers(self, states: Sequence[ModelArrays], weights: ClientVector) -> ModelArrays:
-        """Return the weighted mean of each buffer over `states`; counters are rounded.
+    def averaged_buffers(self, buffers: Sequence[ModelArrays], weights: ClientVector) -> ModelArrays:
+        """Return the weighted mean of each buffer over clients; counters are rounded.
 
         Parameters
         ----------
-        states
-            One state a client.
+        buffers
+            The buffers of each client, in order.
         weights
             float64 ``(n_clients,)`` with sum 1.
         """
         averaged: ModelArrays = []
-        for index, tensor in enumerate(self.tensors):
-            if tensor.is_parameter:
-                continue
-            stack = np.stack([state[index] for state in states]).astype(np.float64)
+        tensors = [tensor for tensor in self.tensors if not tensor.is_parameter]
+        for index, tensor in enumerate(tensors):
+            stack = np.stack([arrays[index] for arrays in buffers]).astype(np.float64)
             averaged.append(_as_dtype(np.tensordot(weights, stack, axes=1), tensor.dtype))
         return averaged
+
+
+def _check(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[np.generic]]) -> None:
+    if len(arrays) != len(tensors):
+        raise ReplyError(f"{len(arrays)} tensors instead of {len(tensors)}")
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if array.shape != tensor.shape:
+            raise ReplyError(f"{tensor.name} has shape {array.shape}, not {tensor.shape}")
+        if array.dtype != np.dtype(tensor.dtype):
+            raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
+        largest = LARGEST_COUNT if np.issubdtype(array.dtype, np.integer) else LARGEST
+        # NaN fails both comparisons.
+        if array.size and not (array.min() >= -largest and array.max() <= largest):
+            raise ReplyError(f"{tensor.name} holds NaN, Inf or numbers beyond {largest:.0e}")
 
 
 def _as_dtype(array: NDArray[Any], dtype: str) -> NDArray[np.generic]:

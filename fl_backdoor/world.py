@@ -12,8 +12,9 @@ from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.dataset import Dataset, ImageDataset
 from fl_backdoor.data.partition import partition
-from fl_backdoor.models.factory import build_model
+from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.seeding import Purpose, integer_seed
+from fl_backdoor.updates import Layout
 
 
 class World:
@@ -51,6 +52,11 @@ class World:
         dataset = self.dataset
         model = build_model(self.config.model, dataset.image_shape, dataset.num_classes, seed)
         return model.to(self.device)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The model's tensors, and which of them count as parameters."""
+        return layout_of(self.model).as_counted(self.config.server.buffers)
 
     @cached_property
     def trigger(self) -> Trigger:

@@ -17,7 +17,8 @@ from flwr.serverapp.strategy import Strategy
 
 from fl_backdoor.config import ClientConfig, ServerConfig
 from fl_backdoor.errors import ConfigError
-from fl_backdoor.messages import TrainTask, pack_task
+from fl_backdoor.exchange.server import ByMessages, BySharedMemory, Exchange
+from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.linear import mean_distances, norms, weighted_sum
@@ -38,7 +39,9 @@ class Federation:
     seed
         The run's seed; participants are drawn from it.
     layout
-        The model's tensors; those that count as parameters form the update vector.
+        The model's tensors, as ``server.buffers`` has them count.
+    shares_memory
+        Whether the clients run on this host, so that updates need not travel in messages.
     partition_sizes
         Number of samples of each client, by client id.
     participants_per_round
@@ -50,6 +53,7 @@ class Federation:
     experiment: str
     seed: int
     layout: Layout
+    shares_memory: bool
     partition_sizes: tuple[int, ...]
     participants_per_round: int
     client: ClientConfig
@@ -133,7 +137,7 @@ class RoundOutcome:
 
 
 class RobustStrategy(Strategy):
-    """A Flower Strategy whose subclasses define `aggregate` alone.
+    """A Flower Strategy whose subclasses define `aggregate` alone. Close it after its last round.
 
     Parameters
     ----------
@@ -151,9 +155,7 @@ class RobustStrategy(Strategy):
 
     def __init__(self, federation: Federation) -> None:
         self.federation = federation
-        counts_buffers = federation.server.buffers == "as_parameters"
-        layout = federation.layout
-        self.layout = layout.with_buffers_as_parameters() if counts_buffers else layout
+        self.layout = federation.layout
         self.outcome: RoundOutcome | None = None
         self._model: ModelArrays = []
         self._sent: dict[int, Message] = {}
@@ -180,13 +182,16 @@ class RobustStrategy(Strategy):
             server_round,
         )
         self._asked = assign(client_ids, grid.get_node_ids())
-        self._sent = {
-            node_id: Message(
-                content=pack_task(arrays, TrainTask(federation.experiment, server_round, asked)),
-                message_type=MessageType.TRAIN,
-                dst_node_id=node_id,
+        tasks = {
+            node_id: TrainTask(
+                federation.experiment, server_round, asked, tuple(map(client_ids.index, asked))
             )
             for node_id, asked in self._asked.items()
+        }
+        contents = self._exchange.contents(self._model, arrays, tasks)
+        self._sent = {
+            node_id: Message(content=content, message_type=MessageType.TRAIN, dst_node_id=node_id)
+            for node_id, content in contents.items()
         }
         return list(self._sent.values())
 
@@ -195,7 +200,7 @@ class RobustStrategy(Strategy):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Check the replies, aggregate them and move the model; None keeps it."""
         asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
-        collected = collect(replies, asked, self.federation, self.layout)
+        collected = collect(replies, asked, self.federation, self._exchange)
         clients, aggregation, moved = None, None, None
         needed = max(self.required_clients, self.federation.server.min_replies)
         if len(collected.usable) < needed:
@@ -226,6 +231,17 @@ class RobustStrategy(Strategy):
         """Log the strategy's name."""
         log.info("strategy %s", type(self).__name__)
 
+    def close(self) -> None:
+        """Free the memory of the updates."""
+        if "_exchange" in self.__dict__:
+            self._exchange.close()
+            del self._exchange
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        exchange = BySharedMemory if self.federation.shares_memory else ByMessages
+        return exchange(self.layout, self.federation.participants_per_round)
+
     def _require(self, required: int) -> None:
         participants = self.federation.participants_per_round
         if participants < required:
@@ -236,10 +252,7 @@ class RobustStrategy(Strategy):
             )
 
     def _client_updates(self, server_round: int, collected: RoundReplies) -> ClientUpdates:
-        origin = self.layout.vector(self._model)
-        updates = np.empty((len(collected.usable), self.layout.num_params), dtype=np.float32)
-        for row, reply in zip(updates, collected.usable, strict=True):
-            np.subtract(self.layout.vector(reply.arrays), origin, out=row)
+        updates = self._exchange.gather(collected.rows, somebody_is_late=collected.somebody_is_late)
         examples = np.array([reply.num_examples for reply in collected.usable], dtype=np.float64)
         equal = self.federation.server.weighting == "equal"
         weights = np.ones_like(examples) if equal else examples
@@ -253,10 +266,10 @@ class RobustStrategy(Strategy):
 
     def _moved(self, collected: RoundReplies, aggregation: Aggregation) -> ModelArrays:
         kept = np.where(aggregation.filtered, 0.0, np.nan_to_num(aggregation.weights, nan=1.0))
-        states = [reply.arrays for reply in collected.usable]
+        buffers = [reply.buffers for reply in collected.usable]
         movement = np.float32(self.federation.server.learning_rate) * aggregation.update
         return self.layout.moved(
-            self._model, movement, self.layout.averaged_buffers(states, kept / kept.sum())
+            self._model, movement, self.layout.averaged_buffers(buffers, kept / kept.sum())
         )
 
 

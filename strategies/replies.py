@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from flwr.app import Message
 
 from fl_backdoor.errors import ReplyError
+from fl_backdoor.exchange.server import Exchange
 from fl_backdoor.messages import ClientFailure, ClientReply, unpack_replies
-from fl_backdoor.updates import Layout
+from fl_backdoor.types import ModelArrays
 
 if TYPE_CHECKING:
     from strategies.base import Federation
@@ -18,21 +19,62 @@ log = logging.getLogger("fl_backdoor")
 
 
 @dataclass(frozen=True)
+class UsableReply:
+    """What the server goes on with of a reply that can be true; its update is a row of the matrix.
+
+    Parameters
+    ----------
+    client_id
+        Partition id of the client.
+    buffers
+        The buffers of its local model, in order.
+    num_examples, num_steps, train_loss, train_seconds
+        As it claims.
+    """
+
+    client_id: int
+    buffers: ModelArrays
+    num_examples: int
+    num_steps: int
+    train_loss: float
+    train_seconds: float
+
+
+@dataclass(frozen=True)
 class RoundReplies:
-    """The replies of a round: those that can be used, and why the others cannot, both by client id."""
+    """The replies of a round.
+
+    Parameters
+    ----------
+    asked
+        Client ids; the place of each is its row in the exchange's matrix.
+    usable
+        Replies that can be used, by client id.
+    rejected
+        Why the others cannot, by client id.
+    somebody_is_late
+        Whether a node has not answered, so that its clients may still be at work.
+    """
 
     asked: tuple[int, ...]
-    usable: tuple[ClientReply, ...]
+    usable: tuple[UsableReply, ...]
     rejected: Mapping[int, str]
+    somebody_is_late: bool
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows of the usable replies, ascending."""
+        used = {reply.client_id for reply in self.usable}
+        return [row for row, client_id in enumerate(self.asked) if client_id in used]
 
 
 def collect(
     messages: Iterable[Message],
     asked: Mapping[str, tuple[int, ...]],
     federation: "Federation",
-    layout: Layout,
+    exchange: Exchange,
 ) -> RoundReplies:
-    """Sort the replies of a round.
+    """Sort the replies of a round, and see that each usable update is in its row.
 
     Parameters
     ----------
@@ -41,24 +83,29 @@ def collect(
     asked
         Clients asked for, by the id of the message that asked. Replies are matched by it, because Flower
         answers in the place of a node that died.
-    federation, layout
+    federation
         What replies are checked against.
+    exchange
+        Takes the updates.
     """
     heard: dict[int, ClientReply | ClientFailure] = {}
+    answered = set()
     for message in messages:
-        client_ids = asked.get(message.metadata.reply_to_message_id, ())
-        for part in _parts(message, client_ids):
+        asked_by = message.metadata.reply_to_message_id
+        if not message.has_error():
+            answered.add(asked_by)
+        for part in _parts(message, asked.get(asked_by, ())):
             heard[part.client_id] = part
     everybody = sorted(client_id for ids in asked.values() for client_id in ids)
     usable, rejected = [], {}
-    for client_id in everybody:
+    for row, client_id in enumerate(everybody):
         part = heard.get(client_id, ClientFailure(client_id, "no reply in time"))
         try:
-            usable.append(_checked(part, federation, layout))
+            usable.append(_received(part, row, federation, exchange))
         except ReplyError as error:
             rejected[client_id] = str(error)
             log.warning("client %d loses its place in the round: %s", client_id, error)
-    return RoundReplies(tuple(everybody), tuple(usable), rejected)
+    return RoundReplies(tuple(everybody), tuple(usable), rejected, not answered.issuperset(asked))
 
 
 def _parts(message: Message, client_ids: tuple[int, ...]) -> list[ClientReply | ClientFailure]:
@@ -68,14 +115,23 @@ def _parts(message: Message, client_ids: tuple[int, ...]) -> list[ClientReply | 
     return unpack_replies(message.content, client_ids)
 
 
-def _checked(part: ClientReply | ClientFailure, federation: "Federation", layout: Layout) -> ClientReply:
+def _received(
+    part: ClientReply | ClientFailure, row: int, federation: "Federation", exchange: Exchange
+) -> UsableReply:
     if isinstance(part, ClientFailure):
         raise ReplyError(" ".join(part.reason.split()))
+    buffers = exchange.receive(part.arrays, row)
     size = federation.partition_sizes[part.client_id]
     if not 1 <= part.num_examples <= size:
         raise ReplyError(f"num_examples = {part.num_examples}, its partition holds {size}")
     steps = federation.client.num_steps(size)
     if not 1 <= part.num_steps <= steps:
         raise ReplyError(f"num_steps = {part.num_steps}, a round has {steps}")
-    layout.check(part.arrays)
-    return part
+    return UsableReply(
+        client_id=part.client_id,
+        buffers=buffers,
+        num_examples=part.num_examples,
+        num_steps=part.num_steps,
+        train_loss=part.train_loss,
+        train_seconds=part.train_seconds,
+    )

@@ -27,7 +27,7 @@ def assert_same_arrays(found, expected):
 
 
 def test_a_task_arrives_as_it_was_sent():
-    task = TrainTask('{"seed": 1, "name": "Ä"}', 12, (0, 7, 1000))
+    task = TrainTask('{"seed": 1, "name": "Ä"}', 12, (0, 7, 1000), (0, 1, 3), "12/34", 4)
     arrays, found = unpack_task(pack_task(ArrayRecord(ARRAYS), task))
     assert found == task
     assert_same_arrays(arrays, ARRAYS)
@@ -35,7 +35,7 @@ def test_a_task_arrives_as_it_was_sent():
 
 def test_messages_share_one_model():
     model = ArrayRecord(ARRAYS)
-    contents = [pack_task(model, TrainTask("{}", 1, (client_id,))) for client_id in range(3)]
+    contents = [pack_task(model, TrainTask("{}", 1, (client_id,), (0,))) for client_id in range(3)]
     assert all(content.array_records["model"] is model for content in contents)
 
 

@@ -28,25 +28,55 @@ def state(offset=0.0, count=0):
 def test_sizes():
     assert [tensor.size for tensor in LAYOUT.tensors] == [4, 3, 1, 1, 2]
     assert LAYOUT.num_params == 7
-    assert LAYOUT.with_buffers_as_parameters().num_params == 11
+    assert LAYOUT.as_counted("as_parameters").num_params == 11
+    assert LAYOUT.as_counted("average") is LAYOUT
 
 
-def test_the_vector_holds_parameters_in_order():
-    vector = LAYOUT.vector(state())
-    np.testing.assert_array_equal(vector, [0, 1, 2, 3, 7, 8, 9])
-    assert vector.dtype == np.float32
+def vector(layout, arrays):
+    """Return the update from zeros, which holds the parameters themselves."""
+    out = np.full(layout.num_params, np.nan, dtype=np.float32)
+    layout.write_update(arrays, [np.zeros_like(array) for array in arrays], out)
+    return out
 
 
-def test_the_vector_with_buffers_holds_everything_in_order():
-    vector = LAYOUT.with_buffers_as_parameters().vector(state(count=50))
-    np.testing.assert_array_equal(vector, [0, 1, 2, 3, 4, 5, 6, 50, 7, 8, 9])
-    assert vector.dtype == np.float32
+def test_an_update_holds_parameters_in_order():
+    np.testing.assert_array_equal(vector(LAYOUT, state()), [0, 1, 2, 3, 7, 8, 9])
 
 
-def test_the_vector_is_a_copy():
-    arrays = state()
-    LAYOUT.vector(arrays)[:] = -1
-    np.testing.assert_array_equal(arrays[0].ravel(), [0, 1, 2, 3])
+def test_an_update_with_buffers_holds_everything_in_order():
+    layout = LAYOUT.as_counted("as_parameters")
+    np.testing.assert_array_equal(vector(layout, state(count=50)), [0, 1, 2, 3, 4, 5, 6, 50, 7, 8, 9])
+
+
+def test_an_update_is_local_minus_global():
+    out = np.empty(7, dtype=np.float32)
+    LAYOUT.write_update(state(2.5, count=7), state(0.5), out)
+    np.testing.assert_array_equal(out, [2] * 7)
+
+
+def test_counters_that_count_as_parameters_are_subtracted_as_float32():
+    layout = Layout((TensorSpec("count", (2,), "int64", True),))
+    out = np.empty(2, dtype=np.float32)
+    layout.write_update([np.array([2**24 + 1, 5])], [np.array([2**24, 7])], out)
+    np.testing.assert_array_equal(out, [0, -2])  # float32 holds no 2**24 + 1
+
+
+def test_a_refused_state_leaves_the_row_untouched():
+    out = np.full(7, 3, dtype=np.float32)
+    with pytest.raises(ReplyError, match="bias holds NaN"):
+        LAYOUT.write_update(with_tensor(4, np.array([0, np.nan], np.float32)), state(), out)
+    np.testing.assert_array_equal(out, [3] * 7)
+
+
+def test_buffers_are_what_is_no_parameter():
+    mean, count = LAYOUT.buffers(state(count=4))
+    np.testing.assert_array_equal(mean, [4, 5, 6])
+    assert count == 4
+    LAYOUT.check_buffers([mean, count])
+    with pytest.raises(ReplyError, match="1 tensors instead of 2"):
+        LAYOUT.check_buffers([mean])
+    with pytest.raises(ReplyError, match="mean holds NaN"):
+        LAYOUT.check_buffers([mean * np.float32(np.nan), count])
 
 
 def test_moved_adds_to_parameters_and_takes_buffers_as_given():
@@ -75,7 +105,7 @@ numbers = st.floats(-1e6, 1e6, width=32)
 def test_moving_nothing_to_a_vector_and_back_changes_nothing(parameters, mean):
     zeros = [np.zeros_like(array) for array in state()]
     arrays = LAYOUT.moved(zeros, parameters, [mean, np.array(3)])
-    np.testing.assert_array_equal(LAYOUT.vector(arrays), parameters)
+    np.testing.assert_array_equal(vector(LAYOUT, arrays), parameters)
     np.testing.assert_array_equal(arrays[1], mean)
 
 
@@ -83,7 +113,7 @@ def test_moving_nothing_to_a_vector_and_back_changes_nothing(parameters, mean):
     ("movement", "count"), [(2.999, 13), (3.0, 13), (3.4, 13), (3.6, 14), (-2.999, 7), (0.1, 10)]
 )
 def test_counters_that_count_as_parameters_are_rounded_and_not_cut_off(movement, count):
-    layout = LAYOUT.with_buffers_as_parameters()
+    layout = LAYOUT.as_counted("as_parameters")
     moved = layout.moved(state(count=10), np.full(11, movement, dtype=np.float32), [])
     assert (moved[2], moved[2].dtype, moved[2].shape) == (count, np.int64, ())
     np.testing.assert_allclose(moved[1], np.float32([4, 5, 6]) + np.float32(movement))
@@ -91,7 +121,7 @@ def test_counters_that_count_as_parameters_are_rounded_and_not_cut_off(movement,
 
 def test_averaged_buffers_by_hand():
     states = [state(0, count=10), state(4, count=11), state(100, count=999)]
-    mean, count = LAYOUT.averaged_buffers(states, np.array([0.75, 0.25, 0]))
+    mean, count = LAYOUT.averaged_buffers([LAYOUT.buffers(each) for each in states], np.array([0.75, 0.25, 0]))
     np.testing.assert_array_equal(mean, [5, 6, 7])
     assert (mean.dtype, mean.shape) == (np.float32, (3,))
     assert (count, count.dtype, count.shape) == (10, np.int64, ())  # 10.25
@@ -100,13 +130,13 @@ def test_averaged_buffers_by_hand():
 
 @pytest.mark.parametrize(("counts", "average"), [([7, 8, 8], 8), ([7, 7, 8], 7), ([391] * 3, 391)])
 def test_counters_are_averaged_and_rounded(counts, average):
-    states = [state(count=count) for count in counts]
-    assert LAYOUT.averaged_buffers(states, np.full(3, 1 / 3))[1] == average
+    buffers = [LAYOUT.buffers(state(count=count)) for count in counts]
+    assert LAYOUT.averaged_buffers(buffers, np.full(3, 1 / 3))[1] == average
 
 
 def test_a_model_without_buffers_has_none_to_average():
-    layout = LAYOUT.with_buffers_as_parameters()
-    assert layout.averaged_buffers([state(), state()], np.array([0.5, 0.5])) == []
+    layout = LAYOUT.as_counted("as_parameters")
+    assert layout.averaged_buffers([[], []], np.array([0.5, 0.5])) == []
 
 
 def with_tensor(place, array):
@@ -148,5 +178,6 @@ def test_states_of_the_model_are_accepted():
 def test_largest_states_overflow_nowhere():
     layout = Layout((TensorSpec("weight", (2,), "float32", True),))
     extreme = [np.array([LARGEST, -LARGEST], np.float32) * np.float32(0.999)]
-    update = layout.vector(extreme) - layout.vector([-extreme[0]])
+    update = np.empty(2, dtype=np.float32)
+    layout.write_update(extreme, [-extreme[0]], update)
     assert np.isfinite(layout.moved(extreme, update, [])[0]).all()

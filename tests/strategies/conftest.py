@@ -65,15 +65,19 @@ def inside_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_federation() -> Callable[..., Federation]:
     """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
 
-    def make(num_clients: int = 4, participants: int | None = None, **server: Any) -> Federation:
+    def make(
+        num_clients: int = 4, participants: int | None = None, *, shares_memory: bool = False, **server: Any
+    ) -> Federation:
+        settings = ServerConfig(**{**SERVER, **server})
         return Federation(
             experiment="{}",
             seed=7,
-            layout=LAYOUT,
+            layout=LAYOUT.as_counted(settings.buffers),
+            shares_memory=shares_memory,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
             client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
-            server=ServerConfig(**{**SERVER, **server}),
+            server=settings,
         )
 
     return make

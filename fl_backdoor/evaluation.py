@@ -1,0 +1,83 @@
+"""Evaluation of the global model on the server, while clients already train the next one."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from types import TracebackType
+
+import torch
+from flwr.app import ArrayRecord
+
+from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+from fl_backdoor.models.factory import load_arrays
+from fl_backdoor.training import CLEAN, Images, Poison, Predictions, on_device, predict
+from fl_backdoor.world import World
+
+Then = Callable[[BackdoorFigures, float], None]
+"""Takes the figures of a model and the seconds that they took."""
+
+
+class Evaluator:
+    """Works out accuracy, ASR and SR on the full test set, one model at a time.
+
+    Clean and triggered images are predicted side by side, each in one thread: whatever cores there are, the
+    figures are the same.
+
+    Parameters
+    ----------
+    world
+        Its model is overwritten by those that are evaluated.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._threads = ThreadPoolExecutor(2, "evaluation", initializer=torch.set_num_threads, initargs=(1,))
+        self._running: Future[None] | None = None
+
+    def start(self, model: ArrayRecord, then: Then) -> None:
+        """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
+
+        Whatever that one raised is raised here.
+        """
+        self.wait()
+        load_arrays(self.world.model, model.to_numpy_ndarrays())
+        self._running = self._threads.submit(self._evaluate, then)
+
+    def wait(self) -> None:
+        """Wait for the evaluation that is under way; raises what it raised."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._threads:
+            self.wait()
+
+    def _evaluate(self, then: Then) -> None:
+        started = time.perf_counter()
+        attack = self.world.config.attack
+        stamped = self._threads.submit(self._predict, stamp_all(self.world.trigger, attack.trigger_space))
+        clean = self._predict(CLEAN)
+        figures = backdoor_figures(
+            self.world.data.test.labels,
+            clean.classes,
+            stamped.result().classes,
+            clean.loss,
+            attack.target_label,
+        )
+        then(figures, time.perf_counter() - started)
+
+    def _predict(self, poison: Poison) -> Predictions:
+        return predict(self.world.model, self._images, self.world.config.server.eval_batch_size, poison)
+
+    @cached_property
+    def _images(self) -> Images:
+        test, dataset = self.world.data.test, self.world.dataset
+        return on_device(test.images, test.labels, dataset.mean, dataset.std, self.world.device)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fl_backdoor.errors import FlBackdoorError
 
 LABEL = "fl_backdoor"
-ADDRESS = re.compile(r"(\d+)/(\d+)")
+ADDRESS = re.compile(r"(\d+)/(\d+)/(\d+)")
+"""Process, file descriptor, and the file's number, since descriptors are used again."""
 
 
 def available() -> bool:
@@ -34,20 +35,29 @@ class Segment:
         Open file descriptor of the anonymous file; the segment closes it.
     address
         What `open_segment` takes, in any process of the same user and host.
+    is_mine
+        Whether this process made it: then closing it gives the memory back.
     """
 
-    def __init__(self, descriptor: int, address: str) -> None:
+    def __init__(self, descriptor: int, address: str, *, is_mine: bool) -> None:
         self._descriptor = descriptor
+        self._mapping: mmap.mmap | None = mmap.mmap(descriptor, 0)
+        self._is_mine = is_mine
         self.address = address
-        # Arrays on it keep the mapping alive by themselves.
-        self.buffer: NDArray[np.uint8] = np.frombuffer(mmap.mmap(descriptor, 0), dtype=np.uint8)
+        self.buffer: NDArray[np.uint8] = np.frombuffer(self._mapping, dtype=np.uint8)
 
     def close(self) -> None:
-        """Let nobody else open it any more; the memory is freed when nobody uses it any more."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-        self.buffer = np.empty(0, dtype=np.uint8)
+        """Let nobody open it any more; where it is mine, free it, though others may still have it open.
+
+        They find zeros then, and nothing that they write reaches anybody.
+        """
+        if self._mapping is None:
+            return
+        if self._is_mine:
+            self._mapping.madvise(mmap.MADV_REMOVE)
+        os.close(self._descriptor)
+        # The mapping itself goes with the last array on it.
+        self._mapping, self.buffer = None, np.empty(0, dtype=np.uint8)
 
 
 def create_segment(num_bytes: int) -> Segment:
@@ -61,7 +71,8 @@ def create_segment(num_bytes: int) -> Segment:
     descriptor = os.memfd_create(LABEL)
     try:
         os.truncate(descriptor, num_bytes)
-        return Segment(descriptor, f"{os.getpid()}/{descriptor}")
+        address = f"{os.getpid()}/{descriptor}/{os.fstat(descriptor).st_ino}"
+        return Segment(descriptor, address, is_mine=True)
     except (OSError, ValueError, OverflowError) as error:
         os.close(descriptor)
         needed = f"{num_bytes / 1e9:.1f} GB of memory for the updates of a round"
@@ -80,10 +91,10 @@ def open_segment(address: str) -> Segment:
     parts = ADDRESS.fullmatch(address)
     if parts is None:
         raise FlBackdoorError(f"{address!r} is no address of shared memory")
-    path = f"/proc/{parts[1]}/fd/{parts[2]}"
+    path = Path("/proc") / parts[1] / "fd" / parts[2]
     try:
-        if Path(path).readlink().name != f"memfd:{LABEL} (deleted)":
+        if path.readlink().name != f"memfd:{LABEL} (deleted)" or path.stat().st_ino != int(parts[3]):
             raise FlBackdoorError(f"{address} is no shared memory of {LABEL}")
-        return Segment(os.open(path, os.O_RDWR), address)
+        return Segment(os.open(path, os.O_RDWR), address, is_mine=False)
     except OSError as error:
         raise FlBackdoorError(f"shared memory {address} cannot be opened: {error}") from error

@@ -1,57 +1,36 @@
-"""Sums over the rows of an update matrix, in float64 and in chunks of columns.
-
-Chunks keep the float64 copy small: a matrix of 100 clients and 11 M parameters is 4.4 GB as it is.
-"""
-
-from collections.abc import Iterator
+"""Sums, norms and distances of the rows of an update matrix."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientVector, ParameterVector, UpdateMatrix
+from strategies.columns import ALL, CHUNK_COLUMNS, Rows, columnwise, summed
 
-CHUNK_COLUMNS = 1 << 16
+CANCELLED_SINGLE, CANCELLED_DOUBLE = 1e-1, 1e-6
+"""A squared distance below this share of the squared lengths lost 1 of float32's digits, 6 of float64's."""
 
-CANCELLED = 1e-6
-"""A squared distance below this share of the squared lengths has lost 6 or more of float64's 16 digits."""
+SMALLEST_SINGLE = 1e-28
+"""Mean squares below this may owe digits to float32's smallest numbers."""
+
+Squares = NDArray[np.float64]
+"""Squared distances, float64 ``(n_clients, n_clients)``."""
 
 
 def weighted_sum(weights: ClientVector, updates: UpdateMatrix) -> ParameterVector:
-    """Return Σ_i weights_i · updates_i, float32 ``(n_params,)``."""
-    total = np.empty(updates.shape[1], dtype=np.float32)
-    for columns in _chunks(updates.shape[1]):
-        total[columns] = weights @ updates[:, columns].astype(np.float64)
-    return total
+    """Return Σ_i weights_i · updates_i, float32 ``(n_params,)``, summed in float64."""
+    used = np.flatnonzero(weights)
+    rows: Rows = ALL if len(used) == len(weights) else used
+    return columnwise(lambda chunk: weights[rows] @ chunk, updates, rows, np.float64)
 
 
 def norms(updates: UpdateMatrix) -> ClientVector:
     """Return the L2 norm of each row, float64 ``(n_clients,)``."""
-    squares = np.zeros(updates.shape[0])
-    for columns in _chunks(updates.shape[1]):
-        chunk = updates[:, columns].astype(np.float64)
-        squares += np.einsum("ij,ij->i", chunk, chunk)
-    return np.sqrt(squares)
+    return np.sqrt(summed(lambda chunk: np.vecdot(chunk, chunk), updates))
 
 
 def pairwise_distances(updates: UpdateMatrix) -> NDArray[np.float64]:
-    """Return ‖updates_i - updates_j‖₂, float64 ``(n_clients, n_clients)``, zeros on the diagonal.
-
-    One Gram product, ‖x - y‖² = ‖x‖² + ‖y‖² - 2⟨x, y⟩. It loses its digits where two rows are much nearer
-    to each other than they are long; such pairs are subtracted one by one.
-    """
-    num_clients = updates.shape[0]
-    gram = np.zeros((num_clients, num_clients))
-    for columns in _chunks(updates.shape[1]):
-        chunk = updates[:, columns].astype(np.float64)
-        gram += chunk @ chunk.T
-    squares = np.diag(gram)
-    sums = squares[:, None] + squares[None, :]
-    squared = sums - 2 * gram
-    np.fill_diagonal(squared, 0)
-    for i, j in np.argwhere(np.triu(squared < CANCELLED * sums, k=1)):
-        difference = updates[i].astype(np.float64) - updates[j]
-        squared[i, j] = squared[j, i] = difference @ difference
-    return np.sqrt(squared)
+    """Return ‖updates_i - updates_j‖₂, float64 ``(n_clients, n_clients)``, zeros on the diagonal."""
+    return np.sqrt(squared_distances(updates))
 
 
 def mean_distances(updates: UpdateMatrix) -> ClientVector:
@@ -63,6 +42,61 @@ def mean_distances(updates: UpdateMatrix) -> ClientVector:
     return distances
 
 
-def _chunks(num_columns: int) -> Iterator[slice]:
-    for start in range(0, num_columns, CHUNK_COLUMNS):
-        yield slice(start, start + CHUNK_COLUMNS)
+def squared_distances(updates: UpdateMatrix) -> Squares:
+    """Return ‖updates_i - updates_j‖₂², float64 ``(n_clients, n_clients)``, zeros on the diagonal.
+
+    By Gram products, ‖x - y‖² = ‖x‖² + ‖y‖² - 2⟨x, y⟩, of rows that are first moved so that the origin lies
+    among them. A product loses its digits where two rows are much nearer to each other than to the origin;
+    such rows go into another one, in float64, with one of them as the origin.
+    """
+    squared, unknown = _first_guess(updates)
+    while unknown.any():
+        origin = int(np.argmax(unknown.sum(axis=1)))
+        rows = np.append(origin, np.flatnonzero(unknown[origin]))
+        found, sums = _from_gram(summed(_gram_around_first, updates, rows))
+        pairs = np.ix_(rows, rows)
+        right = found >= CANCELLED_DOUBLE * sums
+        right[0] = right[:, 0] = True  # lengths from the origin
+        squared[pairs] = np.where(unknown[pairs] & right, found, squared[pairs])
+        unknown[pairs] &= ~right
+    return squared
+
+
+def _first_guess(updates: UpdateMatrix) -> tuple[Squares, NDArray[np.bool_]]:
+    """Return squared distances from float32 products around the mean, and which of them cannot be trusted.
+
+    float32 is twice as fast, and over many columns its roundings cancel out; over few they do not, and there
+    is little to gain.
+    """
+    num_clients, num_params = updates.shape
+    unknown = ~np.eye(num_clients, dtype=np.bool_)
+    if num_params <= CHUNK_COLUMNS:
+        return np.zeros((num_clients, num_clients)), unknown
+    # A huge row leaves infinities and NaN, which no comparison below holds for.
+    with np.errstate(invalid="ignore"):
+        squared, sums = _from_gram(summed(_gram_around_mean, updates, dtype=np.float32))
+        right = (squared >= CANCELLED_SINGLE * sums) & (sums > SMALLEST_SINGLE * num_params)
+    right &= np.isfinite(sums)
+    return np.where(right, squared, 0), unknown & ~right
+
+
+def _gram_around_mean(chunk: NDArray[np.float32]) -> NDArray[np.float32]:
+    chunk -= chunk.mean(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        product: NDArray[np.float32] = chunk @ chunk.T
+    return product
+
+
+def _gram_around_first(chunk: NDArray[np.float64]) -> NDArray[np.float64]:
+    chunk -= chunk[0].copy()
+    product: NDArray[np.float64] = chunk @ chunk.T
+    return product
+
+
+def _from_gram(gram: NDArray[np.float64]) -> tuple[Squares, NDArray[np.float64]]:
+    """Return the squared distance of each pair of rows, and the sum of their squared lengths."""
+    squares = np.diag(gram)
+    sums = squares[:, None] + squares[None, :]
+    squared = sums - 2 * gram
+    np.fill_diagonal(squared, 0)
+    return squared, sums

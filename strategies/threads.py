@@ -1,0 +1,44 @@
+"""Work shared among threads, one a usable core, with results in a fixed order.
+
+NumPy holds no lock while it computes, so threads are enough. Its matrix products would start threads of their
+own, and how they split a sum depends on how many there are: inside the work each product runs on one thread.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """Yield ``work(part)`` for each part, in the order of `parts`.
+
+    No more than two parts a thread are begun before their turn, so that few results wait at any time.
+    """
+    num_threads = usable_cores()
+    waiting: deque[Future[Result]] = deque()
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_threads) as pool:
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) == 2 * num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Looking for the loaded libraries takes milliseconds; NumPy's is loaded before anything here runs.
+    return ThreadpoolController()

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from flwr.app import Context
+from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
@@ -77,10 +78,13 @@ class Simulation:
     ----------
     wanted
         Workers, GPUs and Ray's address.
+    app
+        What the nodes run.
     """
 
-    def __init__(self, wanted: Resources) -> None:
+    def __init__(self, wanted: Resources, app: ClientApp = client_app) -> None:
         self.resources = wanted
+        self._client_app = app
         self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
         self._stop = threading.Event()
         self._ended: Future[None] = Future()
@@ -126,7 +130,7 @@ class Simulation:
         try:
             run_simulation(
                 server_app=app,
-                client_app=client_app,
+                client_app=self._client_app,
                 num_supernodes=self.resources.num_workers,
                 backend_config=self.resources.backend(),
             )

@@ -1,0 +1,52 @@
+"""Clients that do nothing, and models that are nothing but their size: what is left is the engine."""
+
+import time
+from typing import Any
+
+import torch
+from flwr.app import Context, Message
+from flwr.client import NumPyClient
+from flwr.clientapp import ClientApp
+from torch import nn
+
+from fl_backdoor.client_app import answer
+from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
+from fl_backdoor.types import ModelArrays
+from fl_backdoor.world import World
+
+NUM_TENSORS = 10
+
+app = ClientApp()
+
+
+@app.train()
+def train(message: Message, context: Context) -> Message:
+    """Answer for each client without training it; all the rest is as in a real run."""
+    return answer(message, IdleClient)
+
+
+class IdleClient(NumPyClient):
+    """Sends back the model that it was sent."""
+
+    def __init__(self, world: World, client_id: int) -> None:
+        self.num_examples = len(world.partition[client_id])
+
+    def fit(self, parameters: ModelArrays, config: dict[str, Any]) -> tuple[ModelArrays, int, dict[str, Any]]:
+        """Return the global model as it is."""
+        started = time.perf_counter()
+        metrics = {NUM_STEPS: 1, TRAIN_LOSS: 0.0, TRAIN_SECONDS: time.perf_counter() - started}
+        return list(parameters), self.num_examples, metrics
+
+
+class Weight(nn.Module):
+    """So many parameters in ten tensors, whose logits are its first numbers, whatever the image."""
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, *, num_params: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        share = num_params // NUM_TENSORS
+        self.tensors = nn.ParameterList(nn.Parameter(torch.randn(share)) for _ in range(NUM_TENSORS))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the same logits for every image."""
+        return self.tensors[0][: self.num_classes].expand(len(images), -1)

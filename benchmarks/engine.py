@@ -1,13 +1,14 @@
 """What the engine costs: rounds of clients that do nothing, through Flower, Ray and the strategy.
 
 Two workers, FedAvg, everybody takes part. Time is that between the reports of two rounds; memory is the
-server's largest resident size (shared memory that it has touched included) beyond what it held before the run.
+server's largest resident size, shared memory that it has touched included, beyond what it held before.
 """
 
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import idle
@@ -49,8 +50,7 @@ class Rounds:
 
     def seconds(self) -> tuple[float, ...]:
         """Return the time of each round but the first, in which workers load the model."""
-        steady = self.reported[1:]
-        return tuple(after - before for before, after in zip(steady, steady[1:], strict=False))
+        return tuple(after - before for before, after in pairwise(self.reported[1:]))
 
     def column(self, name: str) -> tuple[float, ...]:
         """Return a column of the rounds' rows, without the first."""
@@ -83,7 +83,8 @@ def _case(
     yield Figure(case, "of it clients and exchange", "s", rounds.column("train_seconds"))
     yield Figure(case, "of it server", "s", rounds.column("aggregate_seconds"))
     yield Figure(case, "server memory", "MB", (beyond,))
-    yield Figure(case, "server memory", "models", (beyond * 1e6 / (4 * num_params),))
+    if num_params > 1e7:  # below, what an interpreter needs anyway is more than the models
+        yield Figure(case, "server memory", "models", (beyond * 1e6 / (4 * num_params),))
 
 
 def _flat(simulation: Simulation) -> Iterator[Figure]:

@@ -6,7 +6,7 @@ costs nobody else anything.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -128,21 +128,31 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
     return content
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """A node's reply, sorted by kind once: Flower goes through all of its records at each access."""
+
+    failures: Mapping[str, ConfigRecord]
+    metrics: Mapping[str, MetricRecord]
+    models: Mapping[str, ArrayRecord]
+
+
 def unpack_replies(content: RecordDict, client_ids: Sequence[int]) -> list[ClientReply | ClientFailure]:
     """Return what a node says about each of the clients it was asked for.
 
     Parts for other clients are ignored: a node speaks for its own alone.
     """
-    return [_unpack_reply(content, client_id) for client_id in client_ids]
+    parts = _Parts(dict(content.config_records), dict(content.metric_records), dict(content.array_records))
+    return [_unpack_reply(parts, client_id) for client_id in client_ids]
 
 
-def _unpack_reply(content: RecordDict, client_id: int) -> ClientReply | ClientFailure:
-    failure = content.config_records.get(f"failure.{client_id}")
+def _unpack_reply(parts: _Parts, client_id: int) -> ClientReply | ClientFailure:
+    failure = parts.failures.get(f"failure.{client_id}")
     if failure is not None:
         return ClientFailure(client_id, str(failure.get("reason", "no reason given")))
     try:
-        metrics = _finite(content.metric_records[f"metrics.{client_id}"])
-        arrays = list(content.array_records[f"model.{client_id}"].to_numpy_ndarrays())
+        metrics = _finite(parts.metrics[f"metrics.{client_id}"])
+        arrays = list(parts.models[f"model.{client_id}"].to_numpy_ndarrays())
     except KeyError as error:
         return ClientFailure(client_id, f"the reply lacks {error.args[0]}")
     except Exception as error:  # whatever a hostile reply makes of the decoder

@@ -20,13 +20,17 @@ from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.types import ClientMask, ModelArrays
 from fl_backdoor.updates import Layout
 from fl_backdoor.world import World
-from strategies.base import Federation, RobustStrategy, RoundOutcome
+from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutcome
 
 Row = dict[str, object]
 """One line of a table, by column name."""
 
 OnRound = Callable[[Row, list[Row]], None]
 """Takes what a round came to: its row, and a row for each client."""
+
+
+MOST_COMPARED = 200
+"""Clients a round up to which all are compared with each other under every rule: the time grows with n²."""
 
 
 class Experiment:
@@ -190,9 +194,14 @@ def _usable_row(outcome: RoundOutcome, place: int) -> Row:
     return row | {
         "update_norm": float(clients.norms[place]),
         "gradient_norm": float(clients.gradient_norms[place]),
-        "mean_distance": float(clients.mean_distances[place]),
+        "mean_distance": float(clients.mean_distances[place]) if _knows_distances(clients) else None,
         "weight": float(aggregation.weights[place]),
         "clip_coefficient": float(aggregation.clip_coefficients[place]),
         "filtered": bool(aggregation.filtered[place]),
         "flagged": bool(aggregation.flagged[place]),
     }
+
+
+def _knows_distances(clients: ClientUpdates) -> bool:
+    """Return whether mean distances are recorded: where the rule has worked them out, or they are cheap."""
+    return "mean_distances" in vars(clients) or len(clients.updates) <= MOST_COMPARED

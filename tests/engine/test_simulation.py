@@ -78,6 +78,13 @@ def test_memory_and_messages_give_the_same_bits(simulation, model):
     assert all(np.array_equal(a, b) for a, b in zip(by_memory[2], by_messages[2], strict=True))
 
 
+def test_a_model_is_not_touched_while_it_is_evaluated(simulation):
+    """The next round trains meanwhile: its end must not show in the figures of this one."""
+    alone, overlapped = (run(simulation, f"num_rounds={rounds}") for rounds in (1, 3))
+    assert without_clocks(alone[0]) == without_clocks(overlapped[0][:2])
+    assert without_clocks(alone[1]) == without_clocks(overlapped[1][: len(alone[1])])
+
+
 def test_another_seed_gives_another_result(simulation):
     first, second = (run(simulation, "num_rounds=1", f"seed={seed}")[2] for seed in (1, 2))
     assert not np.array_equal(first[0], second[0])

@@ -1,0 +1,51 @@
+"""Coordinate-wise trimmed mean.
+
+D. Yin, Y. Chen, K. Ramchandran and P. Bartlett, Byzantine-Robust Distributed Learning: Towards Optimal
+Statistical Rates, ICML 2018, https://arxiv.org/abs/1803.01498, definition 2. Deviations: updates of several
+local steps take the place of gradients; where β·n is no whole number, it is rounded down.
+"""
+
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fl_backdoor.types import ParameterVector, UpdateMatrix
+from strategies.base import Aggregation, ClientUpdates, Federation
+from strategies.columns import columnwise
+from strategies.coordinate_rule import CoordinateRule, mixed
+
+
+def trimmed_mean(updates: UpdateMatrix, beta: float) -> ParameterVector:
+    """Return each column's mean without its β·n smallest and β·n largest values, float32 ``(n_params,)``."""
+    cut = int(round(beta * len(updates), 9))  # 0.29 · 100 is 28.999999999999996
+    return columnwise(partial(_trimmed_mean, cut=cut), updates, order="F")
+
+
+def _trimmed_mean(chunk: NDArray[Any], cut: int) -> NDArray[np.float64]:
+    chunk.sort(axis=0)
+    mean: NDArray[np.float64] = chunk[cut : len(chunk) - cut].mean(axis=0, dtype=np.float64)
+    return mean
+
+
+class TrimmedMean(CoordinateRule):
+    """The trimmed mean of each coordinate; nobody has a weight, nobody is flagged.
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+    beta
+        β, share of values cut off at either end of each coordinate.
+    """
+
+    def __init__(self, federation: Federation, *, beta: Annotated[float, Field(ge=0, lt=0.5)] = 0.2) -> None:
+        super().__init__(federation)
+        self.beta = beta
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Return the trimmed mean of the updates."""
+        nobody = np.zeros(len(clients.weights), dtype=np.bool_)
+        return mixed(trimmed_mean(clients.updates, self.beta), left_out=nobody)

@@ -1,0 +1,41 @@
+"""A Ray cluster of two nodes on one machine runs the same experiment to the same result."""
+
+import numpy as np
+import pytest
+import ray._private.state
+from ray.cluster_utils import Cluster
+
+from fl_backdoor.engine.simulation import Simulation, resources
+from tests.engine.test_simulation import experiment, run, without_clocks
+
+SETTINGS = ["strategy=hybrid", "attack.alpha=0.3", "engine.num_workers=2", "num_rounds=1"]
+
+
+@pytest.fixture
+def cluster():
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes.add_node(num_cpus=1)
+    yield nodes
+    nodes.shutdown()
+
+
+def simulated(*overrides):
+    """Return a run's result, and how many CPUs each of Ray's nodes has left while its actors are there."""
+    simulation = Simulation(resources(experiment(*SETTINGS, *overrides).config))
+    try:
+        found = run(simulation, *SETTINGS, *overrides)
+        nodes = ray._private.state.available_resources_per_node().values()
+        left = [node.get("CPU", 0) for node in nodes]
+    finally:
+        simulation.close()
+    return found, left
+
+
+def test_two_nodes_give_the_result_of_one_machine(cluster):
+    on_cluster, left = simulated(f"engine.address={cluster.address}")
+    assert left == [0, 0], "an actor on each of the two nodes, which have one CPU each"
+    here, left = simulated()
+    assert left == [0]
+    assert without_clocks(on_cluster[0]) == without_clocks(here[0])
+    assert without_clocks(on_cluster[1]) == without_clocks(here[1])
+    assert all(np.array_equal(a, b) for a, b in zip(on_cluster[2], here[2], strict=True))

@@ -26,6 +26,7 @@ from pydantic import Field
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
+from strategies.krum import fewest_clients
 
 Rule = Literal["Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg"]
 
@@ -107,7 +108,7 @@ class FlowerStrategy(RobustStrategy):
         """Return the rule's result, and each client's share among those that it selected."""
         # Flower averages the metrics of the clients it selects; a unit vector for each gives their shares.
         units = np.eye(len(rows)).tolist()
-        replies = [_reply(row, unit) for row, unit in zip(rows, units, strict=True)]
+        replies = [reply(row, unit) for row, unit in zip(rows, units, strict=True)]
         # A hostile row can overflow Flower's squares: its distances are infinite or NaN, and sorted last.
         with np.errstate(over="ignore", invalid="ignore"):
             arrays, metrics = self.inner.aggregate_train(0, replies)
@@ -116,7 +117,8 @@ class FlowerStrategy(RobustStrategy):
         return arrays.to_numpy_ndarrays()[0].astype(np.float32), np.array(metrics[SHARE])
 
 
-def _reply(row: ParameterVector, unit: list[float]) -> Message:
+def reply(row: ParameterVector, unit: list[float]) -> Message:
+    """Return the message in which a client sends its update, and `unit` as a metric."""
     metrics = MetricRecord({NUM_EXAMPLES: 1, SHARE: unit})
     content = RecordDict({"arrays": ArrayRecord([row]), "metrics": metrics})
     # With metadata of its own a message needs no run around it; the constructor's overloads leave that out.
@@ -139,15 +141,12 @@ def _arguments(rule: Rule, given: dict[str, float | None]) -> dict[str, Any]:
 
 def _required_clients(rule: Rule, arguments: dict[str, Any], participants: int) -> int:
     """Return the fewest clients that the rule is defined for; refuse a round with fewer participants."""
-    found = f"clients_per_round is {participants}"
     required = 1
     if rule in CLIENTS_PER_MALICIOUS:
-        factor, malicious = CLIENTS_PER_MALICIOUS[rule], arguments["num_malicious_nodes"]
-        required = factor * malicious + 3
-        if participants < required:
-            needs = f"{rule} needs at least {factor} * {malicious} + 3 = {required} clients a round, {found}"
-            raise ConfigError("strategy.num_malicious", malicious, needs)
+        malicious = arguments["num_malicious_nodes"]
+        required = fewest_clients(rule, CLIENTS_PER_MALICIOUS[rule], malicious, participants)
     selected: int = arguments.get("num_nodes_to_select", 1)
     if participants < selected:
-        raise ConfigError("strategy.num_to_select", selected, f"must be at most a round's clients, {found}")
+        allowed = f"must be at most a round's clients, clients_per_round is {participants}"
+        raise ConfigError("strategy.num_to_select", selected, allowed)
     return max(required, selected)

@@ -1,0 +1,167 @@
+"""What the server's rules cost, beside Flower's own: time, and memory beyond the clients' updates.
+
+Each call runs in a process of its own, after a small one that loads what is loaded late. Ours are given the
+update matrix. Flower's are given the messages of a round and unpack them within the time counted, as they
+have to. Ours and Flower's take turns.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from flwr.serverapp import strategy as flower
+
+from benchmarks.isolated import Measured, isolated
+from benchmarks.measure import Figure, Scale
+from fl_backdoor.config import ClientConfig, ServerConfig
+from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.updates import Layout, TensorSpec
+from strategies.base import ClientUpdates, Federation, RobustStrategy
+from strategies.bulyan import Bulyan
+from strategies.fedavg import FedAvg
+from strategies.flower import reply
+from strategies.iqr_filter import IQRFilter
+from strategies.krum import Krum
+from strategies.median import Median
+from strategies.multi_krum import MultiKrum
+from strategies.trimmed_mean import TrimmedMean
+
+SIZES = [(50, 1_000_000), (100, 11_000_000)]
+SMALL_SIZES = [(10, 10_000)]
+MOST_REPEATED = 1 << 28
+"""Entries of an update matrix beyond which Flower's rules, which take minutes, are run once."""
+
+OURS: dict[str, Callable[[Federation, int], RobustStrategy]] = {
+    "FedAvg": lambda federation, _: FedAvg(federation),
+    "IQR filter": lambda federation, _: IQRFilter(federation),
+    "Krum": lambda federation, f: Krum(federation, num_malicious=f),
+    "Multi-Krum": lambda federation, f: MultiKrum(
+        federation, num_malicious=f, num_to_select=federation.participants_per_round // 2
+    ),
+    "Bulyan": lambda federation, f: Bulyan(federation, num_malicious=f),
+    "median": lambda federation, _: Median(federation),
+    "trimmed mean": lambda federation, _: TrimmedMean(federation, beta=0.2),
+}
+FLOWERS: dict[str, Callable[[int, int], flower.FedAvg]] = {
+    "Krum": lambda _, f: flower.Krum(num_malicious_nodes=f),
+    "Multi-Krum": lambda n, f: flower.MultiKrum(num_malicious_nodes=f, num_nodes_to_select=n // 2),
+    "Bulyan": lambda _, f: flower.Bulyan(num_malicious_nodes=f),
+    "median": lambda _, __: flower.FedMedian(),
+    "trimmed mean": lambda _, __: flower.FedTrimmedAvg(beta=0.2),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of an update matrix."""
+
+    num_clients: int
+    num_params: int
+
+    @property
+    def num_malicious(self) -> int:
+        """f, as large as Bulyan allows."""
+        return (self.num_clients - 3) // 4
+
+    def __str__(self) -> str:
+        return f"n = {self.num_clients}, d = {self.num_params / 1e6:g} M"
+
+
+def measure(scale: Scale) -> Iterator[Figure]:
+    """Yield time and peak memory of each rule, and how many times as long Flower's takes."""
+    for num_clients, num_params in SMALL_SIZES if scale.small else SIZES:
+        size = Size(num_clients, num_params)
+        for rule in OURS:
+            yield from _compared(rule, size, scale.repeats)
+
+
+def _compared(rule: str, size: Size, repeats: int) -> Iterator[Figure]:
+    ours, flowers = [], []
+    flower_repeats = 1 if size.num_clients * size.num_params > MOST_REPEATED else repeats
+    for number in range(repeats):
+        ours.append(isolated(prepare_ours, rule, size))
+        if rule in FLOWERS and number < flower_repeats:
+            flowers.append(isolated(prepare_flowers, rule, size))
+    yield from _figures(f"{rule}, {size}", ours)
+    if rule in FLOWERS:
+        yield from _figures(f"{rule}, {size}, Flower", flowers)
+        pairs = zip(flowers, ours, strict=False)
+        ratios = tuple(theirs.value / mine.value for theirs, mine in pairs if theirs and mine)
+        if ratios:
+            yield Figure(f"{rule}, {size}, Flower / ours", "time", "×", ratios)
+
+
+def _figures(case: str, runs: list[Measured[float] | None]) -> Iterator[Figure]:
+    done = [run for run in runs if run is not None]
+    if not done:
+        yield Figure(f"{case}: more memory than there was", "runs", "", (0,))
+        return
+    yield Figure(case, "time", "s", tuple(run.value for run in done))
+    yield Figure(case, "peak memory", "MB", tuple(run.peak_mb for run in done))
+
+
+def prepare_ours(rule: str, size: Size) -> Callable[[], float]:
+    """Return a timed call of our `rule`."""
+
+    def call(size: Size) -> Callable[[], object]:
+        strategy = OURS[rule](_federation(size), size.num_malicious)
+        return partial(strategy.aggregate, _clients(_updates(size)))
+
+    return _timed(call, size)
+
+
+def prepare_flowers(rule: str, size: Size) -> Callable[[], float]:
+    """Return a timed call of Flower's `rule`."""
+
+    def call(size: Size) -> Callable[[], object]:
+        strategy = FLOWERS[rule](size.num_clients, size.num_malicious)
+        replies = [reply(row, [1.0]) for row in _rows(size)]
+        return partial(strategy.aggregate_train, 1, replies)
+
+    return _timed(call, size)
+
+
+def _timed(call: Callable[[Size], Callable[[], object]], size: Size) -> Callable[[], float]:
+    call(Size(size.num_clients, 100))()
+    prepared = call(size)
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        prepared()
+        return time.perf_counter() - started
+
+    return seconds
+
+
+def _rows(size: Size) -> Iterator[ParameterVector]:
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal(size.num_params, dtype=np.float32)
+    for _ in range(size.num_clients):
+        yield np.float32(0.01) * (common + rng.standard_normal(size.num_params, dtype=np.float32))
+
+
+def _updates(size: Size) -> UpdateMatrix:
+    updates = np.empty((size.num_clients, size.num_params), dtype=np.float32)
+    for place, row in enumerate(_rows(size)):
+        updates[place] = row
+    return updates
+
+
+def _clients(updates: UpdateMatrix) -> ClientUpdates:
+    ones = np.ones(len(updates))
+    return ClientUpdates(1, updates, num_steps=ones, learning_rate=1.0, weights=ones / len(updates))
+
+
+def _federation(size: Size) -> Federation:
+    return Federation(
+        experiment="{}",
+        seed=0,
+        layout=Layout((TensorSpec("weight", (size.num_params,), "float32", True),)),
+        partition_sizes=(1,) * size.num_clients,
+        participants_per_round=size.num_clients,
+        client=ClientConfig(1.0, 0.0, 0.0, batch_size=1, local_epochs=1),
+        server=ServerConfig(1.0, "equal", "average", 1, 60.0, 1000),
+        shares_memory=False,
+    )

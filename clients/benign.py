@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from flwr.client import NumPyClient
-from torch import nn
 
-from fl_backdoor.config import ClientConfig
 from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import CLEAN, Images, Poison, train
+from fl_backdoor.training import CLEAN, Images, Poison, Trainer
 from fl_backdoor.types import ModelArrays
 
 SERVER_ROUND = "server_round"
@@ -31,17 +29,14 @@ class LocalTask:
         The run's seed; batches follow from it, the round and the client id.
     images
         The client's own samples.
-    model
-        A model to train in; its state is overwritten.
-    settings
-        Optimiser, batch size, epochs or steps.
+    trainer
+        Trains a model, whose state is overwritten; clients of a worker share it.
     """
 
     client_id: int
     seed: int
     images: Images
-    model: nn.Module
-    settings: ClientConfig
+    trainer: Trainer
 
 
 class BenignClient(NumPyClient):
@@ -70,18 +65,19 @@ class BenignClient(NumPyClient):
         task = self.task
         server_round = int(config[SERVER_ROUND])
         started = time.perf_counter()
-        load_arrays(task.model, parameters)
+        model = task.trainer.model
+        load_arrays(model, parameters)
         seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
         torch.manual_seed(seed)  # for models that drop out at random
         generator = torch.Generator().manual_seed(seed)
-        result = train(task.model, task.images, task.settings, generator, self.poison(server_round))
+        result = task.trainer.train(task.images, generator, self.poison(server_round))
         metrics: dict[str, bool | bytes | float | int | str] = {
             NUM_STEPS: result.num_steps,
             TRAIN_LOSS: result.loss,
             TRAIN_SECONDS: time.perf_counter() - started,
         }
-        local = self.submitted(parameters, state_arrays(task.model), server_round)
-        return local, len(task.images.labels), metrics
+        local = self.submitted(parameters, state_arrays(model), server_round)
+        return local, len(task.images), metrics
 
     def poison(self, server_round: int) -> Poison:
         """Return what is done to each batch of this round: nothing."""

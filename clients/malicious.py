@@ -35,7 +35,7 @@ class MaliciousClient(BenignClient):
 
     def poison(self, server_round: int) -> Poison:
         """Return the poisoning of this round's batches."""
-        num_stamped = self.attack.num_stamped(self.task.settings.batch_size)
+        num_stamped = self.attack.num_stamped(self.task.trainer.settings.batch_size)
         if num_stamped == 0 or not self.schedule.is_active(server_round):
             return CLEAN
         return stamp_and_relabel(

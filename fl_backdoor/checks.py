@@ -20,7 +20,7 @@ class Checked:
     Parameters
     ----------
     config
-        Its data set is a concrete one.
+        Its data set and its precision are concrete ones.
     fallback
         Why the embedded data set takes the place of CIFAR-10, or None.
     """
@@ -42,7 +42,7 @@ class Checked:
 
 
 def check(config: ExperimentConfig) -> Checked:
-    """Resolve the data set and check what depends on it and on the plug-ins.
+    """Resolve data set and precision, and check what depends on it and on the plug-ins.
 
     Raises
     ------
@@ -61,6 +61,7 @@ def check(config: ExperimentConfig) -> Checked:
         )
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
+    config = replace(config, precision=world.precision)
     _ = world.trigger
     plugins.settings(config.model, "model", "image_shape", "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.

@@ -32,7 +32,6 @@ from fl_backdoor.messages import (
     pack_replies,
     unpack_task,
 )
-from fl_backdoor.training import on_device
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.world import World
 
@@ -64,11 +63,9 @@ def answer(message: Message, build: BuildClient) -> Message:
 
 def build_client(world: World, client_id: int) -> BenignClient:
     """Return the client with this partition id, benign or malicious as the configuration has it."""
-    config, dataset = world.config, world.dataset
-    indices = world.partition[client_id]
-    split = world.data.train
-    images = on_device(split.images[indices], split.labels[indices], dataset.mean, dataset.std, world.device)
-    task = LocalTask(client_id, config.seed, images, world.model, config.client)
+    config = world.config
+    images = world.training_images.select(world.partition[client_id])
+    task = LocalTask(client_id, config.seed, images, world.trainer)
     attack = config.attack
     if client_id not in malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed):
         return BenignClient(task)

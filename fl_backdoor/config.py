@@ -174,6 +174,9 @@ class ExperimentConfig:
     clean_baseline
         ``known``: backdoor figures of a clean model are filled in where a run without attackers and
         otherwise the same settings is on disk. ``run``: such a run is made first where there is none.
+    precision
+        What models compute in, in training and evaluation: ``fp32``; ``bf16``, under autocast, parameters
+        stay float32; ``auto``: bf16 where the processor or GPU computes it natively.
     outputs
         Folder of all run folders and of the clean models' figures.
     """
@@ -182,6 +185,7 @@ class ExperimentConfig:
     num_rounds: PositiveCount
     clients_per_round: PositiveCount | None
     clean_baseline: Literal["known", "run"]
+    precision: Literal["auto", "fp32", "bf16"]
     outputs: str
     dataset: dict[str, Any]
     partition: PartitionConfig

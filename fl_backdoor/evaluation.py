@@ -75,7 +75,9 @@ class Evaluator:
         then(figures, time.perf_counter() - started)
 
     def _predict(self, poison: Poison) -> Predictions:
-        return predict(self.world.model, self._images, self.world.config.server.eval_batch_size, poison)
+        world = self.world
+        batch_size = world.config.server.eval_batch_size
+        return predict(world.model, self._images, batch_size, poison, world.precision)
 
     @cached_property
     def _images(self) -> Images:

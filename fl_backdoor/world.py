@@ -13,7 +13,9 @@ from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.dataset import Dataset, ImageDataset
 from fl_backdoor.data.partition import partition
 from fl_backdoor.models.factory import build_model, layout_of
+from fl_backdoor.precision import Precision, resolve_precision
 from fl_backdoor.seeding import Purpose, integer_seed
+from fl_backdoor.training import Images, Trainer, on_device
 from fl_backdoor.updates import Layout
 
 
@@ -59,6 +61,17 @@ class World:
         return layout_of(self.model).as_counted(self.config.server.buffers)
 
     @cached_property
+    def trainer(self) -> Trainer:
+        """What trains the model for one client after the other."""
+        return Trainer(self.model, self.config.client, self.precision)
+
+    @cached_property
+    def training_images(self) -> Images:
+        """All training images on the device; a client's are those at its indices."""
+        train, dataset = self.data.train, self.dataset
+        return on_device(train.images, train.labels, dataset.mean, dataset.std, self.device)
+
+    @cached_property
     def trigger(self) -> Trigger:
         """What malicious clients stamp, and what backdoor figures are measured with."""
         trigger: Trigger = plugins.build(
@@ -73,3 +86,8 @@ class World:
         if wanted == "auto":
             wanted = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(wanted)
+
+    @cached_property
+    def precision(self) -> Precision:
+        """What models compute in."""
+        return resolve_precision(self.config.precision, self.device)

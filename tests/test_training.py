@@ -1,10 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from fl_backdoor.config import ClientConfig
-from fl_backdoor.training import Images, Poison, on_device, predict, train
+from fl_backdoor.training import CLEAN, Images, Poison, Trainer, on_device, predict
 
 
 def settings(**changed) -> ClientConfig:
@@ -38,7 +40,7 @@ def softmax_gradient(weight, bias, inputs, labels):
 def test_training_is_sgd_with_momentum_and_weight_decay(changed):
     wanted, data, model = settings(**changed), images(), linear_model()
     weight, bias = (parameter.detach().double().numpy().copy() for parameter in model.parameters())
-    result = train(model, data, wanted, torch.Generator().manual_seed(3))
+    result = Trainer(model, wanted).train(data, torch.Generator().manual_seed(3))
 
     shuffler = torch.Generator().manual_seed(3)
     inputs = (data.pixels.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
@@ -69,16 +71,15 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
 def test_steps_of_five_samples(changed, steps):
     assert settings(**changed).num_steps(5) == steps
     generator = torch.Generator().manual_seed(0)
-    assert train(linear_model(), images(), settings(**changed), generator).num_steps == steps
+    assert Trainer(linear_model(), settings(**changed)).train(images(), generator).num_steps == steps
 
 
 def test_the_reported_loss_is_the_mean_over_steps():
     data, model = images(), linear_model()
     still = settings(learning_rate=1e-12, batch_size=5, local_epochs=3)
     expected = predict(linear_model(), data, 5).loss
-    assert train(model, data, still, torch.Generator().manual_seed(0)).loss == pytest.approx(
-        expected, rel=1e-5
-    )
+    result = Trainer(model, still).train(data, torch.Generator().manual_seed(0))
+    assert result.loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_poison_reaches_images_and_labels_of_each_batch():
@@ -90,10 +91,9 @@ def test_a_poison_reaches_images_and_labels_of_each_batch():
 
     poison = Poison(in_pixels=blacken, labels=lambda labels: torch.full_like(labels, 2))
     model = linear_model()
-    train(model, images(), settings(local_epochs=30), torch.Generator().manual_seed(0), poison)
+    Trainer(model, settings(local_epochs=30)).train(images(), torch.Generator().manual_seed(0), poison)
     assert seen[:3] == [(True, 2), (True, 2), (True, 1)], "pixels come before normalisation"
-    half = torch.full((1, 1, 1), 0.5)
-    black = Images(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.tensor([2]), half, half)
+    black = on_device(np.zeros((1, 1, 2, 2), np.uint8), np.array([2]), (0.5,), (0.5,), torch.device("cpu"))
     assert predict(model, black, 1).classes.tolist() == [2]
 
 
@@ -108,3 +108,55 @@ def test_predictions_do_not_depend_on_the_batch_size(batch_size):
     assert predictions.classes.tolist() == logits.argmax(axis=1).tolist()
     expected = -np.log(shares[np.arange(5), data.labels.numpy()]).mean()
     assert predictions.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_selected_rows_are_trained_on_as_if_they_were_all_there_is():
+    pixels = np.random.default_rng(4).integers(0, 256, (9, 1, 2, 2), dtype=np.uint8)
+    labels, rows = np.arange(9) % 3, np.array([7, 0, 3, 4, 8])
+    described = ((0.5,), (0.25,), torch.device("cpu"))
+    selected = on_device(pixels, labels, *described).select(rows)
+    copied = on_device(pixels[rows], labels[rows], *described)
+    models = [linear_model(), linear_model()]
+    results = [
+        Trainer(model, settings()).train(data, torch.Generator().manual_seed(2))
+        for model, data in zip(models, (selected, copied), strict=True)
+    ]
+    assert results[0] == results[1]
+    assert all(torch.equal(a, b) for a, b in zip(*(model.parameters() for model in models), strict=True))
+    first, second = (predict(models[0], data, 2) for data in (selected, copied))
+    assert (len(selected), first.loss) == (5, second.loss)
+    assert first.classes.tolist() == second.classes.tolist()
+
+
+def test_a_trainer_forgets_the_client_before():
+    wanted, data, trainer = settings(), images(), Trainer(linear_model(), settings())
+    trainer.train(images(seed=8), torch.Generator().manual_seed(1))
+    trainer.model.load_state_dict(linear_model().state_dict())
+    fresh = Trainer(linear_model(), wanted)
+    again, first = (each.train(data, torch.Generator().manual_seed(1)) for each in (trainer, fresh))
+    assert again == first
+    assert torch.equal(trainer.model[1].weight, fresh.model[1].weight)
+
+
+def test_bf16_trains_nearly_as_fp32_and_parameters_stay_float32():
+    data, models = images(40), [linear_model(), linear_model()]
+    for model, precision in zip(models, ("fp32", "bf16"), strict=True):
+        Trainer(model, settings(), precision).train(data, torch.Generator().manual_seed(0))
+        assert model[1].weight.dtype == torch.float32
+    assert not torch.equal(models[0][1].weight, models[1][1].weight)
+    np.testing.assert_allclose(*(model[1].weight.detach().numpy() for model in models), atol=0.1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_two_threads_predict_with_one_model_what_one_does(precision):
+    data, model = images(200), linear_model()
+    blacken = Poison(in_pixels=torch.zeros_like)
+    expected = [predict(model, data, 7, poison, precision) for poison in (CLEAN, blacken)]
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(5):
+            begun = [
+                threads.submit(predict, model, data, 7, poison, precision) for poison in (CLEAN, blacken)
+            ]
+            for future, wanted in zip(begun, expected, strict=True):
+                assert future.result().loss == wanted.loss
+                assert np.array_equal(future.result().classes, wanted.classes)

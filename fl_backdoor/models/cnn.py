@@ -22,7 +22,7 @@ class CNN(nn.Module):
         self.classifier = nn.Sequential(
             nn.Flatten(),
             nn.Linear(64 * (height // 8) * (width // 8), 256),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(256, num_classes),
         )
 
@@ -33,4 +33,5 @@ class CNN(nn.Module):
 
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    # Pooling before ReLU gives the same numbers and gradients, and ReLU a quarter of the work.
+    return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(inplace=True)]

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from fl_backdoor import plugins
+from fl_backdoor.tensors import as_array, as_tensor
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.updates import Layout, TensorSpec
 
@@ -32,11 +33,11 @@ def layout_of(model: nn.Module) -> Layout:
 
 def state_arrays(model: nn.Module) -> ModelArrays:
     """Return copies of a model's tensors, C-contiguous, in ``state_dict`` order."""
-    return [np.array(tensor.cpu().numpy(), order="C") for tensor in model.state_dict().values()]
+    return [as_array(tensor) for tensor in model.state_dict().values()]
 
 
 def load_arrays(model: nn.Module, arrays: Sequence[np.ndarray]) -> None:
-    """Copy `arrays`, in ``state_dict`` order, into a model."""
+    """Copy `arrays`, in ``state_dict`` order and read-only if need be, into a model."""
     with torch.no_grad():
         for tensor, array in zip(model.state_dict().values(), arrays, strict=True):
-            tensor.copy_(torch.from_numpy(np.array(array)))
+            tensor.copy_(as_tensor(array))

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all, stamp_and_relabel
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig
-from fl_backdoor.training import Images, keep_images
+from fl_backdoor.training import keep_images, on_device
 
 BAR = Bar((3, 32, 32))
 
@@ -39,10 +40,8 @@ def test_a_batch_smaller_than_the_count_is_poisoned_whole():
 
 @pytest.mark.parametrize(("space", "red"), [("pixel", (1 - 0.4) / 0.2), ("normalized", 1.0)])
 def test_the_space_says_what_the_triggers_values_are_written_into(space, red):
-    mean = torch.full((3, 1, 1), 0.4)
-    images = Images(
-        torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.arange(4), mean, torch.full((3, 1, 1), 0.2)
-    )
+    black = np.zeros((4, 3, 32, 32), np.uint8)
+    images = on_device(black, np.arange(4), (0.4,) * 3, (0.2,) * 3, torch.device("cpu"))
     batch, labels = images.batch(torch.arange(4), stamp_all(BAR, space))
     assert batch[:, 0, 2:28, 3:6].flatten().tolist() == pytest.approx([red] * 4 * 78)
     assert batch[:, 0, 0, 0].tolist() == pytest.approx([-2.0] * 4)

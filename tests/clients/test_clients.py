@@ -7,7 +7,7 @@ from clients.malicious import MaliciousClient
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig, ClientConfig
 from fl_backdoor.models.factory import build_model, state_arrays
-from fl_backdoor.training import CLEAN, on_device
+from fl_backdoor.training import CLEAN, Trainer, on_device
 
 SHAPE = (1, 28, 28)
 GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=0)
@@ -18,7 +18,7 @@ def task(client_id: int = 2, seed: int = 0) -> LocalTask:
     pixels = generator.integers(0, 256, (40, *SHAPE), dtype=np.uint8)
     images = on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
     model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=9)
-    return LocalTask(client_id, seed, images, model, ClientConfig(0.05, 0.9, 0.0, 16, 1))
+    return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1)))
 
 
 def malicious(alpha: float = 0.1, boost: float = 1.0, first: int = 1, last: int | None = None):

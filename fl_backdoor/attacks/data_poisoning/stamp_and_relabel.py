@@ -5,15 +5,19 @@ batch as in E. Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2
 https://arxiv.org/abs/1807.00459.
 """
 
+from functools import lru_cache
+
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.training import ChangeImages, Poison, keep_images
 
 
+@lru_cache(maxsize=8)
 def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, space: str) -> Poison:
     """Return the change of a batch whose first `num_stamped` samples are poisoned.
 
+    The same arguments give the same object, so that a step recorded on a GPU serves all attackers.
     Batches are shuffled, so the first samples are random ones. A batch that holds fewer is poisoned whole.
 
     Parameters
@@ -33,7 +37,7 @@ def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, spa
 
     def relabel(labels: torch.Tensor) -> torch.Tensor:
         changed = labels.clone()
-        changed[:num_stamped] = target_label
+        changed[:num_stamped].fill_(target_label)
         return changed
 
     return _in_space(stamp, space, labels=relabel)

@@ -40,12 +40,13 @@ class Bar(Trigger):
             raise ConfigError("attack.trigger.color", list(color), f"must have {channels} values")
         self.rows = slice(rows[0], rows[1] + 1)
         self.columns = slice(columns[0], columns[1] + 1)
-        self.color = torch.tensor(color[:channels]).view(1, channels, 1, 1)
+        self.color = color[:channels]
 
     def stamp(self, images: torch.Tensor) -> torch.Tensor:
         """Return copies of `images` with the rectangle on them."""
         stamped = images.clone()
-        stamped[:, :, self.rows, self.columns] = self.color.to(images)
+        for channel, value in enumerate(self.color):
+            stamped[:, channel, self.rows, self.columns].fill_(value)
         return stamped
 
 

@@ -15,6 +15,9 @@ class Trigger(ABC):
     def stamp(self, images: torch.Tensor) -> torch.Tensor:
         """Return stamped copies.
 
+        On a GPU a training step is recorded once and replayed, and this with it: same work for each batch,
+        no decision that depends on the pixels, no transfer from or to main memory.
+
         Parameters
         ----------
         images

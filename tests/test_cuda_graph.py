@@ -1,0 +1,141 @@
+"""The logic around a recorded step on the CPU, where recording is a stand-in, and the real thing on a GPU."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
+from fl_backdoor.attacks.triggers.bar import Bar
+from fl_backdoor.config import ClientConfig
+from fl_backdoor.cuda_graph import RecordedStep
+from fl_backdoor.models.factory import build_model, state_arrays
+from fl_backdoor.training import CLEAN, Trainer, on_device
+
+SHAPE = (3, 8, 8)
+SETTINGS = ClientConfig(0.05, 0.9, 1e-3, 8, 2)
+BAR = Bar(SHAPE, rows=(1, 6), columns=(2, 3))
+
+
+class Recorder:
+    """Takes the step twice, as a warm-up and a recording would, and counts."""
+
+    def __init__(self):
+        self.recordings = self.replays = 0
+
+    def __call__(self, work):
+        self.recordings += 1
+        work()
+        work()
+
+        def replay():
+            self.replays += 1
+            work()
+
+        return replay
+
+
+def images(device="cpu"):
+    generator = np.random.default_rng(1)
+    pixels = generator.integers(0, 256, (60, *SHAPE), dtype=np.uint8)
+    return on_device(pixels, np.arange(60) % 10, (0.5,) * 3, (0.25,) * 3, torch.device(device))
+
+
+def cnn():
+    return build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=0)
+
+
+def with_buffers(dropout=0.0):
+    torch.manual_seed(0)
+    features = [nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*features, nn.Flatten(), nn.Linear(72, 10))
+
+
+def with_dropout():
+    return with_buffers(0.5)
+
+
+def train(trainer, data, rows, poison=CLEAN, make=cnn):
+    trainer.model.load_state_dict(make().state_dict())
+    torch.manual_seed(3)
+    result = trainer.train(data.select(rows), torch.Generator().manual_seed(5), poison)
+    return state_arrays(trainer.model), result
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("make", [cnn, with_buffers, with_dropout])
+def test_a_recorded_step_trains_as_the_plain_one_bit_for_bit(make):
+    data, recorder = images(), Recorder()
+    plain, recorded = Trainer(make(), SETTINGS), Trainer(make(), SETTINGS, record=recorder)
+    for rows in (np.arange(20), np.arange(20, 60)):
+        expected, result = train(plain, data, rows, make=make)
+        found, recorded_result = train(recorded, data, rows, make=make)
+        assert same(found, expected)
+        assert recorded_result == result
+    assert recorder.recordings == 1, "clients share the step"
+    # 20 samples are 2 full batches of 8 and one of 4, which is not replayed; 40 are 5; two epochs each
+    assert recorder.replays == 2 * 2 + 2 * 5
+
+
+def test_each_poison_has_a_step_of_its_own_that_attackers_share():
+    data, recorder = images(), Recorder()
+    trainer = Trainer(cnn(), SETTINGS, record=recorder)
+    for num_stamped in (2, 2, 3):
+        poison = stamp_and_relabel(BAR, num_stamped, 5, "pixel")
+        expected = train(Trainer(cnn(), SETTINGS), data, np.arange(16), poison)[0]
+        assert same(train(trainer, data, np.arange(16), poison)[0], expected)
+        train(trainer, data, np.arange(16))
+    assert recorder.recordings == 3
+
+
+def test_old_recordings_make_room():
+    data, recorder = images(), Recorder()
+    trainer = Trainer(cnn(), SETTINGS, record=recorder)
+    for num_stamped in (1, 2, 3, 4, 5, 5, 1):
+        train(trainer, data, np.arange(8), stamp_and_relabel(BAR, num_stamped, 5, "pixel"))
+    assert recorder.recordings == 6
+
+
+def test_fewer_samples_than_a_batch_are_not_recorded():
+    recorder = Recorder()
+    train(Trainer(cnn(), SETTINGS, record=recorder), images(), np.arange(7))
+    assert recorder.recordings == 0
+
+
+def test_recording_leaves_the_state_as_it_was():
+    total = torch.tensor(3)
+    step = RecordedStep(lambda indices: total.add_(indices.sum()), 2, [total], Recorder())
+    assert total == 3
+    step(torch.tensor([4, 5]))
+    step(torch.tensor([1, 1, 1]))
+    assert total == 3 + 9 + 3
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("make", [cnn, with_buffers])
+def test_a_cuda_graph_trains_as_the_eager_loop(make, precision):
+    data = images("cuda")
+    graph = Trainer(make().cuda(), SETTINGS, precision)
+    eager = Trainer(make().cuda(), SETTINGS, precision, record=Recorder())
+    for poison in (CLEAN, stamp_and_relabel(BAR, 2, 5, "pixel"), CLEAN):
+        for rows in (np.arange(20), np.arange(20, 60)):
+            found, result = train(graph, data, rows, poison, make)
+            expected, eager_result = train(eager, data, rows, poison, make)
+            assert same(found, expected)
+            assert result == eager_result
+
+
+@needs_gpu
+def test_a_gpu_trains_as_the_processor_does():
+    rows = np.arange(40)
+    found = train(Trainer(cnn().cuda(), SETTINGS), images("cuda"), rows)[0]
+    expected = train(Trainer(cnn(), SETTINGS), images(), rows)[0]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-4)

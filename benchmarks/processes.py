@@ -56,7 +56,7 @@ def _cpu_ticks(process: int) -> list[int]:
 
 
 def _stat(process: int) -> list[str]:
-    """Return the fields after the name, which may hold blanks: state, parent, …"""
+    """Return the fields that follow the name (which may hold blanks): state and parent first."""
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
 
 

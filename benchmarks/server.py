@@ -5,6 +5,7 @@ update matrix. Flower's are given the messages of a round and unpack them within
 have to. Ours and Flower's take turns.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,17 @@ FLOWERS: dict[str, Callable[[int, int], flower.FedAvg]] = {
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """What a call took: by the clock, and of all processor cores together."""
+
+    time: float
+    cpu_time: float
+
+
+Runs = list[Measured[Seconds] | None]
+
+
+@dataclass(frozen=True)
 class Size:
     """Of an update matrix."""
 
@@ -70,7 +82,7 @@ class Size:
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    """Yield time and peak memory of each rule, and how many times as long Flower's takes."""
+    """Yield times and peak memory of each rule, and how many times as long Flower's takes."""
     for num_clients, num_params in SMALL_SIZES if scale.small else SIZES:
         size = Size(num_clients, num_params)
         for rule in OURS:
@@ -87,22 +99,27 @@ def _compared(rule: str, size: Size, repeats: int) -> Iterator[Figure]:
     yield from _figures(f"{rule}, {size}", ours)
     if rule in FLOWERS:
         yield from _figures(f"{rule}, {size}, Flower", flowers)
-        pairs = zip(flowers, ours, strict=False)
-        ratios = tuple(theirs.value / mine.value for theirs, mine in pairs if theirs and mine)
-        if ratios:
-            yield Figure(f"{rule}, {size}, Flower / ours", "time", "×", ratios)
+        yield from _ratios(f"{rule}, {size}, Flower / ours", flowers, ours)
 
 
-def _figures(case: str, runs: list[Measured[float] | None]) -> Iterator[Figure]:
+def _figures(case: str, runs: Runs) -> Iterator[Figure]:
     done = [run for run in runs if run is not None]
     if not done:
         yield Figure(f"{case}: more memory than there was", "runs", "", (0,))
         return
-    yield Figure(case, "time", "s", tuple(run.value for run in done))
+    yield Figure(case, "time", "s", tuple(run.value.time for run in done))
+    yield Figure(case, "CPU time", "s", tuple(run.value.cpu_time for run in done))
     yield Figure(case, "peak memory", "MB", tuple(run.peak_mb for run in done))
 
 
-def prepare_ours(rule: str, size: Size) -> Callable[[], float]:
+def _ratios(case: str, flowers: Runs, ours: Runs) -> Iterator[Figure]:
+    pairs = [(a.value, b.value) for a, b in zip(flowers, ours, strict=False) if a and b]
+    if pairs:
+        yield Figure(case, "time", "×", tuple(theirs.time / mine.time for theirs, mine in pairs))
+        yield Figure(case, "CPU time", "×", tuple(theirs.cpu_time / mine.cpu_time for theirs, mine in pairs))
+
+
+def prepare_ours(rule: str, size: Size) -> Callable[[], Seconds]:
     """Return a timed call of our `rule`."""
 
     def call(size: Size) -> Callable[[], object]:
@@ -112,8 +129,9 @@ def prepare_ours(rule: str, size: Size) -> Callable[[], float]:
     return _timed(call, size)
 
 
-def prepare_flowers(rule: str, size: Size) -> Callable[[], float]:
+def prepare_flowers(rule: str, size: Size) -> Callable[[], Seconds]:
     """Return a timed call of Flower's `rule`."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
 
     def call(size: Size) -> Callable[[], object]:
         strategy = FLOWERS[rule](size.num_clients, size.num_malicious)
@@ -123,14 +141,14 @@ def prepare_flowers(rule: str, size: Size) -> Callable[[], float]:
     return _timed(call, size)
 
 
-def _timed(call: Callable[[Size], Callable[[], object]], size: Size) -> Callable[[], float]:
+def _timed(call: Callable[[Size], Callable[[], object]], size: Size) -> Callable[[], Seconds]:
     call(Size(size.num_clients, 100))()
     prepared = call(size)
 
-    def seconds() -> float:
-        started = time.perf_counter()
+    def seconds() -> Seconds:
+        started, cpu_started = time.perf_counter(), time.process_time()
         prepared()
-        return time.perf_counter() - started
+        return Seconds(time.perf_counter() - started, time.process_time() - cpu_started)
 
     return seconds
 

@@ -7,20 +7,23 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measure import Figure, Scale
-from benchmarks.report import print_figures, write_json
+from benchmarks.report import print_figures, write_json, write_markdown
 
 NAMES = ("server", "engine", "whole_run", "precision", "startup", "scale", "gpu")
 """Modules of this package, in the order in which they are measured."""
 
 
 def main() -> None:
-    """Measure, print a table for each benchmark, and write one JSON file, brought up to date as it goes."""
+    """Measure, print a table for each benchmark, and write JSON and Markdown, brought up to date as it goes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which; all of them if none is named")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}; default: all")
     parser.add_argument("--repeats", type=int, default=3, help="how often each quantity is measured")
     parser.add_argument("--small", action="store_true", help="a short run that shows that everything works")
     parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/benchmarks.json"))
     arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     console = Console()
     scale = Scale(arguments.small, arguments.repeats)
     measured: dict[str, list[Figure]] = {}
@@ -30,6 +33,7 @@ def main() -> None:
             measured[name].append(figure)
             console.print(f"{name}: {figure.case}: {figure.quantity} {figure.median:.4g} {figure.unit}")
             write_json(arguments.out, measured)
+            write_markdown(arguments.out.with_suffix(".md"), measured)
         print_figures(console, name, measured[name])
     console.print(f"written to {arguments.out}")
 

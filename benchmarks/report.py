@@ -33,6 +33,18 @@ def print_figures(console: Console, name: str, figures: Sequence[Figure]) -> Non
     console.print(table)
 
 
+def write_markdown(path: Path, benchmarks: dict[str, list[Figure]]) -> None:
+    """Write everything that was measured so far as tables for a page of the docs."""
+    lines = [f"{key}: {value}  " for part in machine().values() for key, value in part.items()]
+    for name, figures in benchmarks.items():
+        lines += ["", f"## {name}", "", "| case | quantity | minimum | median | maximum | unit |"]
+        lines += ["| --- | --- | ---: | ---: | ---: | --- |"]
+        for figure in figures:
+            numbers = (f"{value:.4g}" for value in (figure.minimum, figure.median, figure.maximum))
+            lines.append(f"| {' | '.join([figure.case, figure.quantity, *numbers, figure.unit])} |")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_json(path: Path, benchmarks: dict[str, list[Figure]]) -> None:
     """Write everything that was measured so far, with the machine."""
     measured = {

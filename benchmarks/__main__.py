@@ -14,7 +14,7 @@ NAMES = ("server", "engine", "whole_run", "precision", "startup", "scale", "gpu"
 
 
 def main() -> None:
-    """Measure, print a table for each benchmark, and write JSON and Markdown, brought up to date as it goes."""
+    """Measure, print a table for each benchmark, and write JSON and Markdown as it goes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(NAMES)}; default: all")
     parser.add_argument("--repeats", type=int, default=3, help="how often each quantity is measured")

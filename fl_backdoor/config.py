@@ -140,7 +140,7 @@ class EngineConfig:
     ----------
     num_workers
         Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a
-        participant.
+        participant; on GPUs also at most what their free memory allows, see `fl_backdoor.engine.gpu_workers`.
     threads_per_worker
         PyTorch's threads in each of them.
     device

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from queue import Queue
 from typing import Any
 
@@ -22,6 +23,7 @@ from flwr.simulation import run_simulation
 
 from fl_backdoor.client_app import app as client_app
 from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
 from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.errors import FlBackdoorError, Stopped
 
@@ -65,10 +67,17 @@ class Resources:
 
 
 def resources(config: ExperimentConfig) -> Resources:
-    """Return what an experiment needs; unset workers are one a core, at most one a participant."""
-    cores = len(os.sched_getaffinity(0))
-    num_workers = config.engine.num_workers or min(cores, config.participants_per_round)
-    return Resources(num_workers, _gpus() / num_workers if _uses_cuda(config) else 0.0, config.engine.address)
+    """Return what an experiment needs.
+
+    Unset workers are one a core, at most one a participant; on GPUs see `gpu_workers`.
+    """
+    cores, participants = len(os.sched_getaffinity(0)), config.participants_per_round
+    free = _free_gpu_bytes() if config.engine.device != "cpu" else []
+    num_workers = config.engine.num_workers or (
+        gpu_workers(free, cores, participants) if free else min(cores, participants)
+    )
+    share = share_of_a_gpu(num_workers, len(free)) if free else 0.0
+    return Resources(num_workers, share, config.engine.address)
 
 
 class Simulation:
@@ -158,11 +167,9 @@ def done_or_timeout(done: "Future[None]") -> None:
         return
 
 
-def _uses_cuda(config: ExperimentConfig) -> bool:
-    return config.engine.device != "cpu" and _gpus() > 0
-
-
-def _gpus() -> int:
+@cache
+def _free_gpu_bytes() -> list[int]:
+    # Asked once: the runs that follow find the workers of the first, and are to keep them.
     import torch
 
-    return torch.cuda.device_count()
+    return [torch.cuda.mem_get_info(gpu)[0] for gpu in range(torch.cuda.device_count())]

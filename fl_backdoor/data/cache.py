@@ -1,15 +1,18 @@
 """Named arrays, decoded once into a folder of .npy files and memory-mapped from then on.
 
 A folder appears under its name only when it is complete, so that any number of processes may ask for it at
-once; those that come second discard their copy. Sizes and SHA-256 are checked whenever it is opened.
+once; those that come second discard their copy. Sizes and SHA-256 are checked when it is opened, and again by
+the same process only if a file has changed.
 """
 
 import hashlib
 import json
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +29,8 @@ FORMAT = 1
 """To be raised whenever the same source would be decoded differently."""
 
 META = "meta.json"
+
+SETTLED_SECONDS = 2.0
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -144,8 +149,16 @@ def _open(folder: Path) -> Arrays:
 
 
 def _identity(file: Path) -> dict[str, int | str]:
+    stat = file.stat()
+    # What was written just now may change again without a later time of change: clocks of file systems tick.
+    checksum = _known_sha256 if time.time() - stat.st_mtime > SETTLED_SECONDS else _known_sha256.__wrapped__
+    return {"size": stat.st_size, "sha256": checksum(file, stat.st_size, stat.st_mtime_ns, stat.st_ino)}
+
+
+@lru_cache(maxsize=64)
+def _known_sha256(file: Path, *_version: int) -> str:
     with file.open("rb") as stream:
-        return {"size": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -29,6 +29,9 @@ PARQUET_FOLDERS = ("", "plain_text", "datasets--*--cifar10/snapshots/*/plain_tex
 
 IMAGE_COLUMNS = ("img", "image")
 
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+"""What torchvision downloads; asked for here it would cost seconds of imports."""
+
 
 class Cifar10(ImageDataset):
     """CIFAR-10; see the module and `ImageDataset`."""
@@ -70,10 +73,8 @@ class Cifar10(ImageDataset):
         return Dataset(_read_parquet(source, "train"), _read_parquet(source, "test"))
 
     def url(self) -> str:
-        """Return the address that torchvision knows."""
-        from torchvision.datasets import CIFAR10
-
-        return str(CIFAR10.url)
+        """Return the address that torchvision downloads from."""
+        return URL
 
     def fetch(self, folder: Path) -> Path:
         """Download with torchvision."""

@@ -1,6 +1,7 @@
 import pytest
 
 from fl_backdoor import plugins
+from fl_backdoor.data import cifar10
 from fl_backdoor.data.auto import Auto, resolve
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.mnist5k import Mnist5k
@@ -25,20 +26,16 @@ def test_takes_cifar10_where_it_is_only_cached(cifar_cache, unnamed_root):
 
 
 def test_takes_cifar10_where_it_can_be_downloaded(tmp_path, served, monkeypatch):
-    from torchvision.datasets import CIFAR10 as TORCHVISION
-
     folder, url = served
     (folder / "cifar.tar.gz").touch()
-    monkeypatch.setattr(TORCHVISION, "url", f"{url}cifar.tar.gz")
+    monkeypatch.setattr(cifar10, "URL", f"{url}cifar.tar.gz")
     spec, notice = resolve({"_target_": AUTO, "root": str(tmp_path / "root"), "cache": str(tmp_path)})
     assert spec["_target_"] == CIFAR10
     assert notice is None
 
 
 def test_falls_back_without_folder_and_network(tmp_path, digits_cache, closed_url, monkeypatch):
-    from torchvision.datasets import CIFAR10 as TORCHVISION
-
-    monkeypatch.setattr(TORCHVISION, "url", closed_url)
+    monkeypatch.setattr(cifar10, "URL", closed_url)
     settings = {"root": str(tmp_path), "cache": str(digits_cache), "download": True}
     spec, notice = resolve({"_target_": AUTO, **settings})
     assert spec == {"_target_": MNIST5K, **settings}

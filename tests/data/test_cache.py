@@ -21,7 +21,7 @@ def decode():
     return ARRAYS
 
 
-def must_not_decode():
+def must_not_decode(*_):
     raise AssertionError("decoded although the cache is good")
 
 
@@ -205,3 +205,17 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     assert run.stdout.startswith(f"dataset.cache: cannot write to {tmp_path} (")
     assert run.stdout.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_reads_files_that_did_not_change_only_once(tmp_path, monkeypatch):
+    folder = tmp_path / "set-1"
+    cache.open_or_create(folder, decode)
+    for file in folder.glob("*.npy"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert cache.read(folder) is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(cache.hashlib, "file_digest", must_not_decode)
+        assert_holds_arrays(cache.read(folder))
+    flip_a_byte(folder)
+    os.utime(folder / "images.npy", (1_000_000_001, 1_000_000_001))
+    assert cache.read(folder) is None

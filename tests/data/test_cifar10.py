@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fl_backdoor.data import cifar10
 from fl_backdoor.data.cifar10 import BATCHES, Cifar10
 from fl_backdoor.errors import DataError
 
@@ -68,7 +69,8 @@ def test_downloads_torchvisions_form_and_reads_the_same_images(cifar, served, tm
             sums[name] = hashlib.md5(content).hexdigest()
     train_list = [[name, sums[name]] for name, _ in CIFAR10.train_list]
     archive_sum = hashlib.md5((folder / CIFAR10.filename).read_bytes()).hexdigest()
-    monkeypatch.setattr(CIFAR10, "url", f"{url}{CIFAR10.filename}")
+    for holder, name in ((CIFAR10, "url"), (cifar10, "URL")):
+        monkeypatch.setattr(holder, name, f"{url}{CIFAR10.filename}")
     monkeypatch.setattr(CIFAR10, "tgz_md5", archive_sum)
     monkeypatch.setattr(CIFAR10, "train_list", train_list)
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
@@ -171,10 +173,14 @@ def test_incomplete_or_damaged_source_is_one_line(tmp_path, damage):
     assert not (tmp_path / "cache").exists()
 
 
-def test_absent_data_is_one_line_that_says_what_to_do(tmp_path, closed_url, monkeypatch):
+def test_asks_at_the_address_that_torchvision_downloads_from():
     from torchvision.datasets import CIFAR10
 
-    monkeypatch.setattr(CIFAR10, "url", closed_url)
+    assert Cifar10().url() == CIFAR10.url
+
+
+def test_absent_data_is_one_line_that_says_what_to_do(tmp_path, closed_url, monkeypatch):
+    monkeypatch.setattr(cifar10, "URL", closed_url)
     with pytest.raises(DataError) as raised:
         Cifar10(root=str(tmp_path), cache=str(tmp_path / "cache")).load()
     message = str(raised.value)

@@ -1,16 +1,14 @@
-"""Checks of an experiment that need its plug-ins; everything simpler is checked in `fl_backdoor.config`."""
+"""Checks of an experiment that need its plug-ins; everything simpler is checked in `fl_backdoor.config`.
+
+Those of the data set need nothing heavy and come first; the others import Flower and then PyTorch.
+"""
 
 from dataclasses import dataclass, replace
-
-import torch
 
 from fl_backdoor import plugins
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.errors import ConfigError
-from fl_backdoor.server_app import build_strategy
-from fl_backdoor.updates import Layout
-from fl_backdoor.world import World
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,39 @@ def check(config: ExperimentConfig) -> Checked:
     ConfigError
         At the first setting that cannot work.
     """
+    return check_plugins(check_data(config))
+
+
+def check_data(config: ExperimentConfig) -> Checked:
+    """Resolve the data set and check what depends on it alone; raises like `check`."""
     spec, fallback = resolve(config.dataset)
-    config = replace(config, dataset=dict(spec))
-    world = World(config)
-    num_classes = world.dataset.num_classes
-    if config.attack.target_label >= num_classes:
+    dataset = plugins.build(spec, "dataset")
+    if config.attack.target_label >= dataset.num_classes:
         raise ConfigError(
             "attack.target_label",
             config.attack.target_label,
-            f"{world.dataset.name} has the classes 0 … {num_classes - 1}",
+            f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
+    return Checked(replace(config, dataset=dict(spec)), fallback)
+
+
+def check_plugins(checked: Checked) -> Checked:
+    """Resolve the precision, and check model, trigger and strategy; raises like `check`."""
+    config = checked.config
+    plugins.settings(config.strategy, "strategy", "federation")  # takes Flower, but not PyTorch
+
+    import torch
+
+    from fl_backdoor.server_app import build_strategy
+    from fl_backdoor.updates import Layout
+    from fl_backdoor.world import World
+
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
-    config = replace(config, precision=world.precision)
+    world = World(config)
     _ = world.trigger
+    config = replace(config, precision=world.precision)
     plugins.settings(config.model, "model", "image_shape", "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.
     build_strategy(config, Layout(()), (1,) * config.partition.num_clients)
-    return Checked(config, fallback)
+    return Checked(config, checked.fallback)

@@ -1,6 +1,6 @@
 """The entry point: ``python -m fl_backdoor.main strategy=hybrid attack.alpha=0.052``.
 
-Only what answers a wrong command line is imported up here; PyTorch, Flower and Ray come with the first run.
+Only what answers a wrong command line is imported up here; PyTorch, Flower and Ray come once it is right.
 """
 
 import logging
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,13 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from fl_backdoor.command_line import CONFIG_MODULE, CONFIG_NAME, composed, plain_values
-from fl_backdoor.config import ExperimentConfig, parse
+from fl_backdoor.config import parse
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results.background import Background
 from fl_backdoor.results.live import Display
+from fl_backdoor.session import Session
 from fl_backdoor.streams import Streams
-
-if TYPE_CHECKING:
-    from fl_backdoor.session import Session
 
 log = logging.getLogger("fl_backdoor")
 
@@ -45,30 +44,19 @@ def main() -> None:
     with Streams() as streams, Display(streams.terminal) as display:
         jobs = Jobs(display, streams)
         try:
-            check_all([parse(plain) for plain in composed(sys.argv[1:])])
+            jobs.prepare(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(
                 jobs.run
             )()
         except FlBackdoorError as error:
             display.error(str(error))
-            sys.exit(WRONG_SETTING)
+            jobs.leave(WRONG_SETTING)
         except KeyboardInterrupt:
             display.error("interrupted; what was done so far is on disk")
-            jobs.abandon()
-            # Flower's threads would wait for the clients in training, and nobody else does any more.
-            os._exit(INTERRUPTED)
+            jobs.leave(INTERRUPTED)
         finally:
             jobs.close()
     sys.exit(FAILED if jobs.failed else 0)
-
-
-def check_all(configs: list[ExperimentConfig]) -> None:
-    """Check every run of a sweep before the first of them starts."""
-    if configs:
-        from fl_backdoor.checks import check
-
-        for config in configs:
-            check(config)
 
 
 class Jobs:
@@ -84,41 +72,48 @@ class Jobs:
         self.display = display
         self.streams = streams
         self.failed = False
-        self._session: Session | None = None
+        self.background = Background(self._reporting)
+        self._session = Session(display, streams, self.background)
+
+    def prepare(self, arguments: list[str]) -> None:
+        """Check every run that the command line asks for, before the first of them starts.
+
+        Raises
+        ------
+        FlBackdoorError
+            If anything is wrong with one of them.
+        """
+        self._session.prepare([parse(plain) for plain in composed(arguments)])
 
     def run(self, composed_config: DictConfig) -> None:
         """Run one configuration, and bring the tables of its sweep up to date.
 
         A run of a sweep that fails is reported and leaves the others alone.
         """
-        folder = Path(HydraConfig.get().runtime.output_dir)
         try:
-            with self._reporting(folder):
-                self._started_session().run(parse(plain_values(composed_config)), folder)
+            with self._reporting():
+                folder = Path(HydraConfig.get().runtime.output_dir)
+                self._session.run(parse(plain_values(composed_config)), folder)
         finally:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                with self._reporting(folder):
-                    _collect(Path(HydraConfig.get().sweep.dir))
+                self.background.do(_collect, Path(HydraConfig.get().sweep.dir))
 
     def close(self) -> None:
-        """End the simulation."""
-        if self._session is not None:
-            self._session.close()
+        """End the simulation, and finish the figures."""
+        self._session.close()
+        self.background.close()
 
-    def abandon(self) -> None:
-        """End Ray's processes; this one must exit next."""
-        if self._session is not None:
+    def leave(self, status: int) -> NoReturn:
+        """End the process once Ray has ended and the figures are drawn, and wait for nothing else."""
+        try:
             self._session.abandon()
-
-    def _started_session(self) -> "Session":
-        from fl_backdoor.session import Session
-
-        if self._session is None:
-            self._session = Session(self.display, self.streams)
-        return self._session
+            self.background.close()
+        finally:
+            # Flower's threads would wait for clients in training.
+            os._exit(status)
 
     @contextmanager
-    def _reporting(self, folder: Path) -> Iterator[None]:
+    def _reporting(self) -> Iterator[None]:
         """Report whatever goes wrong in one line."""
         try:
             yield
@@ -128,7 +123,7 @@ class Jobs:
         except Exception as error:  # a defect, or a machine that gave way: the other runs go on
             self.failed = True
             log.exception("the run failed")
-            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {folder}/run.log")
+            self.display.error(f"{type(error).__name__}: {error}; the traceback is in {self.streams.log}")
 
 
 def _collect(sweep_folder: Path) -> None:

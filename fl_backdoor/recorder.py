@@ -12,6 +12,7 @@ from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.results import clean_baseline, figures
+from fl_backdoor.results.background import Background
 from fl_backdoor.results.clean_baseline import CleanFigures
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.live import Display
@@ -34,13 +35,18 @@ class Recorder:
         Where its files go.
     display
         What the user sees.
+    background
+        Draws the figures.
     """
 
-    def __init__(self, experiment: Experiment, checked: Checked, folder: Path, display: Display) -> None:
+    def __init__(
+        self, experiment: Experiment, checked: Checked, folder: Path, display: Display, background: Background
+    ) -> None:
         self.experiment = experiment
         self.checked = checked
         self.files = RunFolder(folder)
         self.display = display
+        self.background = background
         self.facts = run_facts(experiment, checked)
         self.evaluated = False
         config = experiment.config
@@ -54,10 +60,12 @@ class Recorder:
         self.display.run_started(self.facts.title, config.num_rounds)
         for notice in self.checked.notices:
             self.display.notice(notice)
-        self._draw_samples()
 
     def on_round(self, row: Row, clients: list[Row]) -> None:
         """Write and show a finished round."""
+        if not self.evaluated:
+            # Not before: until now workers and server had the cores to themselves.
+            self.background.do(self._draw_samples)
         self.evaluated = True
         row = _complete(row | self._floor(row["server_round"]), ROUND_COLUMNS)
         rows = [_complete(client, CLIENT_COLUMNS) for client in clients]
@@ -67,6 +75,7 @@ class Recorder:
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
         self.files.finish(status, self._model(), self.facts)
+        self.background.do(self.files.draw, self.facts.title)
         if status == "finished" and not self.experiment.config.attacks:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)

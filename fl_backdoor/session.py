@@ -1,16 +1,16 @@
 """The runs of one process: one simulation serves them all, each writes a folder of its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fl_backdoor.checks import Checked, check
+from fl_backdoor.checks import Checked, check, check_data, check_plugins
 from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.recorder import Recorder
 from fl_backdoor.results import clean_baseline
+from fl_backdoor.results.background import Background
 from fl_backdoor.results.live import Display
-from fl_backdoor.server_app import Experiment
 from fl_backdoor.streams import Streams
 
 LOG_NAME = "run.log"
@@ -25,12 +25,30 @@ class Session:
         What the user sees.
     streams
         Where everything else goes: each run has a log file of its own.
+    background
+        Draws the figures.
     """
 
-    def __init__(self, display: Display, streams: Streams) -> None:
+    def __init__(self, display: Display, streams: Streams, background: Background) -> None:
         self.display = display
         self.streams = streams
+        self.background = background
         self._simulation: Simulation | None = None
+
+    def prepare(self, configs: Sequence[ExperimentConfig]) -> None:
+        """Check all runs before the first of them starts, and start Ray meanwhile.
+
+        Raises
+        ------
+        ConfigError
+            If a setting of any run cannot work.
+        """
+        checked = [check_data(config) for config in configs]
+        if checked:
+            # Ray takes about as long to start as PyTorch and Flower, which are imported next, to import.
+            self._simulation_for(checked[0].config)
+        for candidate in checked:
+            check_plugins(candidate)
 
     def run(self, config: ExperimentConfig, folder: Path) -> None:
         """Run one experiment into `folder`, after its clean twin if that is asked for and not known yet.
@@ -67,11 +85,14 @@ class Session:
             self._run(replace(checked, config=clean_twin(config)), _unused(baselines / key))
 
     def _run(self, checked: Checked, folder: Path) -> None:
+        from fl_backdoor.recorder import Recorder
+        from fl_backdoor.server_app import Experiment
+
         experiment = Experiment(checked.config)
         _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
         self.streams.send_to(folder / LOG_NAME)
-        simulation = self._simulation_for(checked.config)  # Ray starts while files and figures are begun
-        recorder = Recorder(experiment, checked, folder, self.display)
+        simulation = self._simulation_for(checked.config)
+        recorder = Recorder(experiment, checked, folder, self.display, self.background)
         recorder.start()
         try:
             simulation.run(lambda grid: experiment.run(grid, recorder.on_round))

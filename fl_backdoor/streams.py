@@ -21,11 +21,14 @@ class Streams:
     ----------
     terminal
         A text stream to wherever stdout went at first.
+    log
+        The file that everything else goes to; None before there is one.
     """
 
     def __init__(self) -> None:
         self._saved = {number: os.dup(number) for number in (1, 2)}
         self.terminal = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+        self.log: Path | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +48,7 @@ class Streams:
     def send_to(self, file: Path) -> None:
         """Send whatever is printed, warned of and logged from now on to `file`."""
         file.parent.mkdir(parents=True, exist_ok=True)
+        self.log = file
         handler = logging.FileHandler(file, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.captureWarnings(capture=True)

@@ -3,6 +3,8 @@
 Starting Ray and its actors takes longer than a small experiment. One Flower run therefore serves all of
 them: its ServerApp takes jobs from a queue until it is closed. `flwr.simulation.run_simulation` is
 deprecated but the only way to start a simulation from Python; it is used here and nowhere else.
+
+Nothing heavy is imported up here: Ray starts in a thread while the main one imports PyTorch and Flower.
 """
 
 import os
@@ -12,24 +14,31 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ray
-from flwr.app import Context
-from flwr.clientapp import ClientApp
-from flwr.serverapp import Grid, ServerApp
-from flwr.simulation import run_simulation
-
-from fl_backdoor.client_app import app as client_app
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
-from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.errors import FlBackdoorError, Stopped
 
-POLL_SECONDS = 0.02
+if TYPE_CHECKING:
+    from flwr.app import Context
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import Grid
 
-Job = Callable[[StoppableGrid], None]
+    from fl_backdoor.engine.grid import StoppableGrid
+    from fl_backdoor.engine.local_ray import LocalRay
+
+POLL_SECONDS = 0.02
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""One of these is there wherever PyTorch finds a GPU: NVIDIA's, AMD's, Windows' under Linux."""
+
+LOCAL = "local"
+PRELOADED = ("torch", "fl_backdoor.client_app")
+"""What workers import as soon as they are there: it takes as long as all the rest of the start."""
+
+Job = Callable[["StoppableGrid"], None]
 
 
 @dataclass(frozen=True)
@@ -52,10 +61,6 @@ class Resources:
 
     def backend(self) -> dict[str, Any]:
         """Return Flower's backend configuration."""
-        # Ray joins any cluster it finds recorded on the machine unless it is told "local".
-        init: dict[str, Any] = {"address": self.address, "log_to_driver": False, "logging_level": 40}
-        if self.address == "local":
-            init |= {"num_cpus": self.num_workers, "include_dashboard": False}
         actors = {
             "num_cpus": 1,
             "num_gpus": self.gpus_per_worker,
@@ -63,6 +68,8 @@ class Resources:
             "max_restarts": -1,
             "max_task_retries": 2,
         }
+        # Flower starts no Ray where one runs already, as it does here unless it is elsewhere.
+        init = {"address": self.address, "log_to_driver": False, "logging_level": 40}
         return {"init_args": init, "client_resources": actors}
 
 
@@ -88,14 +95,15 @@ class Simulation:
     wanted
         Workers, GPUs and Ray's address.
     app
-        What the nodes run.
+        What the nodes run; None: `fl_backdoor.client_app`.
     """
 
-    def __init__(self, wanted: Resources, app: ClientApp = client_app) -> None:
+    def __init__(self, wanted: Resources, app: "ClientApp | None" = None) -> None:
         self.resources = wanted
         self._client_app = app
         self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
         self._stop = threading.Event()
+        self._ray: Future[LocalRay | None] = Future()
         self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._simulate, name="simulation", daemon=True)
         self._thread.start()
@@ -122,8 +130,9 @@ class Simulation:
 
     def abandon(self) -> None:
         """End Ray at once, for a process that exits next: Flower's threads are left where they are."""
-        if ray.is_initialized():
-            ray.shutdown()
+        ray = self._ray.result()
+        if ray is not None:
+            ray.stop()
 
     def _wait(self, done: "Future[None]") -> None:
         while not done.done():
@@ -134,21 +143,53 @@ class Simulation:
         done.result()
 
     def _simulate(self) -> None:
-        app = ServerApp()
-        app.main()(self._serve)
         try:
-            run_simulation(
-                server_app=app,
-                client_app=self._client_app,
-                num_supernodes=self.resources.num_workers,
-                backend_config=self.resources.backend(),
-            )
+            self._start_ray()
+            try:
+                self._run_flower()
+            finally:
+                self.abandon()
         except BaseException as error:  # handed to the thread that waits
             self._ended.set_exception(error)
         else:
             self._ended.set_result(None)
 
-    def _serve(self, grid: Grid, context: Context) -> None:
+    def _start_ray(self) -> None:
+        try:
+            self._ray.set_result(self._started_ray())
+        except BaseException as error:
+            self._ray.set_exception(error)
+            raise
+
+    def _started_ray(self) -> "LocalRay | None":
+        if self.resources.address != LOCAL:
+            return None
+        from fl_backdoor.engine.local_ray import LocalRay
+
+        return LocalRay(self.resources.num_workers, PRELOADED)
+
+    def _run_flower(self) -> None:
+        from flwr.serverapp import ServerApp
+        from flwr.simulation import run_simulation
+        from flwr.simulation.ray_transport import ray_actor
+        from ray import cloudpickle
+
+        from fl_backdoor.client_app import app as client_app
+
+        # Workers that look Flower's actor up by its name import the whole of Flower's server for it.
+        cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
+        app = ServerApp()
+        app.main()(self._serve)
+        run_simulation(
+            server_app=app,
+            client_app=self._client_app or client_app,
+            num_supernodes=self.resources.num_workers,
+            backend_config=self.resources.backend(),
+        )
+
+    def _serve(self, grid: "Grid", context: "Context") -> None:
+        from fl_backdoor.engine.grid import StoppableGrid
+
         stoppable = StoppableGrid(grid, self._stop, POLL_SECONDS)
         while (entry := self._jobs.get()) is not None:
             job, done = entry
@@ -169,6 +210,9 @@ def done_or_timeout(done: "Future[None]") -> None:
 
 @cache
 def _free_gpu_bytes() -> list[int]:
+    # Ray's start need not wait for PyTorch's import to say that there is no GPU.
+    if not any(Path(device).exists() for device in GPU_DEVICES):
+        return []
     # Asked once: the runs that follow find the workers of the first, and are to keep them.
     import torch
 

@@ -8,7 +8,8 @@
 ``summary.json``              see `summary`
 ``accuracy_and_success.png``  the figures by round
 ============================  ====================================================================
-The first three are there at any time, the others once the run has ended, however it did.
+The first three are there at any time, the others once the run has ended, however it did; the figure follows
+when `RunFolder.draw` is called.
 """
 
 import json
@@ -87,7 +88,7 @@ class RunFolder:
         files.append(self.rounds_csv, round_line)
 
     def finish(self, status: Status, model: Mapping[str, NDArray[np.generic]], facts: RunFacts) -> None:
-        """Write the model, the summary and the figure; works after any number of rounds, also none.
+        """Write the model and the summary; works after any number of rounds, also none.
 
         Parameters
         ----------
@@ -105,8 +106,6 @@ class RunFolder:
         """
         from safetensors.numpy import save
 
-        from fl_backdoor.results import figures
-
         if model:
             arrays = {name: np.asarray(array, order="C") for name, array in model.items()}
             files.replace(self.path / "model.safetensors", save(arrays))
@@ -122,7 +121,13 @@ class RunFolder:
             wall_seconds=time.perf_counter() - self._started,
         )
         files.replace(self.path / "summary.json", _json(summary))
-        figures.draw_rounds(self.path / "accuracy_and_success.png", rounds, facts.title)
+
+    def draw(self, title: str) -> None:
+        """Draw the figures by round; raises FlBackdoorError like `finish`."""
+        from fl_backdoor.results import figures
+
+        rounds = table.read(self.rounds_csv, ROUND_COLUMNS)
+        figures.draw_rounds(self.path / "accuracy_and_success.png", rounds, title)
 
 
 def _yaml(config: Mapping[str, Any], notices: Sequence[str]) -> bytes:

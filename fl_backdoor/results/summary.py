@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ def summarize(
     """Return the content of ``summary.json``; `rounds` and `clients` are the run's tables."""
     told = asdict(facts)
     gpus, command = told.pop("gpus"), told.pop("command")
-    commit, dirty = environment.git_state(Path(__file__).parent)
+    commit, dirty = _checkout()
     return {
         "status": status,
         **told,
@@ -99,6 +100,11 @@ def summarize(
         "wall_seconds": wall_seconds,
         "command": command,
     }
+
+
+@cache  # asking takes a while, and what was imported does not change any more
+def _checkout() -> tuple[str | None, bool | None]:
+    return environment.git_state(Path(__file__).parent)
 
 
 def final_figures(rounds: Sequence[Row]) -> dict[str, float | None]:

@@ -131,7 +131,7 @@ def _read(folder: Path, sweep_folder: Path) -> Run | None:
 
     try:
         summary = flatten(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
-        settings = flatten(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+        settings = flatten(yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), _yaml_loader()))
         missing = [name for name in TOLD_BY_SUMMARY if name not in summary]
     except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
         log.warning("sweep: %s left out, it has not ended or is damaged (%s)", folder, _one_line(error))
@@ -140,6 +140,13 @@ def _read(folder: Path, sweep_folder: Path) -> Run | None:
         log.warning("sweep: %s left out, its summary lacks %s", folder, ", ".join(missing))
         return None
     return Run(str(folder.relative_to(sweep_folder)), settings, summary)
+
+
+def _yaml_loader() -> type:
+    """Return the loader written in C where there is one: ten times as fast, which many runs add up to."""
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _one_line(error: Exception) -> str:

@@ -95,7 +95,9 @@ def test_the_model_comes_back_bit_for_bit(tmp_path, round_row, client_row, facts
 
 
 def test_a_finished_run_has_all_its_files_and_no_drafts(tmp_path, round_row, client_row, facts):
-    record(tmp_path, round_row, client_row).finish("finished", {"w": np.ones(2)}, facts)
+    run = record(tmp_path, round_row, client_row)
+    run.finish("finished", {"w": np.ones(2)}, facts)
+    run.draw(facts.title)
     assert {path.name for path in tmp_path.iterdir()} == {
         "accuracy_and_success.png",
         "clients.csv",

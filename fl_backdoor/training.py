@@ -151,7 +151,11 @@ class Trainer:
         self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
         self._device = self._optimizer.parameters[0].device
         self._loss = torch.zeros((), device=self._device)
-        self._record = record or (record_on_gpu if self._device.type == "cuda" else None)
+        self._record = record
+        if self._device.type == "cuda":
+            self._record = record or record_on_gpu
+            # Neither sums in whatever order, nor kernels that each worker times and chooses by itself.
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
 
     def train(self, images: Images, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:

@@ -121,7 +121,9 @@ def test_counters_that_count_as_parameters_are_rounded_and_not_cut_off(movement,
 
 def test_averaged_buffers_by_hand():
     states = [state(0, count=10), state(4, count=11), state(100, count=999)]
-    mean, count = LAYOUT.averaged_buffers([LAYOUT.buffers(each) for each in states], np.array([0.75, 0.25, 0]))
+    mean, count = LAYOUT.averaged_buffers(
+        [LAYOUT.buffers(each) for each in states], np.array([0.75, 0.25, 0])
+    )
     np.testing.assert_array_equal(mean, [5, 6, 7])
     assert (mean.dtype, mean.shape) == (np.float32, (3,))
     assert (count, count.dtype, count.shape) == (10, np.int64, ())  # 10.25

@@ -88,7 +88,8 @@ def _draw(labels: Labels, config: PartitionConfig, seed: int) -> Plan:
         parts = [partitioner.load_partition(i) for i in range(partitioner.num_partitions)]
     except ValueError as error:
         raise _refused(config, error) from error
-    plan = [np.sort(np.asarray(part.with_format("numpy")["index"], dtype=np.int64)) for part in parts]
+    # All rows at once: a column that is asked for by its name alone is read row by row, 0.1 ms each.
+    plan = [np.sort(np.asarray(part.with_format("numpy")[:]["index"], dtype=np.int64)) for part in parts]
     fault = _fault(plan, config.num_clients, len(labels))
     if fault:
         raise _refused(config, fault)

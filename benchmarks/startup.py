@@ -1,0 +1,80 @@
+"""Seconds until the program answers, until the first round begins, and that each run of a sweep adds.
+
+Everything runs as a user starts it, in processes of its own, on the digits of mnist5k. ``first round`` is the
+time from the command to the end of round 1, less what round 2 takes, which is as long once all workers are
+ready. ``further run`` is the time of a sweep of five runs less that of its first run alone, by four, less the
+seconds of a run's rounds as its table has them.
+"""
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import Figure, Scale
+
+RUN = ["dataset=mnist5k", "client.local_steps=1", "partition.num_clients=4", "attack.num_malicious=1"]
+ROUND_SECONDS = ("train_seconds", "aggregate_seconds")
+"""The clocks of a round that follow each other; a model is evaluated while the next one trains."""
+
+FURTHER_RUNS = 4
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def measure(scale: Scale) -> Iterator[Figure]:
+    """Measure each quantity `scale.repeats` times, after one run that fills the caches."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _first_round_seconds(folder)
+        for case, arguments in (("--help", ["--help"]), ("a wrong setting", ["attack.alpha=2"])):
+            yield _figure(case, [_seconds(folder, arguments) for _ in range(scale.repeats)])
+        yield _figure("first round", [_first_round_seconds(folder) for _ in range(scale.repeats)])
+        yield _figure("further run", [_further_run_seconds(folder) for _ in range(scale.repeats)])
+
+
+def _figure(case: str, values: list[float]) -> Figure:
+    return Figure(case, "time", "s", tuple(values))
+
+
+def _seconds(folder: Path, arguments: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(_command(arguments), cwd=folder, env=ENVIRONMENT, check=False, capture_output=True)
+    return time.perf_counter() - started
+
+
+def _first_round_seconds(folder: Path) -> float:
+    started = time.perf_counter()
+    ended: dict[str, float] = {}
+    with subprocess.Popen(
+        _command([*RUN, "num_rounds=2"]), cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            ended[line.partition("/")[0]] = time.perf_counter()
+    first, second = ended["round 1"], ended["round 2"]
+    return first - (second - first) - started
+
+
+def _further_run_seconds(folder: Path) -> float:
+    alone, together = folder / f"alone-{time.time_ns()}", folder / f"together-{time.time_ns()}"
+    sweep = ["-m", *RUN, "num_rounds=2"]
+    seeds = ",".join(str(seed) for seed in range(FURTHER_RUNS + 1))
+    first = _seconds(folder, [*sweep, "seed=0", f"hydra.sweep.dir={alone}"])
+    all_seconds = _seconds(folder, [*sweep, f"seed={seeds}", f"hydra.sweep.dir={together}"])
+    tables = sorted(together.rglob("rounds.csv"))[1:]
+    assert len(tables) == FURTHER_RUNS
+    return (all_seconds - first - sum(map(_seconds_in_rounds, tables))) / FURTHER_RUNS
+
+
+def _seconds_in_rounds(table: Path) -> float:
+    with table.open(newline="") as lines:
+        return sum(float(row[name] or 0) for row in csv.DictReader(lines) for name in ROUND_SECONDS)
+
+
+def _command(arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "fl_backdoor.main", *arguments]

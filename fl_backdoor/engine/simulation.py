@@ -102,6 +102,7 @@ class Simulation:
         self.resources = wanted
         self._client_app = app
         self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
+        self._needed = threading.Event()
         self._stop = threading.Event()
         self._ray: Future[LocalRay | None] = Future()
         self._ended: Future[None] = Future()
@@ -115,6 +116,7 @@ class Simulation:
         """
         done: Future[None] = Future()
         self._jobs.put((job, done))
+        self._needed.set()
         try:
             self._wait(done)
         except KeyboardInterrupt:
@@ -126,6 +128,7 @@ class Simulation:
     def close(self) -> None:
         """End the simulation, and the Ray that it started; clients in training are waited for."""
         self._jobs.put(None)
+        self._needed.set()
         self._thread.join()
 
     def abandon(self) -> None:
@@ -180,6 +183,8 @@ class Simulation:
         cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
         app = ServerApp()
         app.main()(self._serve)
+        # Flower talks, and not before the first run does it have a log file to talk to.
+        self._needed.wait()
         run_simulation(
             server_app=app,
             client_app=self._client_app or client_app,

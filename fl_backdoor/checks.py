@@ -1,6 +1,6 @@
 """Checks of an experiment that need its plug-ins; everything simpler is checked in `fl_backdoor.config`.
 
-Those of the data set need nothing heavy and come first; the others import Flower and then PyTorch.
+Those that need no PyTorch come first: importing it takes longer than all of them.
 """
 
 from dataclasses import dataclass, replace
@@ -47,11 +47,11 @@ def check(config: ExperimentConfig) -> Checked:
     ConfigError
         At the first setting that cannot work.
     """
-    return check_plugins(check_data(config))
+    return check_heavy(check_light(config))
 
 
-def check_data(config: ExperimentConfig) -> Checked:
-    """Resolve the data set and check what depends on it alone; raises like `check`."""
+def check_light(config: ExperimentConfig) -> Checked:
+    """Resolve the data set, and check what needs no PyTorch; raises like `check`."""
     spec, fallback = resolve(config.dataset)
     dataset = plugins.build(spec, "dataset")
     if config.attack.target_label >= dataset.num_classes:
@@ -60,20 +60,19 @@ def check_data(config: ExperimentConfig) -> Checked:
             config.attack.target_label,
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
+    plugins.settings(config.strategy, "strategy", "federation")
     return Checked(replace(config, dataset=dict(spec)), fallback)
 
 
-def check_plugins(checked: Checked) -> Checked:
+def check_heavy(checked: Checked) -> Checked:
     """Resolve the precision, and check model, trigger and strategy; raises like `check`."""
-    config = checked.config
-    plugins.settings(config.strategy, "strategy", "federation")  # takes Flower, but not PyTorch
-
     import torch
 
     from fl_backdoor.server_app import build_strategy
     from fl_backdoor.updates import Layout
     from fl_backdoor.world import World
 
+    config = checked.config
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
     world = World(config)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fl_backdoor.checks import Checked, check, check_data, check_plugins
+from fl_backdoor.checks import Checked, check, check_heavy, check_light
 from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.simulation import Simulation, resources
@@ -43,12 +43,12 @@ class Session:
         ConfigError
             If a setting of any run cannot work.
         """
-        checked = [check_data(config) for config in configs]
+        checked = [check_light(config) for config in configs]
         if checked:
-            # Ray takes about as long to start as PyTorch and Flower, which are imported next, to import.
+            # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._simulation_for(checked[0].config)
         for candidate in checked:
-            check_plugins(candidate)
+            check_heavy(candidate)
 
     def run(self, config: ExperimentConfig, folder: Path) -> None:
         """Run one experiment into `folder`, after its clean twin if that is asked for and not known yet.

@@ -1,4 +1,8 @@
-"""Clients that do nothing, and models that are nothing but their size: what is left is the engine."""
+"""Clients that do nothing, and models that are nothing but their size: what is left is the engine.
+
+Almost nothing: each client moves one parameter of its own, since updates that are all the same are a case
+apart for distances between them.
+"""
 
 import time
 from typing import Any
@@ -26,16 +30,19 @@ def train(message: Message, context: Context) -> Message:
 
 
 class IdleClient(NumPyClient):
-    """Sends back the model that it was sent."""
+    """Sends back the model that it was sent, one parameter of it moved."""
 
     def __init__(self, world: World, client_id: int) -> None:
+        self.client_id = client_id
         self.num_examples = len(world.partition[client_id])
 
     def fit(self, parameters: ModelArrays, config: dict[str, Any]) -> tuple[ModelArrays, int, dict[str, Any]]:
-        """Return the global model as it is."""
+        """Return the global model, one parameter of its first tensor moved by 1."""
         started = time.perf_counter()
+        moved = parameters[0].copy()
+        moved[self.client_id] += 1
         metrics = {NUM_STEPS: 1, TRAIN_LOSS: 0.0, TRAIN_SECONDS: time.perf_counter() - started}
-        return list(parameters), self.num_examples, metrics
+        return [moved, *parameters[1:]], self.num_examples, metrics
 
 
 class Weight(nn.Module):

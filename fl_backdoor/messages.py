@@ -8,6 +8,7 @@ costs nobody else anything.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
@@ -124,7 +125,7 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
             content[f"failure.{reply.client_id}"] = ConfigRecord({"reason": reply.reason})
             continue
         content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)
-        content[f"metrics.{reply.client_id}"] = _metrics(reply)
+        content[f"metrics.{reply.client_id}"] = MetricRecord({**_metrics(reply)})
     return content
 
 
@@ -172,11 +173,11 @@ def check_metrics(reply: ClientReply) -> None:
     _finite(_metrics(reply))
 
 
-def _metrics(reply: ClientReply) -> MetricRecord:
-    return MetricRecord({name: getattr(reply, name) for name in METRICS})
+def _metrics(reply: ClientReply) -> dict[str, int | float]:
+    return {name: getattr(reply, name) for name in METRICS}
 
 
-def _finite(record: MetricRecord) -> dict[str, float]:
+def _finite(record: Mapping[str, Any]) -> dict[str, float]:
     values = {}
     for name in METRICS:
         value = record[name]

@@ -4,6 +4,7 @@ Trained parameters form the vector; buffers (BatchNorm's statistics and counters
 they are no gradients: a norm that counts them is ruled by the number of batches seen.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ class TensorSpec:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def num_bytes(self) -> int:

@@ -204,4 +204,4 @@ def _usable_row(outcome: RoundOutcome, place: int) -> Row:
 
 def _knows_distances(clients: ClientUpdates) -> bool:
     """Return whether mean distances are recorded: where the rule has worked them out, or they are cheap."""
-    return "mean_distances" in vars(clients) or len(clients.updates) <= MOST_COMPARED
+    return "squared_distances" in vars(clients) or len(clients.updates) <= MOST_COMPARED

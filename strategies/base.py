@@ -21,7 +21,7 @@ from fl_backdoor.exchange.server import ByMessages, BySharedMemory, Exchange
 from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
-from strategies.linear import mean_distances, norms, weighted_sum
+from strategies.linear import Squares, mean_distances, norms, squared_distances, weighted_sum
 from strategies.participants import assign, draw
 from strategies.replies import RoundReplies, collect
 
@@ -95,9 +95,14 @@ class ClientUpdates:
         return self.norms / (self.learning_rate * self.num_steps)
 
     @cached_property
+    def squared_distances(self) -> Squares:
+        """‖Δ_i - Δ_j‖₂², float64 ``(n_clients, n_clients)``."""
+        return squared_distances(self.updates)
+
+    @cached_property
     def mean_distances(self) -> ClientVector:
         """Mean over j≠i of ‖Δ_i - Δ_j‖₂, float64 ``(n_clients,)``."""
-        return mean_distances(self.updates)
+        return mean_distances(self.squared_distances)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.columns import columnwise
 from strategies.coordinate_rule import CoordinateRule, SortedChunk, in_the_middle, mixed
 from strategies.krum import fewest_clients, krum_scores
-from strategies.linear import Squares, squared_distances
+from strategies.linear import Squares
 
 
 def chosen_one_by_one(squared: Squares, num_malicious: int) -> ClientMask:
@@ -89,6 +89,6 @@ class Bulyan(CoordinateRule):
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return what the two stages make of the updates."""
-        selected = chosen_one_by_one(squared_distances(clients.updates), self.num_malicious)
+        selected = chosen_one_by_one(clients.squared_distances, self.num_malicious)
         count = len(selected) - 4 * self.num_malicious
         return mixed(mean_around_median(clients.updates, selected, count), left_out=~selected)

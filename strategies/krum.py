@@ -10,7 +10,7 @@ import numpy as np
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientMask, ClientVector, Count
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
-from strategies.linear import Squares, squared_distances
+from strategies.linear import Squares
 
 
 def krum_scores(squared: Squares, num_malicious: int) -> ClientVector:
@@ -77,5 +77,5 @@ class Krum(RobustStrategy):
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the `num_to_select` updates with the lowest scores."""
-        scores = krum_scores(squared_distances(clients.updates), self.num_malicious)
+        scores = krum_scores(clients.squared_distances, self.num_malicious)
         return mean_of(clients, keep=lowest(scores, self.num_to_select))

@@ -28,17 +28,12 @@ def norms(updates: UpdateMatrix) -> ClientVector:
     return np.sqrt(summed(lambda chunk: np.vecdot(chunk, chunk), updates))
 
 
-def pairwise_distances(updates: UpdateMatrix) -> NDArray[np.float64]:
-    """Return ‖updates_i - updates_j‖₂, float64 ``(n_clients, n_clients)``, zeros on the diagonal."""
-    return np.sqrt(squared_distances(updates))
-
-
-def mean_distances(updates: UpdateMatrix) -> ClientVector:
+def mean_distances(squared: Squares) -> ClientVector:
     """Return each row's mean distance to the others, float64 ``(n_clients,)``; 0 for a single row."""
-    num_clients = updates.shape[0]
+    num_clients = len(squared)
     if num_clients == 1:
         return np.zeros(1)
-    distances: ClientVector = pairwise_distances(updates).sum(axis=1) / (num_clients - 1)
+    distances: ClientVector = np.sqrt(squared).sum(axis=1) / (num_clients - 1)
     return distances
 
 

@@ -117,4 +117,4 @@ def _config(num_clients: int, num_params: int, exchange: str, num_rounds: int) -
 def _memory_mb(name: str) -> float:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith(name))
-    return int(line.split()[1]) / 1e3
+    return int(line.split()[1]) * 1024 / 1e6

@@ -32,7 +32,7 @@ def usage(root: int) -> Usage:
             kilobytes += _pss_kilobytes(process)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Usage(ticks / TICKS_PER_SECOND, kilobytes / 1e3)
+    return Usage(ticks / TICKS_PER_SECOND, kilobytes * 1024 / 1e6)
 
 
 def _tree(root: int) -> list[int]:

@@ -1,10 +1,11 @@
 """Seconds until the program answers, until the first round begins, and that each run of a sweep adds.
 
-Everything runs as a user starts it, in processes of its own, on the digits of mnist5k. ``first round begins``
-is the time from the command to the report on the initial model, which is evaluated while round 1 already
-trains. ``all workers ready`` is the time to the end of round 1, less what round 2 takes. ``further run`` is the time of a sweep of five runs less that of its first run alone, by four, less the
-seconds of a run's rounds as its table has them: training, aggregation, and the evaluation of the last model,
-beside which nothing trains.
+Everything runs as a user starts it, in processes of its own, on the digits of mnist5k. ``first round
+begins`` is the time from the command to the report on the initial model, which is evaluated while round 1
+already trains. ``all workers ready`` is the time to the end of round 1, less what round 2 takes.
+``further run`` is the time of a sweep of five runs less that of its first run alone, by four, less the
+seconds of a run's rounds as its table has them: training, aggregation, and the evaluation of the last
+model, beside which nothing trains.
 """
 
 import csv

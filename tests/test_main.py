@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,9 @@ def test_the_terminal_shows_rounds_and_nothing_else(sweep):
     assert shown.stderr == ""
 
 
-def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
+@contextmanager
+def running(tmp_path):
+    """Start a run without end in a group of its own, and wait until its third round is under way."""
     program = [sys.executable, "-c", HEED_INTERRUPTS, *PROGRAM[1:]]
     arguments = [*program, *SMALL, "num_rounds=100000", "hydra.run.dir=found"]
     with subprocess.Popen(
@@ -198,6 +201,11 @@ def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
         for line in process.stdout:
             if line.startswith("round      2/"):
                 break
+        yield process
+
+
+def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
+    with running(tmp_path) as process:
         # As a terminal does it: the whole group gets the signal.
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stdout.read()
@@ -212,11 +220,47 @@ def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
     assert _is_gone(process.pid), "no worker is left behind"
 
 
+def test_a_killed_run_leaves_no_shared_memory_behind(tmp_path):
+    """It has no name: it is gone with the last process that holds it; two idle agents of Ray go later."""
+    with running(tmp_path) as process:
+        assert len(_holders(process.pid)) == 3, "the server and two workers"
+        process.kill()
+        process.wait()
+        assert _comes_true(lambda: not _holders(process.pid))
+    assert table(tmp_path / "found" / "rounds.csv")[-1]["server_round"] >= "2"
+
+
 def _is_gone(group: int) -> bool:
+    return _comes_true(lambda: not _members(group))
+
+
+def _comes_true(condition) -> bool:
     for _ in range(100):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
+        if condition():
             return True
         time.sleep(0.2)
     return False
+
+
+def _members(group: int) -> list[int]:
+    processes = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [process for process in processes if _group_of(process) == group]
+
+
+def _holders(group: int) -> list[int]:
+    """Return the processes of a group that have shared memory of ours open."""
+    return [process for process in _members(group) if "memfd:fl_backdoor" in _maps_of(process)]
+
+
+def _group_of(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
+
+
+def _maps_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -65,13 +65,12 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simula
     assert len(clients) == 2 * 5
 
 
-@pytest.mark.parametrize("model", ["cnn", "resnet18"])
+@pytest.mark.parametrize("model", ["fl_backdoor.models.cnn.CNN", "tests.small_models.with_buffers"])
 def test_memory_and_messages_give_the_same_bits(simulation, model):
-    """ResNet-18 has buffers, which travel in messages in any case."""
-    small = [f"model={model}", "strategy=iqr_filter", "num_rounds=1", "client.local_steps=1"]
-    size = ["partition.num_clients=2", "attack.num_malicious=1", "attack.alpha=0.3", "client.batch_size=4"]
+    """Buffers travel in messages in any case."""
+    settings = [f"model._target_={model}", "strategy=iqr_filter", "attack.alpha=0.3"]
     by_memory, by_messages = (
-        run(simulation, *small, *size, f"engine.exchange={way}") for way in ("auto", "messages")
+        run(simulation, *settings, f"engine.exchange={way}") for way in ("auto", "messages")
     )
     assert without_clocks(by_memory[0]) == without_clocks(by_messages[0])
     assert without_clocks(by_memory[1]) == without_clocks(by_messages[1])

@@ -7,6 +7,7 @@ that are on disk are not repeated: interrupt this and start it again, or delete 
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -58,6 +59,7 @@ def _run(settings: list[str], precision: str, seed: int) -> dict[str, float]:
         place = [f"dataset.root={data_folder()}"] if "dataset=mnist5k" not in settings else []
         program = [sys.executable, "-m", "fl_backdoor.main", *settings, *place]
         program += [f"precision={precision}", f"seed={seed}", f"hydra.run.dir={folder}"]
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted one left
         subprocess.run(program, cwd=REPOSITORY, check=True)
     figures: dict[str, float] = json.loads(summary.read_text(encoding="utf-8"))
     return figures

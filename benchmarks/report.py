@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from benchmarks.measure import Figure
 from fl_backdoor.results.environment import git_state, hardware, versions
 
 
+@cache  # asking git takes a while, and both files are written after each figure
 def machine() -> dict[str, Any]:
     """Return versions, hardware and commit."""
     import torch

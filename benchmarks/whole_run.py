@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.measure import Figure, Scale
 from benchmarks.processes import usage
+from fl_backdoor.results.environment import usable_cores
 
 REPOSITORY = Path(__file__).parents[1]
 ROUND = re.compile(r"round\s+(\d+)/")
@@ -46,7 +47,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
         with tempfile.TemporaryDirectory() as folder:
             pairs.append((_program(Path(folder), rounds, steps), _bare_loop(Path(folder), rounds, steps)))
     where = "CIFAR-10" if data_folder() else "5,000 MNIST digits"
-    for place, name in enumerate((f"program, {_cores()} cores", "bare loop, 1 core")):
+    for place, name in enumerate((f"program, {usable_cores()} cores", "bare loop, 1 core")):
         case = f"{where}, {rounds} rounds, {name}"
         yield Figure(case, "CPU time a round", "s", tuple(pair[place].cpu for pair in pairs))
         yield Figure(case, "wall time a round", "s", tuple(pair[place].wall for pair in pairs))
@@ -123,7 +124,3 @@ def _figures_apart(program: Cost, bare: Cost) -> float:
 
 def _models_apart(program: Cost, bare: Cost) -> float:
     return max(float(np.abs(program.model[name] - weights).max()) for name, weights in bare.model.items())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

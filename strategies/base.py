@@ -187,9 +187,10 @@ class RobustStrategy(Strategy):
             server_round,
         )
         self._asked = assign(client_ids, grid.get_node_ids())
+        rows = {client_id: row for row, client_id in enumerate(client_ids)}
         tasks = {
             node_id: TrainTask(
-                federation.experiment, server_round, asked, tuple(map(client_ids.index, asked))
+                federation.experiment, server_round, asked, tuple(rows[client_id] for client_id in asked)
             )
             for node_id, asked in self._asked.items()
         }

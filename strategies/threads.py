@@ -4,7 +4,6 @@ NumPy holds no lock while it computes, so threads are enough. Its matrix product
 own, and how they split a sum depends on how many there are: inside the work each product runs on one thread.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,13 +12,10 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from fl_backdoor.results.environment import usable_cores
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:

@@ -7,7 +7,6 @@ deprecated but the only way to start a simulation from Python; it is used here a
 Nothing heavy is imported up here: Ray starts in a thread while the main one imports PyTorch and Flower.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
 from fl_backdoor.errors import FlBackdoorError, Stopped
+from fl_backdoor.results.environment import usable_cores
 
 if TYPE_CHECKING:
     from flwr.app import Context
@@ -78,7 +78,7 @@ def resources(config: ExperimentConfig) -> Resources:
 
     Unset workers are one a core, at most one a participant; on GPUs see `gpu_workers`.
     """
-    cores, participants = len(os.sched_getaffinity(0)), config.participants_per_round
+    cores, participants = usable_cores(), config.participants_per_round
     free = _free_gpu_bytes() if config.engine.device != "cpu" else []
     num_workers = config.engine.num_workers or (
         gpu_workers(free, cores, participants) if free else min(cores, participants)

@@ -279,6 +279,19 @@ class RobustStrategy(Strategy):
         )
 
 
+def require_equal_weighting(federation: Federation, rule: str) -> None:
+    """Refuse weights by number of examples, for a rule under which all clients count the same.
+
+    Raises
+    ------
+    ConfigError
+        If clients are to be weighted.
+    """
+    weighting = federation.server.weighting
+    if weighting != "equal":
+        raise ConfigError("server.weighting", weighting, f"must be equal under {rule}")
+
+
 def mean_of(clients: ClientUpdates, keep: ClientMask) -> Aggregation:
     """Return the weighted mean over the clients in `keep`; the others are filtered and flagged."""
     weights = np.where(keep, clients.weights, 0.0)

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientMask, ParameterVector
-from strategies.base import Aggregation, Federation, RobustStrategy
+from strategies.base import Aggregation, Federation, RobustStrategy, require_equal_weighting
 
 SortedChunk = NDArray[Any]
 """Some columns of some updates, float32 ``(n_rows, n_columns)``, each column ascending."""
@@ -28,9 +27,7 @@ class CoordinateRule(RobustStrategy):
     """
 
     def __init__(self, federation: Federation) -> None:
-        weighting = federation.server.weighting
-        if weighting != "equal":
-            raise ConfigError("server.weighting", weighting, f"must be equal under {type(self).__name__}")
+        require_equal_weighting(federation, type(self).__name__)
         super().__init__(federation)
 
 

@@ -25,7 +25,14 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
-from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
+from strategies.base import (
+    Aggregation,
+    ClientUpdates,
+    Federation,
+    RobustStrategy,
+    mean_of,
+    require_equal_weighting,
+)
 from strategies.krum import fewest_clients
 
 Rule = Literal["Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg"]
@@ -80,8 +87,7 @@ class FlowerStrategy(RobustStrategy):
         num_to_select: PositiveCount | None = None,
         beta: Annotated[float, Field(ge=0, lt=0.5)] | None = None,
     ) -> None:
-        if federation.server.weighting != "equal":
-            raise ConfigError("server.weighting", federation.server.weighting, f"must be equal under {rule}")
+        require_equal_weighting(federation, rule)
         given = {"num_malicious": num_malicious, "num_to_select": num_to_select, "beta": beta}
         arguments = _arguments(rule, given)
         self.required_clients = _required_clients(rule, arguments, federation.participants_per_round)

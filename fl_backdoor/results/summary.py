@@ -11,6 +11,9 @@ from fl_backdoor.results import environment
 from fl_backdoor.results.columns import ACCURACY_COLUMNS
 from fl_backdoor.results.table import Row, number
 
+FORMAT = 1
+"""Of a run folder: a reader that knows only lower ones refuses it."""
+
 Status = Literal["finished", "stopped", "failed"]
 
 FINAL_FIGURES = (
@@ -84,6 +87,7 @@ def summarize(
     gpus, command = told.pop("gpus"), told.pop("command")
     commit, dirty = _checkout()
     return {
+        "format": FORMAT,
         "status": status,
         **told,
         "malicious_client_ids": sorted(facts.malicious_client_ids),

@@ -2,19 +2,15 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fl_backdoor.results import files, table
 from fl_backdoor.results.columns import ACCURACY_COLUMNS
+from fl_backdoor.results.runs import CHANGE_NO_FIGURE, Run, Settings, read, run_folders
 from fl_backdoor.results.sweep_figure import draw_sweep
 
 log = logging.getLogger("fl_backdoor")
-
-RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv", ".hydra")
-"""What gives a run's folder away; Hydra makes its own folder even for a run that never starts."""
 
 ALWAYS = ("dataset", "strategy", "attack.alpha", "attack.num_malicious")
 """Settings that have a column even where all runs agree, as has the seed."""
@@ -36,9 +32,6 @@ OUTCOME = (
 
 TOLD_BY_SUMMARY = ("seed", "dataset", "strategy", "attacks", *OUTCOME)
 
-CHANGE_NO_FIGURE = ("clean_baseline", "engine.", "outputs")
-"""Beginnings of settings that no figure depends on."""
-
 IRRELEVANT_TO_CLEAN_RUNS = (
     *CHANGE_NO_FIGURE,
     "attack.num_malicious",
@@ -48,28 +41,6 @@ IRRELEVANT_TO_CLEAN_RUNS = (
     "attack.last_round",
 )
 """Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
-
-Settings = table.Row
-"""Settings by dotted key, each a number, a truth value, text or None."""
-
-
-@dataclass
-class Run:
-    """A run as its folder tells of it.
-
-    Parameters
-    ----------
-    name
-        Folder, relative to the sweep's.
-    settings
-        All settings, by dotted key.
-    summary
-        What ``summary.json`` holds, by dotted key; clean figures may be filled in.
-    """
-
-    name: str
-    settings: Settings
-    summary: Settings
 
 
 def collect(sweep_folder: Path) -> None:
@@ -83,7 +54,8 @@ def collect(sweep_folder: Path) -> None:
     FlBackdoorError
         If the table or the figure cannot be written.
     """
-    runs = [run for folder in _run_folders(sweep_folder) if (run := _read(folder, sweep_folder))]
+    below = [folder for folder in run_folders(sweep_folder) if folder != sweep_folder]
+    runs = [run for folder in below if (run := _ended(folder, sweep_folder))]
     if not runs:
         log.warning("sweep: %s holds no run that can be read", sweep_folder)
         return
@@ -99,18 +71,6 @@ def collect(sweep_folder: Path) -> None:
         draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling)
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
-    """Return nested settings by dotted key; a list becomes text, as JSON."""
-    flat: Settings = {}
-    for name, found in config.items():
-        if isinstance(found, Mapping):
-            flat |= flatten(found, f"{prefix}{name}.")
-        else:
-            plain = found is None or isinstance(found, bool | int | float | str)
-            flat[f"{prefix}{name}"] = found if plain else json.dumps(found, default=str)
-    return flat
-
-
 def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:
     """Return the dotted keys that are not the same in all runs, beside those that have a column anyway."""
     # The names of data set and strategy say what these targets say.
@@ -119,38 +79,14 @@ def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({repr(settings.get(key)) for settings in all_settings}) > 1)
 
 
-def _run_folders(sweep_folder: Path) -> list[Path]:
-    """Return all folders below that hold something of a run, or in which Hydra began one."""
-    holders = {path.parent for name in RUN_TRACES for path in sweep_folder.rglob(name)}
-    found = {folder.parent if folder.name == ".hydra" else folder for folder in holders}
-    return sorted(found - {sweep_folder})
-
-
-def _read(folder: Path, sweep_folder: Path) -> Run | None:
-    import yaml
-
-    try:
-        summary = flatten(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
-        settings = flatten(yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), _yaml_loader()))
-        missing = [name for name in TOLD_BY_SUMMARY if name not in summary]
-    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as error:
-        log.warning("sweep: %s left out, it has not ended or is damaged (%s)", folder, _one_line(error))
+def _ended(folder: Path, sweep_folder: Path) -> Run | None:
+    run = read(folder, folder.relative_to(sweep_folder).as_posix(), tables=False)
+    missing = [name for name in TOLD_BY_SUMMARY if name not in run.summary]
+    if run.problems or missing:
+        unfinished = f"it has not ended, or its summary lacks {', '.join(missing)}"
+        log.warning("sweep: %s left out: %s", folder, (*run.problems, unfinished)[0])
         return None
-    if missing:
-        log.warning("sweep: %s left out, its summary lacks %s", folder, ", ".join(missing))
-        return None
-    return Run(str(folder.relative_to(sweep_folder)), settings, summary)
-
-
-def _yaml_loader() -> type:
-    """Return the loader written in C where there is one: ten times as fast, which many runs add up to."""
-    import yaml
-
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return run
 
 
 def _fill_clean_figures(runs: Sequence[Run]) -> None:

@@ -1,0 +1,224 @@
+"""Runs as their folders tell of them, half written and damaged ones included."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import table
+from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.summary import FORMAT
+
+RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
+"""What gives a run's folder away."""
+
+CHANGE_NO_FIGURE = ("clean_baseline", "engine.", "outputs")
+"""Beginnings of settings that no figure depends on."""
+
+Found = TypeVar("Found")
+
+Settings = table.Row
+"""Settings by dotted key, each a number, a truth value, text or None."""
+
+
+@dataclass
+class Run:
+    """A run as its folder tells of it.
+
+    Parameters
+    ----------
+    folder
+        Where its files are.
+    name
+        The folder, relative to the one that was searched; the folder's own name if that was the run.
+    settings
+        All settings of ``config.yaml``, by dotted key; empty: unknown.
+    summary
+        What ``summary.json`` holds, by dotted key; empty: the run has not ended, or it is unknown.
+    rounds, clients
+        The rows of ``rounds.csv`` and ``clients.csv``, as far as they can be read.
+    problems
+        What could not be read, a line each.
+    """
+
+    folder: Path
+    name: str
+    settings: Settings = field(default_factory=dict)
+    summary: Settings = field(default_factory=dict)
+    rounds: list[table.Row] = field(default_factory=list)
+    clients: list[table.Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``stopped`` or ``failed``; ``unfinished``: it goes on, or was killed."""
+        return str(self.summary.get("status", "unfinished"))
+
+    @property
+    def rounds_finished(self) -> int:
+        """The last round that is on the disk."""
+        last = self.rounds[-1]["server_round"] if self.rounds else 0
+        return last if isinstance(last, int) else 0
+
+    @property
+    def strategy(self) -> str:
+        """Name of the defence; ``?``: unknown."""
+        return self._named("strategy")
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set that was really there; ``?``: unknown."""
+        return self._named("dataset")
+
+    @property
+    def seed(self) -> int | None:
+        """The run's seed; None: unknown."""
+        found = self.settings.get("seed", self.summary.get("seed"))
+        return found if isinstance(found, int) else None
+
+    @property
+    def alpha(self) -> float | None:
+        """The poison ratio; None: unknown."""
+        return table.number(self.settings.get("attack.alpha", self.summary.get("alpha")))
+
+    @property
+    def attacks(self) -> bool | None:
+        """Whether the run differs from one without attackers; None: unknown."""
+        found = self.summary.get("attacks")
+        if isinstance(found, bool):
+            return found
+        return any(row["attacking"] is True for row in self.clients) if self.clients else None
+
+    def final(self, column: str) -> float | None:
+        """Return a figure of ``rounds.csv`` after the last round; None: unknown."""
+        return table.number(self.rounds[-1].get(column)) if self.rounds else None
+
+    @property
+    def marks(self) -> list[str]:
+        """What a reader has to know before believing the figures, a line each."""
+        return [mark for mark in (_not_finished(self), _fallback(self), _oracle(self)) if mark]
+
+    def _named(self, what: str) -> str:
+        known = self.summary.get(what) or str(self.settings.get(f"{what}._target_", "?"))
+        return str(known).rpartition(".")[2]
+
+
+def find(folders: Sequence[Path]) -> list[Run]:
+    """Read all runs in and below `folders`, each once, in the order of their names.
+
+    Raises
+    ------
+    FlBackdoorError
+        If one of `folders` is not there or holds no run.
+    """
+    return list({run.folder.resolve(): run for folder in folders for run in _below(folder, folders)}.values())
+
+
+def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
+    """Read the run in `folder`, as far as it can be read; its tables only where they are asked for."""
+    run = Run(folder, folder.resolve().name if name is None else name)
+    run.settings = _attempt(run, lambda: _settings(folder / "config.yaml")) or {}
+    if (folder / "summary.json").exists():
+        run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {}
+    if tables:
+        _read_tables(run)
+    return run
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Return `folder` itself and all folders below it that hold something of a run, sorted."""
+    return sorted({path.parent for name in RUN_TRACES for path in folder.rglob(name)})
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Return nested settings by dotted key; a list becomes text, as JSON."""
+    flat: Settings = {}
+    for name, found in config.items():
+        if isinstance(found, Mapping):
+            flat |= flatten(found, f"{prefix}{name}.")
+        else:
+            plain = found is None or isinstance(found, bool | int | float | str)
+            flat[f"{prefix}{name}"] = found if plain else json.dumps(found, default=str)
+    return flat
+
+
+def _below(folder: Path, among: Sequence[Path]) -> list[Run]:
+    if not folder.is_dir():
+        raise FlBackdoorError(f"{folder}: there is no such folder")
+    found = run_folders(folder)
+    if not found:
+        raise FlBackdoorError(f"{folder} holds no run: no {', '.join(RUN_TRACES)} in it or below")
+    prefix = f"{folder.resolve().name}/" if len(among) > 1 else ""
+    return [
+        read(path, None if path == folder else f"{prefix}{path.relative_to(folder).as_posix()}")
+        for path in found
+    ]
+
+
+def _read_tables(run: Run) -> None:
+    folder = run.folder
+    run.rounds = _attempt(run, lambda: table.read(folder / "rounds.csv", ROUND_COLUMNS)) or []
+    run.clients = _attempt(run, lambda: table.read(folder / "clients.csv", CLIENT_COLUMNS)) or []
+
+
+def _attempt(run: Run, reading: Callable[[], Found]) -> Found | None:
+    try:
+        return reading()
+    except FlBackdoorError as error:
+        run.problems.append(str(error))
+        return None
+
+
+def _settings(path: Path) -> Settings:
+    import yaml
+
+    try:
+        # The loader written in C is ten times as fast, which many runs add up to.
+        found = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unreadable(path, error) from error
+    return _flat(path, found)
+
+
+def _summary(path: Path) -> Settings:
+    try:
+        found = _flat(path, json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    written = found.get("format", 1)
+    if not isinstance(written, int) or written > FORMAT:
+        raise FlBackdoorError(f"{path} has format {written}, this version reads {FORMAT}: take a newer one")
+    return found
+
+
+def _flat(path: Path, found: object) -> Settings:
+    if not isinstance(found, Mapping):
+        raise FlBackdoorError(f"{path} is damaged: it must hold settings by name")
+    return flatten(found)
+
+
+def _unreadable(path: Path, error: Exception) -> FlBackdoorError:
+    if isinstance(error, OSError):
+        return FlBackdoorError(f"{path} cannot be read: {error.strerror or error}")
+    return FlBackdoorError(f"{path} is damaged: {' '.join(str(error).split())}")
+
+
+def _not_finished(run: Run) -> str | None:
+    if run.status == "finished":
+        return None
+    asked = run.settings.get("num_rounds", "?")
+    return f"{run.status} after {run.rounds_finished} of {asked} rounds"
+
+
+def _fallback(run: Run) -> str | None:
+    found = run.summary.get("dataset_fallback")
+    return f"not the data set that was asked for: {found}" if found else None
+
+
+def _oracle(run: Run) -> str | None:
+    known, true = (run.settings.get(f"{of}.num_malicious") for of in ("strategy", "attack"))
+    if known is None or known != true:
+        return None
+    return f"oracle: strategy.num_malicious = {known} is the true number of attackers, which no server knows"

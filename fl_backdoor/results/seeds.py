@@ -1,0 +1,114 @@
+"""Figures over seeds: which runs differ in their seed alone, mean, spread and interval."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fl_backdoor.results.runs import CHANGE_NO_FIGURE, Run, Settings
+
+CONFIDENCE = 0.95
+RESAMPLES = 9999
+
+NOT_SETTINGS = (*CHANGE_NO_FIGURE, "seed", "dataset.root", "dataset._target_", "strategy._target_")
+"""Beginnings of settings that do not tell settings apart; data set and strategy go by their names."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over seeds.
+
+    Parameters
+    ----------
+    values
+        The figure of each seed, at least one.
+    mean
+        Their mean.
+    std
+        Sample standard deviation (n - 1); None with one seed.
+    low, high
+        Interval of the mean at 95 %, percentile bootstrap over seeds; None with one seed. With three
+        seeds it cannot be wider than from the lowest to the highest of them: too narrow rather than wide.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in their seed alone.
+
+    Parameters
+    ----------
+    differing
+        By dotted key, those settings that are not the same in all settings that were grouped.
+    runs
+        At least one, sorted by seed.
+    """
+
+    differing: Settings
+    runs: tuple[Run, ...]
+
+    def values(self, column: str) -> tuple[float, ...]:
+        """Return a figure after the last round for each seed that has it; unfinished runs are left out."""
+        finished = [run.final(column) for run in self.runs if run.status == "finished"]
+        return tuple(value for value in finished if value is not None)
+
+    def spread(self, column: str) -> Spread | None:
+        """Return a figure over seeds; None if no finished run knows it."""
+        values = self.values(column)
+        return spread(values) if values else None
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return mean, standard deviation and bootstrap interval of the mean of `values`, at least one.
+
+    The same values give the same interval: resampling has a seed of its own.
+    """
+    if len(values) < 2:
+        return Spread(tuple(values), values[0], None, None, None)
+    # From SciPy, which takes a second to import.
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (values,),
+        statistics.fmean,
+        vectorized=False,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=0,
+    )
+    low, high = (float(end) for end in found.confidence_interval)
+    return Spread(tuple(values), statistics.fmean(values), statistics.stdev(values), low, high)
+
+
+def by_setting(runs: Sequence[Run]) -> list[Setting]:
+    """Group runs that differ in their seed alone, in the order in which they first appear."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(repr(sorted(_told(run).items())), []).append(run)
+    differing = differing_keys([_told(run) for run in runs])
+    return [
+        Setting({key: _told(group[0]).get(key) for key in differing}, tuple(sorted(group, key=_seed)))
+        for group in groups.values()
+    ]
+
+
+def differing_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
+    """Return the keys whose values are not the same everywhere, in the order in which they first appear."""
+    keys = dict.fromkeys(key for found in settings for key in found)
+    return tuple(key for key in keys if len({repr(found.get(key)) for found in settings}) > 1)
+
+
+def _told(run: Run) -> Settings:
+    """Return the settings that figures depend on, seed aside, and the data set that was really there."""
+    kept = {key: found for key, found in run.settings.items() if not key.startswith(NOT_SETTINGS)}
+    return {"dataset": run.dataset, "strategy": run.strategy} | kept
+
+
+def _seed(run: Run) -> tuple[int, str]:
+    return (-1 if run.seed is None else run.seed, run.name)

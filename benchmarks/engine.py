@@ -15,9 +15,9 @@ from benchmarks import idle
 from benchmarks.measure import Figure, Scale
 from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import ExperimentConfig, parse
+from fl_backdoor.config import ExperimentConfig, parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.server_app import Experiment, Row
+from fl_backdoor.server_app import Experiment, FinishedRound, Row
 
 CASES = [
     (10, 100_000, "auto"),
@@ -42,10 +42,10 @@ class Rounds:
     rows: list[Row] = field(default_factory=list)
     resident: list[float] = field(default_factory=list)
 
-    def on_round(self, row: Row, clients: list[Row]) -> None:
+    def on_round(self, finished: FinishedRound) -> None:
         """Take down a round."""
         self.reported.append(time.perf_counter())
-        self.rows.append(row)
+        self.rows.append(finished.row)
         self.resident.append(_memory_mb("VmRSS"))
 
     def seconds(self) -> tuple[float, ...]:
@@ -111,7 +111,7 @@ def _config(num_clients: int, num_params: int, exchange: str, num_rounds: int) -
         "engine.num_workers=2",
         f"engine.exchange={exchange}",
     ]
-    return check(parse(next(composed(overrides)))).config
+    return check(parse_whole(next(composed(overrides)))[0]).config
 
 
 def _memory_mb(name: str) -> float:

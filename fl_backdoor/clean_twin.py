@@ -1,10 +1,11 @@
 """The run without attackers that a run's backdoor figures are compared with."""
 
-import hashlib
-import json
 from dataclasses import replace
 
 from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.experiment_key import digest, settings_that_count
+
+NEVER_HAPPENS = ("first_round", "last_round")
 
 
 def clean_twin(config: ExperimentConfig) -> ExperimentConfig:
@@ -15,13 +16,8 @@ def clean_twin(config: ExperimentConfig) -> ExperimentConfig:
 def clean_key(config: ExperimentConfig) -> str:
     """Return a name, 16 hex digits, that is equal for runs that share their clean twin.
 
-    Whatever changes no figure is left out: the engine, where data lies, and how an attack goes that never
-    happens.
+    What changes no figure is left out, and how an attack goes that never happens.
     """
-    plain = clean_twin(config).to_dict()
-    for name in ("engine", "clean_baseline", "outputs"):
-        del plain[name]
-    for name in ("first_round", "last_round"):
-        del plain["attack"][name]
-    plain["dataset"] = plain["dataset"]["_target_"]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    plain = settings_that_count(clean_twin(config).to_dict())
+    attack = {name: value for name, value in plain["attack"].items() if name not in NEVER_HAPPENS}
+    return digest(plain | {"attack": attack})

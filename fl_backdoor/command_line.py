@@ -12,11 +12,29 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fl_backdoor import resolvers
 from fl_backdoor.errors import ConfigError, FlBackdoorError
 
 CONFIG_MODULE = "conf"
 CONFIG_NAME = "config"
 HYDRA_ANSWERS = ("help", "hydra_help", "info", "cfg", "shell_completion", "config_dir", "config_path")
+
+
+resolvers.register()
+
+EXTRAS = {"optuna": "search", "submitit_local": "cluster", "submitit_slurm": "cluster"}
+"""Choices of Hydra's groups that come with an extra of this package."""
+
+
+def is_multirun(arguments: list[str]) -> bool:
+    """Return whether several runs are asked for."""
+    return bool(get_args_parser().parse_args(arguments).multirun)
+
+
+def runs_elsewhere(arguments: list[str]) -> bool:
+    """Return whether a launcher of Hydra's is asked for, which makes runs in processes of its own."""
+    overrides = get_args_parser().parse_args(arguments).overrides
+    return any(override.startswith("hydra/launcher=") for override in overrides)
 
 
 def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
@@ -63,6 +81,8 @@ def _alternatives(override: Override) -> list[str]:
 def _one_line(error: Exception) -> FlBackdoorError:
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
+        if choice in EXTRAS:
+            return ConfigError(group, choice, f'install it: pip install "fl-backdoor[{EXTRAS[choice]}]"')
         return ConfigError(group, choice, f"must be one of {', '.join(error.options)}")
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:

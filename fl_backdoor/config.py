@@ -220,6 +220,45 @@ class ExperimentConfig:
         return json.dumps(self.to_dict(), sort_keys=True)
 
 
+@dataclass(frozen=True, config=STRICT)
+class CallConfig:
+    """What a command line says of how its runs are made; no figure depends on it.
+
+    Parameters
+    ----------
+    resume
+        The folder of a run, or of a multirun: runs in it go on where they were cut off. Null: a new folder.
+    jobs
+        How many runs of a multirun go on at a time; cores and GPUs are shared out between them.
+    objective
+        The figure after the last round that a sweeper such as Optuna is to make as large as possible.
+    detection_bound
+        For such a sweeper, the largest share of the attackers' updates that may be flagged; null: any.
+    """
+
+    resume: str | None
+    jobs: PositiveCount
+    objective: Literal["attack_success_rate", "success_rate", "main_task_accuracy"]
+    detection_bound: Share | None
+
+
+def parse_whole(plain: Mapping[str, Any], *, multirun: bool = False) -> tuple[ExperimentConfig, CallConfig]:
+    """Check all that Hydra composes; raises like `parse`.
+
+    ``clean_baseline=auto`` becomes ``run`` in a multirun, whose runs share clean models, else ``known``.
+    """
+    of_the_call = [field.name for field in dataclasses.fields(CallConfig)]
+    experiment = {key: value for key, value in plain.items() if key not in of_the_call}
+    told = {key: value for key, value in plain.items() if key in of_the_call}
+    if experiment.get("clean_baseline") == "auto":
+        experiment["clean_baseline"] = "run" if multirun else "known"
+    try:
+        call = TypeAdapter(CallConfig).validate_python(told)
+    except ValidationError as error:
+        raise config_error(error, "") from error
+    return parse(experiment), call
+
+
 def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     """Check plain values, as from YAML or JSON, and return them typed.
 
@@ -272,6 +311,7 @@ def _check_combinations(config: ExperimentConfig) -> None:
 
 __all__ = [
     "AttackConfig",
+    "CallConfig",
     "ClientConfig",
     "EngineConfig",
     "ExperimentConfig",
@@ -279,4 +319,5 @@ __all__ = [
     "ServerConfig",
     "parse",
     "parse_json",
+    "parse_whole",
 ]

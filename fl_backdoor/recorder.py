@@ -11,15 +11,17 @@ import torch
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.results import clean_baseline, figures
+from fl_backdoor.experiment_key import experiment_key
+from fl_backdoor.results import checkpoint, clean_baseline, figures
 from fl_backdoor.results.background import Background
+from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.clean_baseline import CleanFigures
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.results.summary import RunFacts, Status
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.server_app import Experiment, Row
+from fl_backdoor.server_app import Experiment, FinishedRound, Row
 
 NUM_SAMPLE_IMAGES = 8
 
@@ -50,35 +52,57 @@ class Recorder:
         self.facts = run_facts(experiment, checked)
         self.evaluated = False
         config = experiment.config
+        self.key = experiment_key(config.to_dict())
         self.baselines = Path(config.outputs) / "clean_baselines"
         self.clean = self._clean_figures()
 
     def start(self) -> None:
         """Open the run folder and announce the run."""
-        config = self.experiment.config
+        config, world = self.experiment.config, self.experiment.world
         self.files.start(config.to_dict(), self.checked.notices)
-        self.display.run_started(self.facts.title, config.num_rounds)
-        for notice in self.checked.notices:
-            self.display.notice(notice)
+        labels, num_classes = world.data.train.labels, world.dataset.num_classes
+        counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
+        self.files.write_labels(np.stack(counts), world.dataset.class_names)
+        self._announce(rounds_before=0)
 
-    def on_round(self, row: Row, clients: list[Row]) -> None:
+    def go_on(self, after: Checkpoint) -> None:
+        """Open the folder of a run that was cut off, and announce that it goes on."""
+        self.files.go_on(self.checked.notices, after.progress)
+        self.evaluated = True
+        if not self._samples.exists():
+            self.background.do(self._draw_samples)
+        self._announce(rounds_before=after.progress.server_round)
+
+    def on_round(self, finished: FinishedRound) -> None:
         """Write and show a finished round."""
         if not self.evaluated:
             # Not before: until now workers and server had the cores to themselves.
             self.background.do(self._draw_samples)
         self.evaluated = True
-        row = _complete(row | self._floor(row["server_round"]), ROUND_COLUMNS)
-        rows = [_complete(client, CLIENT_COLUMNS) for client in clients]
+        server_round = finished.row["server_round"]
+        assert isinstance(server_round, int)
+        row = _complete(finished.row | self._floor(server_round), ROUND_COLUMNS)
+        rows = [_complete(client, CLIENT_COLUMNS) for client in finished.clients]
         self.files.append(row, rows)
+        state = Checkpoint(self.files.progress(server_round), self._model(), finished.strategy)
+        checkpoint.save(self.files.path, self.key, state)
         self.display.round_finished(row, rows)
 
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
         self.files.finish(status, self._model(), self.facts)
+        if status == "finished":
+            checkpoint.remove(self.files.path)
         self.background.do(self.files.draw, self.facts.title)
         if status == "finished" and not self.experiment.config.attacks:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
+
+    def _announce(self, rounds_before: int) -> None:
+        num_rounds = self.experiment.config.num_rounds
+        self.display.run_started(self.facts.title, num_rounds, rounds_before)
+        for notice in self.checked.notices:
+            self.display.notice(notice)
 
     def _model(self) -> dict[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""
@@ -90,9 +114,13 @@ class Recorder:
     def _clean_figures(self) -> Mapping[int, CleanFigures]:
         return clean_baseline.lookup(self.baselines, clean_key(self.experiment.config)) or {}
 
-    def _floor(self, server_round: object) -> Row:
-        found = self.clean.get(server_round) if isinstance(server_round, int) else None
+    def _floor(self, server_round: int) -> Row:
+        found = self.clean.get(server_round)
         return clean_baseline.as_columns(found) if found else {}
+
+    @property
+    def _samples(self) -> Path:
+        return self.files.path / "samples.png"
 
     def _draw_samples(self) -> None:
         """Draw test images as the attack leaves them; values beyond [0, 1] are cut off for the eye."""
@@ -108,7 +136,7 @@ class Recorder:
         stamped = poison.in_normalized((pixels - mean) / std) * std + mean
         triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
         figures.draw_samples(
-            self.files.path / "samples.png",
+            self._samples,
             clean,
             triggered,
             [names[label] for label in test.labels[chosen]],
@@ -120,6 +148,8 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
     """Return what the summary tells of a run besides its figures."""
     config = experiment.config
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    # A run that was cut off and went on is the run that was asked for at first.
+    asked = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
     return RunFacts(
         seed=config.seed,
         dataset=experiment.world.dataset.name,
@@ -132,7 +162,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
         num_rounds=config.num_rounds,
         malicious_client_ids=sorted(experiment.malicious),
         gpus=gpus,
-        command=shlex.join(["python", "-m", "fl_backdoor.main", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "fl_backdoor.main", *asked]),
     )
 
 

@@ -1,12 +1,13 @@
 """One experiment on the server: rounds, evaluation after each, and a row of results for each."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from flwr.app import ArrayRecord
+from numpy.typing import NDArray
 
 from fl_backdoor import plugins
 from fl_backdoor.attacks.schedule import Schedule, malicious_ids
@@ -16,7 +17,8 @@ from fl_backdoor.evaluation import Evaluator
 from fl_backdoor.exchange import segment
 from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
-from fl_backdoor.models.factory import state_arrays
+from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.types import ClientMask, ModelArrays
 from fl_backdoor.updates import Layout
 from fl_backdoor.world import World
@@ -25,9 +27,27 @@ from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutc
 Row = dict[str, object]
 """One line of a table, by column name."""
 
-OnRound = Callable[[Row, list[Row]], None]
-"""Takes what a round came to: its row, and a row for each client."""
 
+@dataclass(frozen=True)
+class FinishedRound:
+    """What a round came to.
+
+    Parameters
+    ----------
+    row
+        The round's own.
+    clients
+        A row for each client that was asked.
+    strategy
+        What the strategy remembers, by name.
+    """
+
+    row: Row
+    clients: list[Row]
+    strategy: Mapping[str, NDArray[np.generic]]
+
+
+OnRound = Callable[[FinishedRound], None]
 
 MOST_COMPARED = 200
 """Clients a round up to which all are compared with each other under every rule: the time grows with n²."""
@@ -49,11 +69,11 @@ class Experiment:
         self.malicious = malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed)
         self.schedule = Schedule(attack.first_round, attack.last_round)
 
-    def run(self, grid: StoppableGrid, on_round: OnRound) -> None:
+    def run(self, grid: StoppableGrid, on_round: OnRound, after: Checkpoint | None = None) -> None:
         """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
 
         The model of a round is evaluated while the next one trains: `on_round` is called from a thread of
-        its own, once at a time and in order.
+        its own, once at a time and in order. With a checkpoint only the rounds `after` it are run.
 
         Raises
         ------
@@ -62,14 +82,17 @@ class Experiment:
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
         strategy = build_strategy(self.config, self.world.layout, sizes)
+        if after is not None:
+            load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
+            strategy.restore(after.progress.server_round, after.strategy)
         with closing(strategy), Evaluator(self.world) as evaluator:
             rounds = _Rounds(self, strategy, grid, evaluator, on_round)
             strategy.start(
                 grid,
                 ArrayRecord(state_arrays(self.world.model)),
-                num_rounds=self.config.num_rounds,
+                num_rounds=self.config.num_rounds - strategy.rounds_before,
                 timeout=self.config.server.round_timeout_seconds,
-                evaluate_fn=rounds.finished,
+                evaluate_fn=rounds.finished if after is None else rounds.finished_after_the_first,
             )
 
     def model(self) -> ModelArrays:
@@ -122,13 +145,21 @@ class _Rounds:
         self.evaluator = evaluator
         self.on_round = on_round
 
-    def finished(self, server_round: int, arrays: ArrayRecord) -> None:
-        """Have the model of a round evaluated, and report the round then."""
+    def finished_after_the_first(self, since_start: int, arrays: ArrayRecord) -> None:
+        """Do the same, but for the model that this process began with: it was evaluated by an earlier one."""
+        if since_start > 0:
+            self.finished(since_start, arrays)
+
+    def finished(self, since_start: int, arrays: ArrayRecord) -> None:
+        """Have the model of a round evaluated, and report the round then.
+
+        Flower counts rounds from where this process began.
+        """
         started = time.perf_counter()
-        row: Row = {"server_round": server_round}
+        row: Row = {"server_round": self.strategy.rounds_before + since_start}
         clients: list[Row] = []
-        outcome = self.strategy.outcome
-        if server_round > 0 and outcome is not None:
+        outcome, remembered = self.strategy.outcome, self.strategy.state()
+        if outcome is not None:
             # Now: the matrix of the updates belongs to the next round soon.
             clients = self._client_rows(outcome)
             row |= self._round_summary(outcome)
@@ -136,7 +167,8 @@ class _Rounds:
             row["aggregate_seconds"] = started - self.grid.answered_at
 
         def report(figures: BackdoorFigures, seconds: float) -> None:
-            self.on_round(row | asdict(figures) | {"evaluate_seconds": seconds}, clients)
+            whole = row | asdict(figures) | {"evaluate_seconds": seconds}
+            self.on_round(FinishedRound(whole, clients, remembered))
 
         self.evaluator.start(arrays, report)
 

@@ -1,16 +1,20 @@
 """The runs of one process: one simulation serves them all, each writes a folder of its own."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fl_backdoor.checks import Checked, check, check_heavy, check_light
+from fl_backdoor import resume
+from fl_backdoor.checks import Checked, check
 from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.results import clean_baseline
+from fl_backdoor.results import checkpoint, clean_baseline
 from fl_backdoor.results.background import Background
+from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.live import Display
+from fl_backdoor.results.lock import only_writer
+from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.streams import Streams
 
 LOG_NAME = "run.log"
@@ -27,42 +31,48 @@ class Session:
         Where everything else goes: each run has a log file of its own.
     background
         Draws the figures.
+    shared
+        The Ray that several processes share; None: the one that the configuration asks for.
     """
 
-    def __init__(self, display: Display, streams: Streams, background: Background) -> None:
+    def __init__(
+        self, display: Display, streams: Streams, background: Background, shared: SharedRay | None = None
+    ) -> None:
+        self.shared = shared
         self.display = display
         self.streams = streams
         self.background = background
         self._simulation: Simulation | None = None
 
-    def prepare(self, configs: Sequence[ExperimentConfig]) -> None:
-        """Check all runs before the first of them starts, and start Ray meanwhile.
+    def start(self, config: ExperimentConfig) -> None:
+        """Start the simulation that runs like `config` need; nobody need wait for it."""
+        self._simulation_for(config)
 
-        Raises
-        ------
-        ConfigError
-            If a setting of any run cannot work.
-        """
-        checked = [check_light(config) for config in configs]
-        if checked:
-            # Ray takes about as long to start as PyTorch, which is needed next, to import.
-            self._simulation_for(checked[0].config)
-        for candidate in checked:
-            check_heavy(candidate)
-
-    def run(self, config: ExperimentConfig, folder: Path) -> None:
+    def run(self, config: ExperimentConfig, folder: Path, *, go_on: bool = False) -> None:
         """Run one experiment into `folder`, after its clean twin if that is asked for and not known yet.
 
+        Parameters
+        ----------
+        config
+            What to run.
+        folder
+            Where its files go.
+        go_on
+            Whether a run that is there already is taken up where it was cut off, and left as it is if it is
+            finished.
+
         Raises
         ------
-        ConfigError
-            If a setting cannot work; nothing is run then.
+        FlBackdoorError
+            If a setting cannot work, or the folder holds a run that is not to go on, or another one, or one
+            that cannot go on; nothing is run then.
         KeyboardInterrupt
             If the user interrupts; what was done so far is on disk.
         """
         checked = check(config)
         self._run_clean_twin(checked)
-        self._run(checked, folder)
+        with only_writer(folder):
+            self._run(checked, folder, go_on=go_on)
 
     def close(self) -> None:
         """End the simulation, if one was started."""
@@ -79,12 +89,27 @@ class Session:
         config = checked.config
         if config.clean_baseline != "run" or not config.attacks:
             return
-        baselines = Path(config.outputs) / "clean_baselines"
-        key = clean_key(config)
-        if clean_baseline.lookup(baselines, key) is None:
-            self._run(replace(checked, config=clean_twin(config)), _unused(baselines / key))
+        folder, key = baselines(config), clean_key(config)
+        if clean_baseline.lookup(folder, key) is not None:
+            return
+        # Another process may be training the same clean model: that is waited for, and its figures are taken.
+        with only_writer(folder / key, wait=True):
+            if clean_baseline.lookup(folder, key) is None:
+                self._run(replace(checked, config=clean_twin(config)), folder / key, go_on=True)
 
-    def _run(self, checked: Checked, folder: Path) -> None:
+    def _run(self, checked: Checked, folder: Path, *, go_on: bool) -> None:
+        after = None
+        if go_on and resume.is_run(folder):
+            resume.check_same_settings(checked.config, folder)
+            if resume.is_finished(folder):
+                self._leave_finished(checked, folder)
+                return
+            after = resume.cut_off_after(checked.config, folder)
+            if after is None:
+                RunFolder(folder).forget_beginning()
+        self._run_rounds(checked, folder, after)
+
+    def _run_rounds(self, checked: Checked, folder: Path, after: Checkpoint | None) -> None:
         from fl_backdoor.recorder import Recorder
         from fl_backdoor.server_app import Experiment
 
@@ -93,9 +118,9 @@ class Session:
         self.streams.send_to(folder / LOG_NAME)
         simulation = self._simulation_for(checked.config)
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
-        recorder.start()
+        recorder.start() if after is None else recorder.go_on(after)
         try:
-            simulation.run(lambda grid: experiment.run(grid, recorder.on_round))
+            simulation.run(lambda grid: experiment.run(grid, recorder.on_round, after))
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise
@@ -104,19 +129,26 @@ class Session:
             raise
         recorder.finish("finished")
 
+    def _leave_finished(self, checked: Checked, folder: Path) -> None:
+        """Do what a process that was killed just after the last round did not come to."""
+        files, config = RunFolder(folder), checked.config
+        checkpoint.remove(folder)
+        if not files.figure.exists():
+            self.background.do(files.draw, folder.name)
+        if not config.attacks:
+            clean_baseline.register(baselines(config), clean_key(config), files.rounds_csv)
+        self.display.run_finished("finished already", folder)
+
     def _simulation_for(self, config: ExperimentConfig) -> Simulation:
-        wanted = resources(config)
+        wanted = resources(config, self.shared.num_jobs if self.shared else 1)
+        if self.shared is not None:
+            wanted = replace(wanted, address=self.shared.address)
         if self._simulation is None or self._simulation.resources != wanted:
             self.close()
             self._simulation = Simulation(wanted)
         return self._simulation
 
 
-def _unused(folder: Path) -> Path:
-    """Return `folder`, or the first of ``folder-2``, ``folder-3``, … that is not there."""
-    attempt = 2
-    candidate = folder
-    while candidate.exists():
-        candidate = folder.with_name(f"{folder.name}-{attempt}")
-        attempt += 1
-    return candidate
+def baselines(config: ExperimentConfig) -> Path:
+    """Return the folder of all clean models' figures."""
+    return Path(config.outputs) / "clean_baselines"

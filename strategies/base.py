@@ -6,7 +6,7 @@ global model. Drawing participants, sending, checking replies and moving the mod
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
 
 from fl_backdoor.config import ClientConfig, ServerConfig
 from fl_backdoor.errors import ConfigError
@@ -162,6 +163,7 @@ class RobustStrategy(Strategy):
         self.federation = federation
         self.layout = federation.layout
         self.outcome: RoundOutcome | None = None
+        self.rounds_before = 0
         self._model: ModelArrays = []
         self._sent: dict[int, Message] = {}
         self._asked: dict[int, tuple[int, ...]] = {}
@@ -174,10 +176,26 @@ class RobustStrategy(Strategy):
         At least `required_clients` rows are given, all of them finite.
         """
 
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what the rule remembers from round to round, by name; the arrays must not change later.
+
+        Nothing here. A rule that remembers anything returns it, and takes it back in `restore`: only then
+        does a run that was killed go on as if nothing had happened.
+        """
+        return {}
+
+    def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on after `server_round`, with what `state` returned then."""
+        self.rounds_before = server_round
+
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Draw the round's clients and ask the nodes that host them; `config` is not used."""
+        """Draw the round's clients and ask the nodes that host them; `config` is not used.
+
+        Flower counts rounds from where this process began.
+        """
+        server_round += self.rounds_before
         self._model = list(arrays.to_numpy_ndarrays())
         federation = self.federation
         client_ids = draw(
@@ -205,6 +223,7 @@ class RobustStrategy(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Check the replies, aggregate them and move the model; None keeps it."""
+        server_round += self.rounds_before
         asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
         collected = collect(replies, asked, self.federation, self._exchange)
         clients, aggregation, moved = None, None, None

@@ -6,12 +6,12 @@ import torch
 from fl_backdoor.checks import check
 from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse
+from fl_backdoor.config import parse_whole
 from fl_backdoor.errors import ConfigError
 
 
 def config(*overrides: str):
-    return parse(next(composed(["dataset=mnist5k", *overrides])))
+    return parse_whole(next(composed(["dataset=mnist5k", *overrides])))[0]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from copy import deepcopy
 import pytest
 
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse, parse_json
+from fl_backdoor.config import parse, parse_json, parse_whole
 from fl_backdoor.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
 def plain():
-    return next(composed([]))
+    return parse_whole(next(composed([])))[0].to_dict()
 
 
 def changed(plain, key, value):

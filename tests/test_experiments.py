@@ -7,12 +7,12 @@ import pytest
 import conf
 from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse
+from fl_backdoor.config import parse_whole
 
 FOLDER = Path(conf.__file__).parent / "experiment"
 EXPERIMENTS = sorted(
     str(file.relative_to(FOLDER).with_suffix(""))
-    for file in FOLDER.rglob("*.yaml")
+    for file in (FOLDER / "article").rglob("*.yaml")
     if not file.name.startswith("_")
 )
 STRATEGIES = {
@@ -28,7 +28,7 @@ STRATEGIES = {
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_composes_and_passes_all_checks(experiment, data_root):
     overrides = [f"experiment={experiment}", f"dataset.root={data_root}"]
-    [config] = [parse(plain) for plain in composed(overrides)]
+    [config] = [parse_whole(plain)[0] for plain in composed(overrides)]
     assert check(config).config.dataset["_target_"] == "fl_backdoor.data.cifar10.Cifar10"
     assert config.strategy["_target_"].endswith(f".{STRATEGIES[experiment]}")
     assert config.attack.trigger_space == "normalized"

@@ -145,12 +145,13 @@ def test_a_sweep_has_a_folder_a_run_a_table_and_a_figure(sweep):
 
 
 def test_a_run_folder_holds_all_that_is_needed(sweep):
-    folder = sweep[0] / "1_fedavg_alpha-0.3"
+    [folder] = sweep[0].glob("fedavg_alpha-0.3_seed-0_*")
     names = {file.name for file in folder.iterdir()}
     assert names >= {
         "config.yaml",
         "rounds.csv",
         "clients.csv",
+        "labels.csv",
         "summary.json",
         "model.safetensors",
         "accuracy_and_success.png",
@@ -167,7 +168,7 @@ def test_a_run_folder_holds_all_that_is_needed(sweep):
 
 
 def test_the_floor_of_a_clean_model_stands_beside_the_figures(sweep):
-    clean, attacked = sweep[0] / "0_fedavg_alpha-0", sweep[0] / "1_fedavg_alpha-0.3"
+    [clean], [attacked] = (sweep[0].glob(f"fedavg_alpha-{alpha}_*") for alpha in ("0", "0.3"))
     floor = json.loads((clean / "summary.json").read_text())
     summary = json.loads((attacked / "summary.json").read_text())
     assert floor["attacks"] is False

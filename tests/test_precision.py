@@ -5,14 +5,14 @@ from torch import nn
 from fl_backdoor.checks import check
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse
+from fl_backdoor.config import parse_whole
 from fl_backdoor.precision import computes_bf16, logits_of, resolve_precision
 
 CPU = torch.device("cpu")
 
 
 def config(*overrides: str):
-    return parse(next(composed(["dataset=mnist5k", "engine.device=cpu", *overrides])))
+    return parse_whole(next(composed(["dataset=mnist5k", "engine.device=cpu", *overrides])))[0]
 
 
 @pytest.mark.parametrize(

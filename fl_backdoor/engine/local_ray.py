@@ -52,6 +52,11 @@ class LocalRay:
             self.stop()
             raise
 
+    @property
+    def address(self) -> str:
+        """Where other processes of this machine find it."""
+        return str(self._node.gcs_address)
+
     def stop(self) -> None:
         """Disconnect, and end Ray's processes; once is enough."""
         ray.shutdown()

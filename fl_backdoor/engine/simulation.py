@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
+from inspect import unwrap
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -73,17 +74,20 @@ class Resources:
         return {"init_args": init, "client_resources": actors}
 
 
-def resources(config: ExperimentConfig) -> Resources:
-    """Return what an experiment needs.
+def resources(config: ExperimentConfig, num_jobs: int = 1) -> Resources:
+    """Return what each of `num_jobs` experiments that run side by side needs.
 
-    Unset workers are one a core, at most one a participant; on GPUs see `gpu_workers`.
+    Unset workers are one a core, at most one a participant; on GPUs see `gpu_workers`. Cores and GPUs are
+    shared out evenly.
     """
-    cores, participants = usable_cores(), config.participants_per_round
+    cores, participants = max(1, usable_cores() // num_jobs), config.participants_per_round
     free = _free_gpu_bytes() if config.engine.device != "cpu" else []
     num_workers = config.engine.num_workers or (
-        gpu_workers(free, cores, participants) if free else min(cores, participants)
+        gpu_workers([gpu // num_jobs for gpu in free], cores, participants)
+        if free
+        else min(cores, participants)
     )
-    share = share_of_a_gpu(num_workers, len(free)) if free else 0.0
+    share = share_of_a_gpu(num_jobs * num_workers, len(free)) if free else 0.0
     return Resources(num_workers, share, config.engine.address)
 
 
@@ -181,6 +185,7 @@ class Simulation:
 
         # Workers that look Flower's actor up by its name import the whole of Flower's server for it.
         cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
+        self._leave_room_for_others(ray_actor)
         app = ServerApp()
         app.main()(self._serve)
         # Flower talks, and not before the first run does it have a log file to talk to.
@@ -191,6 +196,16 @@ class Simulation:
             num_supernodes=self.resources.num_workers,
             backend_config=self.resources.backend(),
         )
+
+    def _leave_room_for_others(self, ray_actor: Any) -> None:  # noqa: ANN401 - one of Flower's modules
+        """Have Flower start no more actors than there are workers: it would fill a Ray that others share."""
+        capacity = unwrap(ray_actor.pool_size_from_resources)
+
+        @wraps(capacity)
+        def at_most_our_workers(asked: dict[str, float]) -> int:
+            return min(int(capacity(asked)), self.resources.num_workers)
+
+        ray_actor.pool_size_from_resources = at_most_our_workers
 
     def _serve(self, grid: "Grid", context: "Context") -> None:
         from fl_backdoor.engine.grid import StoppableGrid

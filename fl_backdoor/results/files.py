@@ -50,3 +50,19 @@ def append(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def cut(path: Path, length: int) -> None:
+    """Leave only the first `length` bytes of `path`.
+
+    Raises
+    ------
+    FlBackdoorError
+        If it has fewer, or cannot be written.
+    """
+    with one_line_errors(path), path.open("r+b") as file:
+        found = file.seek(0, os.SEEK_END)
+        if found < length:
+            raise FlBackdoorError(f"{path} is damaged: {found} bytes are left of {length}")
+        file.truncate(length)
+        os.fsync(file.fileno())

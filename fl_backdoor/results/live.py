@@ -34,7 +34,7 @@ class Display:
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._num_rounds = 0
-        self._first_round_ended: float | None = None
+        self._first: tuple[int, float] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -47,10 +47,11 @@ class Display:
     ) -> None:
         self._end_progress()
 
-    def run_started(self, title: str, num_rounds: int) -> None:
-        """Announce a run."""
-        self._num_rounds, self._first_round_ended = num_rounds, None
-        self.console.print(Text(f"{title} · {num_rounds} rounds · starting the clients", style="bold"))
+    def run_started(self, title: str, num_rounds: int, rounds_before: int = 0) -> None:
+        """Announce a run, or that it goes on after `rounds_before`."""
+        self._num_rounds, self._first = num_rounds, None
+        how = f"going on after round {rounds_before}" if rounds_before else "starting the clients"
+        self.console.print(Text(f"{title} · {num_rounds} rounds · {how}", style="bold"))
         if self.console.is_terminal:
             self._begin_progress()
 
@@ -59,8 +60,8 @@ class Display:
         server_round = row["server_round"]
         assert isinstance(server_round, int)
         now = time.monotonic()
-        if server_round == 1:
-            self._first_round_ended = now
+        if server_round > 0 and self._first is None:
+            self._first = server_round, now
         left = self._seconds_left(server_round, now)
         self.console.print(_round_line(row, clients, self._num_rounds, left))
         if self._progress is not None:
@@ -73,6 +74,10 @@ class Display:
             self.console.print(panel, soft_wrap=False)
         else:
             self._plain(f"NOTICE: {text}")
+
+    def line(self, text: str) -> None:
+        """Pass on what another process has to say."""
+        self._plain(text)
 
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""
@@ -108,9 +113,10 @@ class Display:
 
     def _seconds_left(self, server_round: int, now: float) -> float | None:
         # The first round holds the start of all workers and says nothing about the others.
-        if self._first_round_ended is None or server_round < 2:
+        if self._first is None or server_round <= self._first[0]:
             return None
-        return (now - self._first_round_ended) / (server_round - 1) * (self._num_rounds - server_round)
+        first, ended = self._first
+        return (now - ended) / (server_round - first) * (self._num_rounds - server_round)
 
 
 def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float | None) -> Text:

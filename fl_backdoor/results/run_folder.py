@@ -4,12 +4,14 @@
 ``config.yaml``               the resolved configuration; notices stand above it as comments
 ``rounds.csv``                a row a round, see `columns.ROUND_COLUMNS`
 ``clients.csv``               a row per client and round, see `columns.CLIENT_COLUMNS`
+``labels.csv``                a row per client: how many training images of each class it has
 ``model.safetensors``         the last global model
 ``summary.json``              see `summary`
 ``accuracy_and_success.png``  the figures by round
+``checkpoint/``               while it is not finished: what it goes on from, see `checkpoint`
 ============================  ====================================================================
-The first three are there at any time, the others once the run has ended, however it did; the figure follows
-when `RunFolder.draw` is called.
+Tables and configuration are there at any time, model and summary once the run has ended, however it did; the
+figure follows when `RunFolder.draw` is called.
 """
 
 import json
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import files, table
+from fl_backdoor.results.checkpoint import Progress
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.summary import RunFacts, Status, summarize
 
@@ -53,6 +56,11 @@ class RunFolder:
         """The table with a row per client and round."""
         return self.path / "clients.csv"
 
+    @property
+    def figure(self) -> Path:
+        """Accuracy, ASR and SR by round."""
+        return self.path / "accuracy_and_success.png"
+
     def start(self, config: Mapping[str, Any], notices: Sequence[str]) -> None:
         """Make the folder, write the resolved `config` (plain values) and begin the tables.
 
@@ -64,12 +72,54 @@ class RunFolder:
         self._started_at, self._started = datetime.now(UTC), time.perf_counter()
         self.notices.extend(notices)
         if self.rounds_csv.exists():
-            raise FlBackdoorError(f"{self.path} holds a run already: choose another folder")
+            raise FlBackdoorError(
+                f"{self.path} holds a run already: choose another folder, or go on with resume={self.path}"
+            )
         with files.one_line_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         files.replace(self.path / "config.yaml", _yaml(config, self.notices))
         files.replace(self.clients_csv, table.header(CLIENT_COLUMNS))
         files.replace(self.rounds_csv, table.header(ROUND_COLUMNS))
+
+    def forget_beginning(self) -> None:
+        """Remove the table of a run that ended before its first round did, so that `start` can begin anew."""
+        self.rounds_csv.unlink(missing_ok=True)
+
+    def go_on(self, notices: Sequence[str], progress: Progress) -> None:
+        """Take the tables back to where they were after the last finished round, and the clock as well.
+
+        Raises
+        ------
+        FlBackdoorError
+            If the tables are shorter than they were.
+        """
+        self.notices.extend(notices)
+        files.cut(self.clients_csv, progress.clients_bytes)
+        files.cut(self.rounds_csv, progress.rounds_bytes)
+        self._started_at = datetime.fromisoformat(progress.started_at)
+        self._started = time.perf_counter() - progress.wall_seconds
+
+    def progress(self, server_round: int) -> Progress:
+        """Return how far the run is; the rows of `server_round` must be on the disk."""
+        return Progress(
+            server_round=server_round,
+            rounds_bytes=self.rounds_csv.stat().st_size,
+            clients_bytes=self.clients_csv.stat().st_size,
+            started_at=self._started_at.isoformat(timespec="seconds"),
+            wall_seconds=time.perf_counter() - self._started,
+        )
+
+    def write_labels(self, counts: NDArray[np.int64], class_names: Sequence[str]) -> None:
+        """Write how many training images of each class each client has, int64 ``(n_clients, n_classes)``.
+
+        Raises
+        ------
+        FlBackdoorError
+            If the table cannot be written.
+        """
+        columns = ("client_id", *class_names)
+        rows = [dict(zip(columns, (client, *row), strict=True)) for client, row in enumerate(counts)]
+        files.replace(self.path / "labels.csv", table.header(columns) + table.lines(rows, columns))
 
     def append(self, round_row: Mapping[str, object], client_rows: Sequence[Mapping[str, object]]) -> None:
         """Put a finished round on the disk.
@@ -127,7 +177,7 @@ class RunFolder:
         from fl_backdoor.results import figures
 
         rounds = table.read(self.rounds_csv, ROUND_COLUMNS)
-        figures.draw_rounds(self.path / "accuracy_and_success.png", rounds, title)
+        figures.draw_rounds(self.figure, rounds, title)
 
 
 def _yaml(config: Mapping[str, Any], notices: Sequence[str]) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse
+from fl_backdoor.config import parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
 from fl_backdoor.errors import Stopped
 from fl_backdoor.server_app import Experiment
@@ -31,16 +31,16 @@ def results():
 
 
 def experiment(*overrides: str) -> Experiment:
-    return Experiment(check(parse(next(composed([*SMALL, *overrides])))).config)
+    return Experiment(check(parse_whole(next(composed([*SMALL, *overrides])))[0]).config)
 
 
 def run(simulation, *overrides):
     """Return the rows of all rounds, of all clients, and the last model."""
     rounds, clients = [], []
 
-    def on_round(row, client_rows):
-        rounds.append(row)
-        clients.extend(client_rows)
+    def on_round(finished):
+        rounds.append(finished.row)
+        clients.extend(finished.clients)
 
     wanted = experiment(*overrides)
     simulation.run(lambda grid: wanted.run(grid, on_round))
@@ -146,9 +146,9 @@ def test_a_run_ends_when_it_is_asked_to(simulation):
     seen = []
     wanted = experiment("num_rounds=1000")
 
-    def on_round(row, _clients):
-        seen.append(row["server_round"])
-        if row["server_round"] == 1:
+    def on_round(finished):
+        seen.append(finished.row["server_round"])
+        if seen[-1] == 1:
             simulation._stop.set()
 
     with pytest.raises(Stopped):

@@ -1,0 +1,32 @@
+"""Which settings a run's figures depend on, and a short name for them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+BESIDE_THE_FIGURES = (
+    *("engine", "clean_baseline", "outputs", "tracking"),
+    *("resume", "jobs", "objective", "detection_bound", "hydra"),
+)
+"""Where a run goes on, what is done beside it and where its files are; how the command line was called."""
+
+PLACES = ("root", "cache", "download")
+"""Where a data set comes from; which one it is counts."""
+
+
+def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that figures depend on, from a whole configuration as plain values."""
+    kept = {key: value for key, value in plain.items() if key not in BESIDE_THE_FIGURES}
+    kept["dataset"] = {key: value for key, value in plain["dataset"].items() if key not in PLACES}
+    return kept
+
+
+def experiment_key(plain: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that are equal for configurations with the same figures."""
+    return digest(settings_that_count(plain))
+
+
+def digest(plain: Mapping[str, Any]) -> str:
+    """Return 16 hex digits for plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

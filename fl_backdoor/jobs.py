@@ -1,0 +1,155 @@
+"""The runs that a command line asks for: Hydra hands them in one by one, then they are worked off.
+
+Hydra's own sweeper hands in all of them before the first one starts, so that models without attackers come
+first and stand beside the figures of the others. A sweeper that picks values as it goes, such as Optuna's,
+asks for the results of what it has handed in before it hands in more.
+"""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from fl_backdoor import resume
+from fl_backdoor.checks import check_heavy, check_light
+from fl_backdoor.command_line import composed, is_multirun, plain_values, runs_elsewhere
+from fl_backdoor.config import CallConfig, parse_whole
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.job import Job
+from fl_backdoor.results.live import Display
+from fl_backdoor.results.objective import objective
+from fl_backdoor.runner import Runner
+from fl_backdoor.side_by_side import SideBySide
+from fl_backdoor.streams import Streams
+
+
+class Outcome:
+    """What a sweeper gets for a run: a number as soon as it looks at it."""
+
+    def __init__(self, jobs: "Jobs", job: Job, call: CallConfig) -> None:
+        self._jobs = jobs
+        self._job = job
+        self._call = call
+
+    def __float__(self) -> float:
+        """Work off what was handed in, and return what this run came to, see `objective`."""
+        self._jobs.work()
+        return objective(self._job.folder, self._call.objective, self._call.detection_bound)
+
+
+class Jobs:
+    """What Hydra calls for each run of a command line; close it in any case.
+
+    Parameters
+    ----------
+    display, streams
+        What the user sees, and where everything else goes.
+    """
+
+    def __init__(self, display: Display, streams: Streams) -> None:
+        self.display = display
+        self.streams = streams
+        self._workers: Runner | SideBySide | None = None
+        self._waiting: list[Job] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether any run failed so far."""
+        return self._workers is not None and self._workers.reporting.failed
+
+    def prepare(self, arguments: list[str]) -> None:
+        """Check every run that the command line asks for, before the first of them starts.
+
+        Raises
+        ------
+        FlBackdoorError
+            If anything is wrong with one of them.
+        """
+        multirun = is_multirun(arguments)
+        asked = [parse_whole(plain, multirun=multirun) for plain in composed(arguments)]
+        if not asked:
+            return
+        call = asked[0][1]
+        if call.resume is not None:
+            resume.check_folder(Path(call.resume), multirun=multirun)
+        checked = [check_light(config) for config, _ in asked]
+        if not runs_elsewhere(arguments):
+            # Ray takes about as long to start as PyTorch, which is needed next, to import.
+            self._workers_for(call).start(checked[0].config)
+        for candidate in checked:
+            check_heavy(candidate)
+
+    def hand_in(self, whole: DictConfig) -> Outcome:
+        """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""
+        hydra = HydraConfig.get()
+        multirun = hydra.mode == RunMode.MULTIRUN
+        config, call = parse_whole(plain_values(whole), multirun=multirun)
+        job = Job(
+            config=config,
+            folder=Path(hydra.runtime.output_dir),
+            sweep_folder=Path(hydra.sweep.dir) if multirun else None,
+            overrides=tuple(hydra.overrides.task),
+            go_on=multirun or call.resume is not None,
+        )
+        self._workers_for(call)
+        self._waiting.append(job)
+        return Outcome(self, job, call)
+
+    def work(self) -> None:
+        """Make all runs that wait, those without attackers first."""
+        waiting, self._waiting = self._waiting, []
+        if self._workers is not None:
+            self._workers.work(sorted(waiting, key=lambda job: job.config.attacks))
+
+    def close(self) -> None:
+        """End all that was started, and finish the figures."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def abandon(self) -> None:
+        """Finish the figures and end Ray, but wait for no client; the process must exit next."""
+        if self._workers is not None:
+            self._workers.abandon()
+
+    def _workers_for(self, call: CallConfig) -> "Runner | SideBySide":
+        if self._workers is None:
+            self._workers = (
+                Runner(self.display, self.streams)
+                if call.jobs == 1
+                else SideBySide(self.display, self.streams, call.jobs)
+            )
+        return self._workers
+
+
+_here: Jobs | None = None
+"""Those of this process's command line; None in a process that one of Hydra's launchers has started."""
+
+
+def accept_from_hydra(jobs: Jobs) -> None:
+    """Have `task` hand its runs to `jobs`."""
+    global _here  # noqa: PLW0603 - Hydra calls a function that must mean the same in other processes
+    _here = jobs
+
+
+def task(whole: DictConfig) -> Outcome | float:
+    """Take a run from Hydra; in a process that a launcher has started elsewhere it is made at once.
+
+    Raises
+    ------
+    FlBackdoorError
+        If a run elsewhere failed: the launcher is to know. Why was said there.
+    """
+    if _here is not None:
+        return _here.hand_in(whole)
+    with Streams() as streams, Display(streams.terminal) as display:
+        jobs = Jobs(display, streams)
+        try:
+            outcome = jobs.hand_in(whole)
+            jobs.work()
+            found = float(outcome)
+        finally:
+            jobs.close()
+        if jobs.failed:
+            raise FlBackdoorError("the run failed")
+        return found

@@ -1,0 +1,45 @@
+"""One process at a time writes a run's folder; the lock goes with the process, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import files
+
+
+@contextmanager
+def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold `folder`, which is made if need be, for this process alone.
+
+    Parameters
+    ----------
+    folder
+        A run's folder. The folder itself is locked: no file tells of it.
+    wait
+        Whether to wait for another process that holds it.
+
+    Raises
+    ------
+    FlBackdoorError
+        If another process holds it and is not to be waited for, or the folder cannot be made.
+    """
+    with files.one_line_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path, how: int) -> None:
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError as error:
+        raise FlBackdoorError(f"{folder} is being written by a run that still goes on") from error
+    except OSError:
+        return  # a file system that knows no locks

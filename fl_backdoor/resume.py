@@ -1,0 +1,70 @@
+"""What a run folder holds already, and whether a run can go on from there."""
+
+from pathlib import Path
+
+from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.errors import ConfigError, FlBackdoorError
+from fl_backdoor.experiment_key import experiment_key, settings_that_count
+from fl_backdoor.results import checkpoint, runs, table
+from fl_backdoor.results.checkpoint import Checkpoint
+from fl_backdoor.results.columns import ROUND_COLUMNS
+
+
+def check_folder(folder: Path, *, multirun: bool) -> None:
+    """Refuse a folder that is not what a command line takes it for; raises ConfigError."""
+    if not folder.is_dir():
+        raise ConfigError("resume", folder, "there is no such folder")
+    if multirun and is_run(folder):
+        raise ConfigError("resume", folder, "is the folder of one run, not of a multirun: leave out -m")
+    if not multirun and not is_run(folder):
+        raise ConfigError("resume", folder, "holds no run; the folder of a multirun needs -m as well")
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a run was begun in `folder`."""
+    return (folder / "config.yaml").exists()
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether the run in `folder` reached its last round."""
+    return runs.read(folder, tables=False).status == "finished"
+
+
+def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
+    """Refuse a run folder that was begun with other settings; what changes no figure may differ.
+
+    Raises
+    ------
+    FlBackdoorError
+        At the first setting that is not the same, or if the folder's settings cannot be read.
+    """
+    run = runs.read(folder, tables=False)
+    if not run.settings:
+        raise FlBackdoorError(run.problems[0])
+    for key, value in runs.flatten(settings_that_count(config.to_dict())).items():
+        if run.settings.get(key) != value:
+            raise FlBackdoorError(
+                f"{folder} holds a run with {key} = {run.settings.get(key)}, not {value}: "
+                "it goes on only with the settings that it was begun with"
+            )
+
+
+def cut_off_after(config: ExperimentConfig, folder: Path) -> Checkpoint | None:
+    """Return what the run in `folder` goes on from; None: it is begun anew, no round was finished.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the checkpoint cannot be used, or is missing although rounds were finished.
+    """
+    found = checkpoint.load(folder, experiment_key(config.to_dict()))
+    if found is None and _num_rows(folder) > 1:
+        raise FlBackdoorError(
+            f"{folder} has rounds but no {checkpoint.FOLDER}/: begin it anew in another folder"
+        )
+    return found
+
+
+def _num_rows(folder: Path) -> int:
+    file = folder / "rounds.csv"
+    return len(table.read(file, ROUND_COLUMNS)) if file.exists() else 0

@@ -14,7 +14,7 @@ import pytest
 from tests.test_main import HEED_INTERRUPTS, PROGRAM, SMALL, _is_gone, environment, run, table
 
 SWEEP = ["-m", *SMALL, "strategy=fedavg,hybrid", "attack.alpha=0.3,0"]
-STARTED = re.compile(r"\[attack.alpha=(\S+) strategy=(\S+)\] mnist5k")
+STARTED = re.compile(r"\[strategy=(\S+) attack.alpha=(\S+)\] mnist5k")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_runs_side_by_side_are_the_same_runs(sweeps):
 def test_clean_models_come_first_and_stand_beside_the_others(sweeps):
     _, two, shown = sweeps
     started = STARTED.findall(shown.stdout)
-    assert {alpha for alpha, _ in started[:2]} == {"0"}
+    assert {alpha for _, alpha in started[:2]} == {"0"}
     assert len(started) == 4, "nothing is trained that a run of the sweep is anyway"
     figures = {(row["strategy"], row["attack.alpha"]): row for row in table(two / "sweep.csv")}
     for strategy in ("FedAvg", "Hybrid"):

@@ -1,7 +1,7 @@
 """Runs as their folders tell of them, half written and damaged ones included."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,11 +36,14 @@ class Run:
     settings
         All settings of ``config.yaml``, by dotted key; empty: unknown.
     summary
-        What ``summary.json`` holds, by dotted key; empty: the run has not ended, or it is unknown.
+        What ``summary.json`` holds, by dotted key; empty: the run has not ended. Of one that cannot be read,
+        the status alone, ``unknown``.
     rounds, clients
         The rows of ``rounds.csv`` and ``clients.csv``, as far as they can be read.
     problems
         What could not be read, a line each.
+    dataset_elsewhere
+        Name of the data set that other runs found under the same settings; None: unknown.
     """
 
     folder: Path
@@ -50,10 +53,11 @@ class Run:
     rounds: list[table.Row] = field(default_factory=list)
     clients: list[table.Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    dataset_elsewhere: str | None = None
 
     @property
     def status(self) -> str:
-        """``finished``, ``stopped`` or ``failed``; ``unfinished``: it goes on, or was killed."""
+        """``finished``, ``stopped`` or ``failed``; ``unfinished``: it goes on, or was killed; ``unknown``."""
         return str(self.summary.get("status", "unfinished"))
 
     @property
@@ -69,8 +73,11 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """Name of the data set that was really there; ``?``: unknown."""
-        return self._named("dataset")
+        """Name of the data set that was really there; ``?``: unknown.
+
+        A run that has not ended does not tell; what other runs found under the same settings is taken then.
+        """
+        return str(self.summary.get("dataset") or self.dataset_elsewhere or self._named("dataset"))
 
     @property
     def seed(self) -> int | None:
@@ -113,7 +120,19 @@ def find(folders: Sequence[Path]) -> list[Run]:
     FlBackdoorError
         If one of `folders` is not there or holds no run.
     """
-    return list({run.folder.resolve(): run for folder in folders for run in _below(folder, folders)}.values())
+    return _each_once(run for folder in folders for run in _below(folder, folders))
+
+
+def find_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Read like `find`; folders that hold no run are told of in the second list, a line each."""
+    runs: list[Run] = []
+    problems: list[str] = []
+    for folder in folders:
+        try:
+            runs += _below(folder, folders)
+        except FlBackdoorError as error:
+            problems.append(str(error))
+    return _each_once(runs), problems
 
 
 def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
@@ -121,15 +140,19 @@ def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
     run = Run(folder, folder.resolve().name if name is None else name)
     run.settings = _attempt(run, lambda: _settings(folder / "config.yaml")) or {}
     if (folder / "summary.json").exists():
-        run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {}
+        run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {"status": "unknown"}
     if tables:
         _read_tables(run)
     return run
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return `folder` itself and all folders below it that hold something of a run, sorted."""
-    return sorted({path.parent for name in RUN_TRACES for path in folder.rglob(name)})
+    """Return `folder` itself and all folders below it that hold something of a run, sorted.
+
+    Hidden folders are passed by: Hydra's ``.hydra`` holds a ``config.yaml`` of its own.
+    """
+    found = {path.relative_to(folder).parent for name in RUN_TRACES for path in folder.rglob(name)}
+    return sorted(folder / inner for inner in found if not any(part.startswith(".") for part in inner.parts))
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
@@ -139,9 +162,37 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
         if isinstance(found, Mapping):
             flat |= flatten(found, f"{prefix}{name}.")
         else:
-            plain = found is None or isinstance(found, bool | int | float | str)
-            flat[f"{prefix}{name}"] = found if plain else json.dumps(found, default=str)
+            flat[f"{prefix}{name}"] = _cell(found)
     return flat
+
+
+def _cell(found: object) -> table.Cell:
+    if isinstance(found, str):
+        # Half a surrogate pair, which YAML and JSON can spell, cannot be written to any file.
+        return found.encode("utf-8", "replace").decode()
+    if found is None or isinstance(found, bool | int | float):
+        return found
+    return json.dumps(found, default=str)
+
+
+def _each_once(runs: Iterable[Run]) -> list[Run]:
+    found = list({run.folder.resolve(): run for run in runs}.values())
+    _tell_datasets(found)
+    return found
+
+
+def _tell_datasets(runs: Sequence[Run]) -> None:
+    known: dict[str, set[str]] = {}
+    for run in runs:
+        if "dataset" in run.summary:
+            known.setdefault(_dataset_settings(run), set()).add(run.dataset)
+    for run in runs:
+        found = known.get(_dataset_settings(run), set())
+        run.dataset_elsewhere = next(iter(found)) if len(found) == 1 and run.settings else None
+
+
+def _dataset_settings(run: Run) -> str:
+    return repr(sorted((key, found) for key, found in run.settings.items() if key.startswith("dataset.")))
 
 
 def _below(folder: Path, among: Sequence[Path]) -> list[Run]:

@@ -52,10 +52,16 @@ class Setting:
     differing: Settings
     runs: tuple[Run, ...]
 
+    @property
+    def finished(self) -> tuple[Run, ...]:
+        """The finished runs, one a seed: who runs a seed again has learnt nothing about the spread."""
+        by_seed = {run.seed: run for run in self.runs if run.status == "finished"}
+        return tuple(by_seed.values())
+
     def values(self, column: str) -> tuple[float, ...]:
         """Return a figure after the last round for each seed that has it; unfinished runs are left out."""
-        finished = [run.final(column) for run in self.runs if run.status == "finished"]
-        return tuple(value for value in finished if value is not None)
+        found = [run.final(column) for run in self.finished]
+        return tuple(value for value in found if value is not None)
 
     def spread(self, column: str) -> Spread | None:
         """Return a figure over seeds; None if no finished run knows it."""
@@ -71,12 +77,12 @@ def spread(values: Sequence[float]) -> Spread:
     if len(values) < 2:
         return Spread(tuple(values), values[0], None, None, None)
     # From SciPy, which takes a second to import.
+    import numpy as np
     from scipy.stats import bootstrap
 
     found = bootstrap(
         (values,),
-        statistics.fmean,
-        vectorized=False,
+        np.mean,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
@@ -90,10 +96,10 @@ def by_setting(runs: Sequence[Run]) -> list[Setting]:
     """Group runs that differ in their seed alone, in the order in which they first appear."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(repr(sorted(_told(run).items())), []).append(run)
-    differing = differing_keys([_told(run) for run in runs])
+        groups.setdefault(_group(run), []).append(run)
+    differing = differing_keys([told(run) for run in runs])
     return [
-        Setting({key: _told(group[0]).get(key) for key in differing}, tuple(sorted(group, key=_seed)))
+        Setting({key: told(group[0]).get(key) for key in differing}, tuple(sorted(group, key=_seed)))
         for group in groups.values()
     ]
 
@@ -104,10 +110,15 @@ def differing_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({repr(found.get(key)) for found in settings}) > 1)
 
 
-def _told(run: Run) -> Settings:
+def told(run: Run) -> Settings:
     """Return the settings that figures depend on, seed aside, and the data set that was really there."""
     kept = {key: found for key, found in run.settings.items() if not key.startswith(NOT_SETTINGS)}
     return {"dataset": run.dataset, "strategy": run.strategy} | kept
+
+
+def _group(run: Run) -> str:
+    # Runs whose settings cannot be read need not be the same.
+    return repr(sorted(told(run).items())) if run.settings else str(run.folder)
 
 
 def _seed(run: Run) -> tuple[int, str]:

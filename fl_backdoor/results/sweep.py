@@ -1,12 +1,11 @@
 """Many runs side by side: one table, one figure. Written anew after each run of a sweep."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from fl_backdoor.results import files, table
-from fl_backdoor.results.columns import ACCURACY_COLUMNS
+from fl_backdoor.results.clean_floor import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.results.runs import CHANGE_NO_FIGURE, Run, Settings, read, run_folders
 from fl_backdoor.results.sweep_figure import draw_sweep
 
@@ -14,8 +13,6 @@ log = logging.getLogger("fl_backdoor")
 
 ALWAYS = ("dataset", "strategy", "attack.alpha", "attack.num_malicious")
 """Settings that have a column even where all runs agree, as has the seed."""
-
-CLEAN_COLUMNS = tuple(f"clean_{name}" for name in ACCURACY_COLUMNS)
 
 OUTCOME = (
     "status",
@@ -31,16 +28,6 @@ OUTCOME = (
 )
 
 TOLD_BY_SUMMARY = ("seed", "dataset", "strategy", "attacks", *OUTCOME)
-
-IRRELEVANT_TO_CLEAN_RUNS = (
-    *CHANGE_NO_FIGURE,
-    "attack.num_malicious",
-    "attack.alpha",
-    "attack.boost_factor",
-    "attack.first_round",
-    "attack.last_round",
-)
-"""Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 
 
 def collect(sweep_folder: Path) -> None:
@@ -59,7 +46,7 @@ def collect(sweep_folder: Path) -> None:
     if not runs:
         log.warning("sweep: %s holds no run that can be read", sweep_folder)
         return
-    _fill_clean_figures(runs)
+    fill_clean_figures(runs)
     differing = differing_settings([run.settings for run in runs])
     settings = (*ALWAYS, *differing, "seed")
     columns = ("run", *settings, *OUTCOME)
@@ -87,26 +74,6 @@ def _ended(folder: Path, sweep_folder: Path) -> Run | None:
         log.warning("sweep: %s left out: %s", folder, (*run.problems, unfinished)[0])
         return None
     return run
-
-
-def _fill_clean_figures(runs: Sequence[Run]) -> None:
-    """Give runs whose clean model is unknown the figures of a clean run with otherwise the same settings."""
-    clean = {_clean_settings(run): run.summary for run in reversed(runs) if _is_clean_model(run)}
-    for run in runs:
-        model = clean.get(_clean_settings(run))
-        if model is not None and all(run.summary[name] is None for name in CLEAN_COLUMNS):
-            run.summary.update({f"clean_{name}": model[name] for name in ACCURACY_COLUMNS})
-
-
-def _is_clean_model(run: Run) -> bool:
-    return run.summary["status"] == "finished" and run.summary["attacks"] is False
-
-
-def _clean_settings(run: Run) -> str:
-    """Return what a clean model depends on: settings, the data set that was really there, rounds."""
-    kept = {key: found for key, found in run.settings.items() if not key.startswith(IRRELEVANT_TO_CLEAN_RUNS)}
-    made_of = [kept, run.summary["dataset"], run.summary["rounds_finished"]]
-    return json.dumps(made_of, sort_keys=True, default=str)
 
 
 def _row(run: Run, columns: Sequence[str]) -> table.Row:

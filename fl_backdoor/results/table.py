@@ -71,18 +71,27 @@ def read(path: Path, columns: Sequence[str]) -> list[Row]:
     FlBackdoorError
         If there is no such file, or it does not hold just these columns.
     """
+    found, rows = read_any(path)
+    if found != tuple(columns):
+        raise FlBackdoorError(f"{path} is damaged: its first line must be {','.join(columns)}")
+    return rows
+
+
+def read_any(path: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """Read a table of any columns and return them and the rows; raises like `read`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FlBackdoorError(f"{path} cannot be read: {error}") from error
     finished, _, _ = text.rpartition("\n")
-    found = list(csv.reader(finished.splitlines()))
-    if not found or tuple(found[0]) != tuple(columns):
-        raise FlBackdoorError(f"{path} is damaged: its first line must be {','.join(columns)}")
-    for number, cells in enumerate(found[1:], start=2):
+    try:
+        columns, *lines = list(csv.reader(finished.splitlines())) or [[]]
+    except csv.Error as error:
+        raise FlBackdoorError(f"{path} is damaged: {error}") from error
+    for number, cells in enumerate(lines, start=2):
         if len(cells) != len(columns):
             raise FlBackdoorError(f"{path} is damaged: line {number} must have {len(columns)} cells")
-    return [dict(zip(columns, map(value, cells), strict=True)) for cells in found[1:]]
+    return tuple(columns), [dict(zip(columns, map(value, cells), strict=True)) for cells in lines]
 
 
 def number(found: object) -> float | None:

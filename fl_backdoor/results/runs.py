@@ -14,7 +14,11 @@ from fl_backdoor.results.summary import FORMAT
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
 
-CHANGE_NO_FIGURE = ("clean_baseline", "engine.", "outputs")
+CHANGE_NO_FIGURE = (
+    *("clean_baseline", "engine.", "outputs", "tracking"),
+    *("resume", "jobs", "objective", "detection_bound"),
+    *("dataset.root", "dataset.cache", "dataset.download"),
+)
 """Beginnings of settings that no figure depends on."""
 
 Found = TypeVar("Found")

@@ -9,7 +9,7 @@ from fl_backdoor.results.runs import CHANGE_NO_FIGURE, Run, Settings
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 
-NOT_SETTINGS = (*CHANGE_NO_FIGURE, "seed", "dataset.root", "dataset._target_", "strategy._target_")
+NOT_SETTINGS = (*CHANGE_NO_FIGURE, "seed", "dataset._target_", "strategy._target_")
 """Beginnings of settings that do not tell settings apart; data set and strategy go by their names."""
 
 

@@ -122,3 +122,28 @@ def test_a_sweep_that_is_started_again_skips_and_goes_on(tmp_path):
     assert shown.stdout.count("finished already") == 1
     again = load_file(attacked / "model.safetensors")
     assert all((again[name] == model[name]).all() for name in model)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk on which the state of one round fits, but not that of the next beside it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_run_goes_on_after_a_full_disk(small_disk, never_stopped):
+    shown = run(small_disk, *RUN)
+    assert shown.returncode == 1
+    assert "No space left on device" in shown.stdout
+    assert "Traceback" not in shown.stdout
+    subprocess.run(["mount", "-o", "remount,size=50m", small_disk], check=True)
+    shown = run(small_disk, *RUN, "resume=found")
+    assert shown.returncode == 0, shown.stdout
+    assert_equal_but_for_clocks(small_disk / "found", never_stopped)

@@ -5,6 +5,7 @@ first and stand beside the figures of the others. A sweeper that picks values as
 asks for the results of what it has handed in before it hands in more.
 """
 
+import math
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -28,14 +29,14 @@ class Outcome:
     """What a sweeper gets for a run: a number as soon as it looks at it."""
 
     def __init__(self, jobs: "Jobs", job: Job, call: CallConfig) -> None:
+        self.job = job
+        self.call = call
         self._jobs = jobs
-        self._job = job
-        self._call = call
 
     def __float__(self) -> float:
         """Work off what was handed in, and return what this run came to, see `objective`."""
         self._jobs.work()
-        return objective(self._job.folder, self._call.objective, self._call.detection_bound)
+        return self._jobs.searched(self)
 
 
 class Jobs:
@@ -52,6 +53,7 @@ class Jobs:
         self.streams = streams
         self._workers: Runner | SideBySide | None = None
         self._waiting: list[Job] = []
+        self._searched: list[tuple[float, Outcome]] = []
 
     @property
     def failed(self) -> bool:
@@ -101,6 +103,25 @@ class Jobs:
         waiting, self._waiting = self._waiting, []
         if self._workers is not None:
             self._workers.work(sorted(waiting, key=lambda job: job.config.attacks))
+
+    def searched(self, outcome: Outcome) -> float:
+        """Return what a finished run came to, and take it down for `tell_best`."""
+        call = outcome.call
+        found = objective(outcome.job.folder, call.objective, call.detection_bound)
+        self._searched.append((found, outcome))
+        return found
+
+    def tell_best(self) -> None:
+        """Say which run a sweeper that picks values as it goes found best, if there was one."""
+        known = [(found, outcome) for found, outcome in self._searched if not math.isnan(found)]
+        if not known:
+            return
+        found, outcome = max(known, key=lambda one: one[0])
+        call = outcome.call
+        what = f"{call.objective} {100 * found:.1f} %"
+        if found < 0 and call.detection_bound is not None:
+            what = f"none within detection_bound = {call.detection_bound}, nearest"
+        self.display.line(f"best of {len(known)}: {what}: {outcome.job.folder}")
 
     def close(self) -> None:
         """End all that was started, and finish the figures."""

@@ -39,6 +39,7 @@ def main() -> None:
                 task
             )()
             jobs.work()
+            jobs.tell_best()
         except FlBackdoorError as error:
             display.error(str(error))
             _leave(jobs, WRONG_SETTING)

@@ -35,7 +35,9 @@ class Runner:
 
     def work(self, jobs: Sequence[Job]) -> None:
         """Make all runs; one that fails is reported and leaves the others alone."""
-        for job in jobs:
+        for number, job in enumerate(jobs, start=1):
+            if len(jobs) > 1:
+                self.reporting.display.line(f"run {number} of {len(jobs)}")
             self.run(job)
 
     def run(self, job: Job) -> None:

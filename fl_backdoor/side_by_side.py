@@ -70,6 +70,7 @@ class SideBySide:
         self._ray: Future[LocalRay | None] | None = None
         self._helpers: list[Helper] = []
         self._tasks: dict[Helper, _Task] = {}
+        self._num_left = 0
 
     def start(self, config: ExperimentConfig) -> None:
         """Start Ray and the processes; it takes a while, and nobody need wait for it."""
@@ -90,6 +91,7 @@ class SideBySide:
         self.start(jobs[0].config)
         self._give_orders(jobs[0])
         waiting = [_Task(job, name) for job, name in zip(jobs, short_names(jobs), strict=True)]
+        self._num_left = len(jobs)
         try:
             while waiting or self._under_way():
                 self._hand_out(waiting)
@@ -179,6 +181,8 @@ class SideBySide:
 
     def _ended(self, helper: Helper, task: "_Task") -> None:
         del self._tasks[helper]
+        self._num_left -= 1
+        self.display.line(f"[{task.name}] ended; {self._num_left} left")
         if task.job.sweep_folder is not None:
             self.background.do(collect, task.job.sweep_folder)
 

@@ -181,7 +181,7 @@ def test_the_floor_of_a_clean_model_stands_beside_the_figures(sweep):
 def test_the_terminal_shows_rounds_and_nothing_else(sweep):
     _, shown = sweep
     lines = shown.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["mnist5k", "round", "round", "finished:"] * 2
+    assert [line.split()[0] for line in lines] == ["run", "mnist5k", "round", "round", "finished:"] * 2
     assert shown.stderr == ""
 
 

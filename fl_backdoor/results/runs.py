@@ -65,6 +65,11 @@ class Run:
         return str(self.summary.get("status", "unfinished"))
 
     @property
+    def tells_anything(self) -> bool:
+        """Whether any of its files could be read."""
+        return bool(self.settings or self.rounds or "dataset" in self.summary)
+
+    @property
     def rounds_finished(self) -> int:
         """The last round that is on the disk."""
         last = self.rounds[-1]["server_round"] if self.rounds else 0
@@ -181,11 +186,12 @@ def _cell(found: object) -> table.Cell:
 
 def _each_once(runs: Iterable[Run]) -> list[Run]:
     found = list({run.folder.resolve(): run for run in runs}.values())
-    _tell_datasets(found)
+    tell_datasets(found)
     return found
 
 
-def _tell_datasets(runs: Sequence[Run]) -> None:
+def tell_datasets(runs: Sequence[Run]) -> None:
+    """Tell runs that have not ended which data set the others of `runs` found under the same settings."""
     known: dict[str, set[str]] = {}
     for run in runs:
         if "dataset" in run.summary:

@@ -50,7 +50,7 @@ def collect(sweep_folder: Path) -> None:
     differing = differing_settings([run.settings for run in runs])
     settings = (*ALWAYS, *differing, "seed")
     columns = ("run", *settings, *OUTCOME)
-    rows = sorted((_row(run, columns) for run in runs), key=lambda row: _order(row, (*settings, "run")))
+    rows = sorted((_row(run, columns) for run in runs), key=lambda row: table.order(row, (*settings, "run")))
     files.replace(sweep_folder / "sweep.csv", table.header(columns) + table.lines(rows, columns))
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
@@ -80,16 +80,3 @@ def _row(run: Run, columns: Sequence[str]) -> table.Row:
     told = {name: run.summary[name] for name in TOLD_BY_SUMMARY}
     known = {**run.settings, **told, "run": run.name}
     return {name: known.get(name) for name in columns}
-
-
-def _order(row: table.Row, settings: Sequence[str]) -> list[tuple[int, float, str]]:
-    """Return a key that sorts numbers by size and before text, and nothing before both."""
-    return [_rank(row[name]) for name in settings]
-
-
-def _rank(found: table.Cell) -> tuple[int, float, str]:
-    if found is None:
-        return 0, 0.0, ""
-    if isinstance(found, int | float):
-        return 1, float(found), ""
-    return 2, 0.0, found

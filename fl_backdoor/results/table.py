@@ -101,6 +101,19 @@ def number(found: object) -> float | None:
     return found
 
 
+def order(row: Mapping[str, Cell], columns: Sequence[str]) -> list[tuple[int, float, str]]:
+    """Return a key that sorts numbers by size and before text, and nothing before both."""
+    return [_rank(row.get(name)) for name in columns]
+
+
+def _rank(found: Cell) -> tuple[int, float, str]:
+    if found is None:
+        return 0, 0.0, ""
+    if isinstance(found, int | float):
+        return 1, float(found), ""
+    return 2, 0.0, found
+
+
 def _checked(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> Iterable[Mapping[str, object]]:
     for row in rows:
         missing, unknown = set(columns) - set(row), set(row) - set(columns)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from fl_backdoor.results import table
 from fl_backdoor.results.clean_floor import IRRELEVANT_TO_CLEAN_RUNS
-from fl_backdoor.results.runs import Run, Settings
-from fl_backdoor.results.seeds import Setting, Spread, by_setting, differing_keys
+from fl_backdoor.results.runs import Run
+from fl_backdoor.results.seeds import Setting, Spread, by_setting
+from fl_backdoor.results.telling import telling_keys, value
 
 NO_DEFENCE = "FedAvg"
 """The strategy that defends nothing."""
@@ -142,20 +143,6 @@ def _comparison(dataset: str, runs: Sequence[Run]) -> Comparison:
     return Comparison(dataset, tuple(sorted(cases, key=lambda case: (_rank(case), *_strength(case)))))
 
 
-def telling_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
-    """Return the keys that differ and do not only follow from a plug-in that differs."""
-    return tuple(key for key in differing_keys(settings) if not _follows(key, settings))
-
-
-def plugin_of(key: str, settings: Sequence[Settings]) -> str | None:
-    """Return the setting that says which plug-in `key` is a setting of; None: it stands by itself."""
-    group = key.rpartition(".")[0]
-    if group.partition(".")[0] in {"strategy", "dataset"}:
-        return group.partition(".")[0]
-    target = f"{group}._target_"
-    return target if target != key and any(target in found for found in settings) else None
-
-
 def words(key: str, found: table.Cell) -> str:
     """Write one setting as a reader says it."""
     if key == "attack.num_malicious":
@@ -166,13 +153,6 @@ def words(key: str, found: table.Cell) -> str:
     if key.endswith("._target_"):
         return f"{short.removesuffix('._target_')} = {value(found).rpartition('.')[2]}"
     return f"{short} = {value(found)}"
-
-
-def value(found: table.Cell) -> str:
-    """Write the value of a setting as YAML does."""
-    if found is None:
-        return "null"
-    return f"{found:g}" if isinstance(found, float) else table.cell(found)
 
 
 def _names(settings: Sequence[Setting]) -> list[str]:
@@ -202,15 +182,6 @@ def _attacks(setting: Setting) -> bool | None:
 
 def _is_threat(key: str) -> bool:
     return key.startswith("attack.") and key.startswith(IRRELEVANT_TO_CLEAN_RUNS)
-
-
-def _follows(key: str, settings: Sequence[Settings]) -> bool:
-    """Return whether `key` has but one value under each plug-in that its group holds."""
-    plugin = plugin_of(key, settings)
-    if plugin is None:
-        return False
-    pairs = {(repr(found.get(plugin)), repr(found.get(key))) for found in settings}
-    return len(pairs) == len({chosen for chosen, _ in pairs})
 
 
 def _rank(case: Case) -> tuple[bool, str]:

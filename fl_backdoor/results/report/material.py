@@ -69,7 +69,7 @@ def gather(folders: Sequence[Path], most_detailed: int) -> Material:
         If there is nothing to show; a line for each reason.
     """
     found, problems = find_all(folders)
-    runs = [run for run in found if run.settings or run.rounds or "dataset" in run.summary]
+    runs = [run for run in found if run.tells_anything]
     problems += [problem for run in found for problem in run.problems]
     if not runs:
         raise FlBackdoorError("\n".join(problems))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from fl_backdoor.results.report.cases import plugin_of, telling_keys, value
 from fl_backdoor.results.report.html import Html, element, folded, table
 from fl_backdoor.results.report.material import Chapter, Material
 from fl_backdoor.results.report.verdict import RULE, headline
@@ -10,6 +9,7 @@ from fl_backdoor.results.report.words import counted
 from fl_backdoor.results.runs import Settings
 from fl_backdoor.results.seeds import differing_keys, told
 from fl_backdoor.results.table import Cell
+from fl_backdoor.results.telling import plugin_of, telling_keys, value
 
 IN_SHORT = {
     "strategy": "defence",

@@ -1,0 +1,36 @@
+"""How a command that only reads answers: what was asked for on stdout, what is wrong on stderr."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+from fl_backdoor.errors import FlBackdoorError
+
+NOTHING_TO_SHOW = 2
+
+
+def answer(show: Callable[[], Iterable[str]]) -> int:
+    """Call `show`, which writes to stdout and hands over problems, a line each; return the exit code.
+
+    That is 0, or 2 with one more line on stderr if `show` raises an `FlBackdoorError`.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        for problem in show():
+            _say(console, problem)
+        sys.stdout.flush()
+    except FlBackdoorError as error:
+        sys.stdout.flush()
+        _say(console, str(error))
+        return NOTHING_TO_SHOW
+    except BrokenPipeError:
+        # Whoever read, `head` for one, has enough; Python would complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _say(console: Console, problem: str) -> None:
+    console.print(Text(f"fl_backdoor: {' '.join(problem.split())}", style="bold red"))

@@ -1,0 +1,54 @@
+"""A table for a paper: ``python -m fl_backdoor.table <folder> --format latex > table.tex``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fl_backdoor.answer import answer
+from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results.runs import find_all
+from fl_backdoor.results.settings_table import SettingsTable, csv, sheet, tabulate
+from fl_backdoor.results.sheets.latex import latex
+from fl_backdoor.results.sheets.markdown import markdown
+
+FORMATS = ("markdown", "latex", "csv")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table that the command line asks for; return 0, or 2 if there is nothing to show."""
+    asked = _parser().parse_args(arguments)
+    return answer(lambda: _print(asked.folders, asked.format))
+
+
+def _print(folders: Sequence[Path], wanted: str) -> list[str]:
+    """Print the table and return what could not be read."""
+    found, problems = find_all(folders)
+    problems += [problem for run in found for problem in run.problems]
+    runs = [run for run in found if run.tells_anything]
+    if not runs:
+        raise FlBackdoorError("; ".join(problems))
+    sys.stdout.write(_write(tabulate(runs), wanted))
+    return problems
+
+
+def _write(content: SettingsTable, wanted: str) -> str:
+    if wanted == "csv":
+        return csv(content).decode()
+    return latex(sheet(content)) if wanted == "latex" else markdown(sheet(content))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fl_backdoor.table",
+        description="A table of runs, a row a setting: mean and standard deviation over seeds.",
+    )
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="folder", help="a run, or a folder that holds runs"
+    )
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

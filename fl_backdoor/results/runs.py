@@ -270,6 +270,8 @@ def _not_finished(run: Run) -> str | None:
     if run.status == "finished":
         return None
     asked = run.settings.get("num_rounds", "?")
+    if run.status == "unknown":
+        return f"unknown how it ended; {run.rounds_finished} of {asked} rounds are there"
     return f"{run.status} after {run.rounds_finished} of {asked} rounds"
 
 

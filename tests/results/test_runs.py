@@ -55,6 +55,7 @@ def test_a_run_of_a_newer_version(tmp_path):
     [problem] = run.problems
     assert problem.endswith(f"has format {FORMAT + 1}, this version reads {FORMAT}: take a newer one")
     assert run.status == "unknown", "whoever cannot read the summary does not know whether the run finished"
+    assert run.marks == ["unknown how it ended; 2 of 2 rounds are there"]
     assert run.final("main_task_accuracy") == 0.6, "its tables can be read"
 
 

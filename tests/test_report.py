@@ -231,7 +231,7 @@ def test_a_run_of_a_newer_format_is_shown_as_far_as_it_can_be_read(report, good)
     assert "has format 99, this version reads" in made.said[1]
     [row] = made.tables()["Results on CIFAR-10"][1:]
     assert row[2] == "60.0\u00a0% floor unknown", "it is not averaged in"
-    assert "unknown after 2 of 2 rounds" in row[-1]
+    assert "unknown how it ended; 2 of 2 rounds are there" in row[-1]
 
 
 @pytest.mark.parametrize(

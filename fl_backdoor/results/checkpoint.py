@@ -96,6 +96,7 @@ def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
     files.replace(
         folder / "checkpoint.json", json.dumps(told | asdict(checkpoint.progress), indent=2).encode()
     )
+    files.settle(folder)  # not before is the old one of no use
     for old in set(folder.glob("round-*.safetensors")) - {folder / name}:
         old.unlink()
 

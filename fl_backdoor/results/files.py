@@ -38,6 +38,22 @@ def replace(path: Path, content: bytes) -> None:
             draft.unlink(missing_ok=True)
 
 
+def settle(folder: Path) -> None:
+    """Return when everything that was renamed into `folder` would survive a power cut.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the folder cannot be written.
+    """
+    with one_line_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def append(path: Path, content: bytes) -> None:
     """Add `content` to the end of `path` and return when it is on the disk.
 

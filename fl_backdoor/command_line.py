@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -59,6 +60,14 @@ def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
                 yield plain_values(compose(CONFIG_NAME, overrides=list(choice)))
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
+
+
+def num_runs(overrides: list[str]) -> int | None:
+    """Return how many runs the `overrides` of a multirun ask for; None: a sweeper picks them as it goes."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    if not all(_is_known_beforehand(override) for override in parsed):
+        return None
+    return prod(len(_alternatives(override)) for override in parsed)
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

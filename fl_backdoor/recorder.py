@@ -63,7 +63,7 @@ class Recorder:
         labels, num_classes = world.data.train.labels, world.dataset.num_classes
         counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
         self.files.write_labels(np.stack(counts), world.dataset.class_names)
-        self._announce(rounds_before=0)
+        self._announce(first_round=0)
 
     def go_on(self, after: Checkpoint) -> None:
         """Open the folder of a run that was cut off, and announce that it goes on."""
@@ -71,7 +71,7 @@ class Recorder:
         self.evaluated = True
         if not self._samples.exists():
             self.background.do(self._draw_samples)
-        self._announce(rounds_before=after.progress.server_round)
+        self._announce(first_round=after.progress.server_round + 1)
 
     def on_round(self, finished: FinishedRound) -> None:
         """Write and show a finished round."""
@@ -98,9 +98,10 @@ class Recorder:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
-    def _announce(self, rounds_before: int) -> None:
+    def _announce(self, first_round: int) -> None:
         num_rounds = self.experiment.config.num_rounds
-        self.display.run_started(self.facts.title, num_rounds, rounds_before)
+        how = f"going on after round {first_round - 1}" if first_round else "starting the clients"
+        self.display.run_started(self.facts.title, num_rounds, how)
         for notice in self.checked.notices:
             self.display.notice(notice)
 

@@ -47,25 +47,32 @@ class Display:
     ) -> None:
         self._end_progress()
 
-    def run_started(self, title: str, num_rounds: int, rounds_before: int = 0) -> None:
-        """Announce a run, or that it goes on after `rounds_before`."""
+    def run_started(self, title: str, num_rounds: int, how: str = "starting the clients") -> None:
+        """Announce a run, and what it is at."""
         self._num_rounds, self._first = num_rounds, None
-        how = f"going on after round {rounds_before}" if rounds_before else "starting the clients"
         self.console.print(Text(f"{title} · {num_rounds} rounds · {how}", style="bold"))
         if self.console.is_terminal:
             self._begin_progress()
 
-    def round_finished(self, row: Row, clients: Sequence[Row]) -> None:
-        """Show a finished round; round 0 is the model that nobody has trained yet."""
+    def round_finished(self, row: Row, clients: Sequence[Row], left: float | None = None) -> None:
+        """Show a finished round; round 0 is the model that nobody has trained yet.
+
+        Parameters
+        ----------
+        row, clients
+            The round's row, and those of its clients.
+        left
+            Seconds that the other rounds will take; None: that goes by when rounds are shown.
+        """
         server_round = row["server_round"]
         assert isinstance(server_round, int)
         now = time.monotonic()
         if server_round > 0 and self._first is None:
             self._first = server_round, now
-        left = self._seconds_left(server_round, now)
-        self.console.print(_round_line(row, clients, self._num_rounds, left))
+        left = self._seconds_left(server_round, now) if left is None else left
+        self.console.print(round_line(row, clients, self._num_rounds, left))
         if self._progress is not None:
-            self._progress.update(self._task, completed=server_round, left=_duration(left))
+            self._progress.update(self._task, completed=server_round, left=duration(left))
 
     def notice(self, text: str) -> None:
         """Say something that nobody is to miss."""
@@ -119,7 +126,8 @@ class Display:
         return (now - ended) / (server_round - first) * (self._num_rounds - server_round)
 
 
-def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float | None) -> Text:
+def round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float | None) -> Text:
+    """Return a round as a line; without `clients` it says nothing of any of them."""
     width = len(str(num_rounds))
     line = Text(f"round {row['server_round']:>{width}}/{num_rounds}")
     for name, column in (
@@ -141,7 +149,7 @@ def _round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float |
     seconds = [row[name] for name in ("train_seconds", "aggregate_seconds", "evaluate_seconds")]
     line.append(f"  {sum(value for value in seconds if isinstance(value, float)):.1f} s")
     if left is not None:
-        line.append(f"  left {_duration(left)}")
+        line.append(f"  left {duration(left)}")
     return line
 
 
@@ -165,7 +173,8 @@ def _percent(share: object) -> str:
     return f"{100 * share:5.1f} %" if isinstance(share, float) else "    ? %"
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Write seconds as minutes or hours; None: unknown."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(round(seconds), 60)

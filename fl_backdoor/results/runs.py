@@ -164,6 +164,22 @@ def run_folders(folder: Path) -> list[Path]:
     return sorted(folder / inner for inner in found if not any(part.startswith(".") for part in inner.parts))
 
 
+def some_run_folders(folder: Path) -> list[Path]:
+    """Return the same, at least one.
+
+    Raises
+    ------
+    FlBackdoorError
+        If `folder` is not there or holds no run.
+    """
+    if not folder.is_dir():
+        raise FlBackdoorError(f"{folder}: there is no such folder")
+    found = run_folders(folder)
+    if not found:
+        raise FlBackdoorError(f"{folder} holds no run: no {', '.join(RUN_TRACES)} in it or below")
+    return found
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
     """Return nested settings by dotted key; a list becomes text, as JSON."""
     flat: Settings = {}
@@ -206,11 +222,7 @@ def _dataset_settings(run: Run) -> str:
 
 
 def _below(folder: Path, among: Sequence[Path]) -> list[Run]:
-    if not folder.is_dir():
-        raise FlBackdoorError(f"{folder}: there is no such folder")
-    found = run_folders(folder)
-    if not found:
-        raise FlBackdoorError(f"{folder} holds no run: no {', '.join(RUN_TRACES)} in it or below")
+    found = some_run_folders(folder)
     prefix = f"{folder.resolve().name}/" if len(among) > 1 else ""
     return [
         read(path, None if path == folder else f"{prefix}{path.relative_to(folder).as_posix()}")

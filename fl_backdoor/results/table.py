@@ -80,10 +80,10 @@ def read(path: Path, columns: Sequence[str]) -> list[Row]:
 def read_any(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     """Read a table of any columns and return them and the rows; raises like `read`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        # Cut before it is decoded: a line may end in the middle of a character.
+        finished = path.read_bytes().rpartition(b"\n")[0].decode()
     except (OSError, UnicodeDecodeError) as error:
         raise FlBackdoorError(f"{path} cannot be read: {error}") from error
-    finished, _, _ = text.rpartition("\n")
     try:
         columns, *lines = list(csv.reader(finished.splitlines())) or [[]]
     except csv.Error as error:

@@ -9,6 +9,7 @@ from fl_backdoor import plugins
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.errors import ConfigError
+from fl_backdoor.tracking import choice as tracker
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def check_light(config: ExperimentConfig) -> Checked:
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
     plugins.settings(config.strategy, "strategy", "federation")
+    tracker.check(config.tracking)
     return Checked(replace(config, dataset=dict(spec)), fallback)
 
 

@@ -7,6 +7,7 @@ that the same check runs wherever a configuration arrives as JSON.
 import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -161,7 +162,7 @@ class EngineConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
-    """One run. `dataset`, `model` and `strategy` are plug-ins: ``_target_`` and settings.
+    """One run. `dataset`, `model`, `strategy` and `tracking` are plug-ins: ``_target_`` and settings.
 
     Parameters
     ----------
@@ -179,6 +180,8 @@ class ExperimentConfig:
         stay float32; ``auto``: bf16 where the processor or GPU computes it natively.
     outputs
         Folder of all run folders and of the clean models' figures.
+    tracking
+        A tracker that follows the run beside its files; empty: none. No figure depends on it.
     """
 
     seed: Count
@@ -195,6 +198,7 @@ class ExperimentConfig:
     strategy: dict[str, Any]
     server: ServerConfig
     engine: EngineConfig
+    tracking: dict[str, Any] = field(default_factory=dict)
 
     @property
     def participants_per_round(self) -> int:

@@ -14,6 +14,7 @@ from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.jobs import Jobs, accept_from_hydra, task
 from fl_backdoor.results.live import Display
 from fl_backdoor.streams import Streams
+from fl_backdoor.tracking.beside import left_behind
 
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -48,7 +49,10 @@ def main() -> None:
             _leave(jobs, INTERRUPTED)
         finally:
             jobs.close()
-    sys.exit(FAILED if jobs.failed else 0)
+    status = FAILED if jobs.failed else 0
+    if left_behind():
+        os._exit(status)
+    sys.exit(status)
 
 
 def _leave(jobs: Jobs, status: int) -> NoReturn:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,13 @@ from fl_backdoor.results.clean_baseline import CleanFigures
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.results.runs import flatten
 from fl_backdoor.results.summary import RunFacts, Status
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.server_app import Experiment, FinishedRound, Row
+from fl_backdoor.tracking import choice
+from fl_backdoor.tracking.base import TrackedRun
+from fl_backdoor.tracking.beside import Tracking
 
 NUM_SAMPLE_IMAGES = 8
 
@@ -55,6 +60,7 @@ class Recorder:
         self.key = experiment_key(config.to_dict())
         self.baselines = Path(config.outputs) / "clean_baselines"
         self.clean = self._clean_figures()
+        self.tracking = Tracking(choice.build(config.tracking), display.notice)
 
     def start(self) -> None:
         """Open the run folder and announce the run."""
@@ -87,6 +93,7 @@ class Recorder:
         state = Checkpoint(self.files.progress(server_round), self._model(), finished.strategy)
         checkpoint.save(self.files.path, self.key, state)
         self.display.round_finished(row, rows)
+        self.tracking.round_finished(row)
 
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
@@ -94,16 +101,19 @@ class Recorder:
         if status == "finished":
             checkpoint.remove(self.files.path)
         self.background.do(self.files.draw, self.facts.title)
+        self.background.do(self.tracking.finish, status)
         if status == "finished" and not self.experiment.config.attacks:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
     def _announce(self, first_round: int) -> None:
-        num_rounds = self.experiment.config.num_rounds
+        config = self.experiment.config
         how = f"going on after round {first_round - 1}" if first_round else "starting the clients"
-        self.display.run_started(self.facts.title, num_rounds, how)
+        self.display.run_started(self.facts.title, config.num_rounds, how)
         for notice in self.checked.notices:
             self.display.notice(notice)
+        settings = flatten(replace(config, tracking={}).to_dict())
+        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, first_round))
 
     def _model(self) -> dict[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -109,7 +109,8 @@ def build_strategy(
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients."""
     federation = Federation(
-        experiment=config.to_json(),
+        # What follows a run is none of the clients' business.
+        experiment=replace(config, tracking={}).to_json(),
         seed=config.seed,
         layout=layout,
         shares_memory=shares_memory(config),

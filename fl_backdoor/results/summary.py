@@ -85,7 +85,7 @@ def summarize(
     """Return the content of ``summary.json``; `rounds` and `clients` are the run's tables."""
     told = asdict(facts)
     gpus, command = told.pop("gpus"), told.pop("command")
-    commit, dirty = _checkout()
+    commit, dirty = checkout()
     return {
         "format": FORMAT,
         "status": status,
@@ -107,7 +107,8 @@ def summarize(
 
 
 @cache  # asking takes a while, and what was imported does not change any more
-def _checkout() -> tuple[str | None, bool | None]:
+def checkout() -> tuple[str | None, bool | None]:
+    """Return the commit that this program was checked out from, and whether anything differs from it."""
     return environment.git_state(Path(__file__).parent)
 
 

@@ -1,0 +1,1 @@
+"""Trackers such as TensorBoard and MLflow: told of a run beside its files, never in its way."""

@@ -1,0 +1,84 @@
+import sys
+
+import pytest
+
+from fl_backdoor.checks import check_light
+from fl_backdoor.clean_twin import clean_key
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.server_app import build_strategy
+from fl_backdoor.tracking import choice
+from fl_backdoor.tracking.mlflow import MLflow
+from fl_backdoor.tracking.tensorboard import TensorBoard
+from fl_backdoor.updates import Layout
+
+
+def config(*overrides):
+    return parse(next(composed(["dataset=mnist5k", *overrides])))
+
+
+def test_without_a_choice_there_is_no_tracker():
+    assert config().tracking == {}
+    assert choice.build(config().tracking) is None
+
+
+def test_the_choices():
+    assert isinstance(choice.build(config("tracking=tensorboard").tracking), TensorBoard)
+    tracker = choice.build(config("tracking=mlflow", "outputs=elsewhere/out").tracking)
+    assert isinstance(tracker, MLflow)
+    assert (tracker.uri, tracker.experiment) == ("sqlite:///elsewhere/out/mlflow.db", None)
+    server = choice.build(config("tracking=mlflow", "tracking.uri=http://host:5000").tracking)
+    assert isinstance(server, MLflow)
+    assert server.uri == "http://host:5000"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["+tracking._target_=tests.trackers.Missing"],
+            "tracking = Missing: needs no_such_package_anywhere, which is not installed: "
+            'pip install "fl-backdoor[nowhere]"',
+        ),
+        (["tracking=tensorboard", "+tracking.uri=x"], "tracking.uri = x: no such setting"),
+        (["tracking=mlflow", "tracking.uri=null"], "tracking.uri = None: must be a valid string"),
+    ],
+)
+def test_what_cannot_work_is_one_line(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        check_light(config(*overrides))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tracker_changes_no_figure():
+    assert clean_key(config()) == clean_key(config("tracking=mlflow", "tracking.uri=http://host:5000"))
+
+
+def test_clients_are_told_nothing_of_it():
+    plain, followed = (
+        build_strategy(config(*asked), Layout(()), (1,) * 10) for asked in ([], ["tracking=mlflow"])
+    )
+    assert followed.federation.experiment == plain.federation.experiment
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            "mlflow",
+            'tracking = MLflow: needs mlflow, which is not installed: pip install "fl-backdoor[mlflow]"',
+        ),
+        (
+            "tensorboard",
+            "tracking = TensorBoard: needs tensorboard, which is not installed: "
+            'pip install "fl-backdoor[tensorboard]"',
+        ),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named(choice, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, choice, None)
+    with pytest.raises(ConfigError) as error:
+        check_light(config(f"tracking={choice}"))
+    assert str(error.value) == message

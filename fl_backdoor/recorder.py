@@ -13,7 +13,7 @@ from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.results import checkpoint, clean_baseline, figures
+from fl_backdoor.results import checkpoint, clean_baseline, figures, table
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.clean_baseline import CleanFigures
@@ -69,7 +69,7 @@ class Recorder:
         labels, num_classes = world.data.train.labels, world.dataset.num_classes
         counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
         self.files.write_labels(np.stack(counts), world.dataset.class_names)
-        self._announce(first_round=0)
+        self._announce(earlier=[])
 
     def go_on(self, after: Checkpoint) -> None:
         """Open the folder of a run that was cut off, and announce that it goes on."""
@@ -77,7 +77,7 @@ class Recorder:
         self.evaluated = True
         if not self._samples.exists():
             self.background.do(self._draw_samples)
-        self._announce(first_round=after.progress.server_round + 1)
+        self._announce(earlier=table.read(self.files.rounds_csv, ROUND_COLUMNS))
 
     def on_round(self, finished: FinishedRound) -> None:
         """Write and show a finished round."""
@@ -106,14 +106,14 @@ class Recorder:
             clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
-    def _announce(self, first_round: int) -> None:
+    def _announce(self, earlier: list[table.Row]) -> None:
         config = self.experiment.config
-        how = f"going on after round {first_round - 1}" if first_round else "starting the clients"
+        how = f"going on after round {earlier[-1]['server_round']}" if earlier else "starting the clients"
         self.display.run_started(self.facts.title, config.num_rounds, how)
         for notice in self.checked.notices:
             self.display.notice(notice)
         settings = flatten(replace(config, tracking={}).to_dict())
-        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, first_round))
+        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, earlier))
 
     def _model(self) -> dict[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""

@@ -82,8 +82,9 @@ class RunFolder:
         files.replace(self.rounds_csv, table.header(ROUND_COLUMNS))
 
     def forget_beginning(self) -> None:
-        """Remove the table of a run that ended before its first round did, so that `start` can begin anew."""
+        """Remove what a run that ended before its first round has left, so that `start` can begin anew."""
         self.rounds_csv.unlink(missing_ok=True)
+        self._forget_end()
 
     def go_on(self, notices: Sequence[str], progress: Progress) -> None:
         """Take the tables back to where they were after the last finished round, and the clock as well.
@@ -94,6 +95,7 @@ class RunFolder:
             If the tables are shorter than they were.
         """
         self.notices.extend(notices)
+        self._forget_end()
         files.cut(self.clients_csv, progress.clients_bytes)
         files.cut(self.rounds_csv, progress.rounds_bytes)
         self._started_at = datetime.fromisoformat(progress.started_at)
@@ -171,6 +173,10 @@ class RunFolder:
             wall_seconds=time.perf_counter() - self._started,
         )
         files.replace(self.path / "summary.json", _json(summary))
+
+    def _forget_end(self) -> None:
+        # Whoever looks at the folder meanwhile is to see a run that goes on.
+        (self.path / "summary.json").unlink(missing_ok=True)
 
     def draw(self, title: str) -> None:
         """Draw the figures by round; raises FlBackdoorError like `finish`."""

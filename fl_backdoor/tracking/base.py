@@ -2,14 +2,14 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from fl_backdoor.results.runs import Settings
 from fl_backdoor.results.summary import Status, checkout
-from fl_backdoor.results.table import number
+from fl_backdoor.results.table import Row, number
 
 STEP = "server_round"
 
@@ -26,14 +26,14 @@ class TrackedRun:
         The run's folder, which is there. A tracker may keep files of its own in it.
     settings
         All settings by dotted key.
-    first_round
-        The first round that it will be told of: 0, or later in a run that was cut off and goes on.
+    earlier
+        The rows of ``rounds.csv`` that an earlier process wrote: the run was cut off and goes on.
     """
 
     title: str
     folder: Path
     settings: Settings
-    first_round: int = 0
+    earlier: Sequence[Row] = ()
 
     def tags(self) -> dict[str, str]:
         """Return seed, git commit and whether the checkout differs from it, as far as they are known."""
@@ -60,7 +60,10 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, run: TrackedRun) -> None:
-        """Begin to follow `run`; where its folder shows that an earlier process did, go on with that."""
+        """Begin to follow `run`; where its folder shows that an earlier process did, go on with that.
+
+        Its earlier rounds are told again: not all may have arrived, or one too many.
+        """
 
     @abstractmethod
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:

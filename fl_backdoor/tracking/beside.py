@@ -7,6 +7,7 @@ behind then: its thread does not keep the process alive.
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from queue import SimpleQueue
 
 from fl_backdoor.results.summary import Status
@@ -59,21 +60,19 @@ class Tracking:
 
     def round_finished(self, row: Mapping[str, object]) -> None:
         """Tell of a finished round, a row of ``rounds.csv``."""
-        server_round = row[STEP]
-        if self._tracker is None or not isinstance(server_round, int):
+        tracker = self._tracker
+        if tracker is None:
             return
         if self._calls.qsize() >= MOST_WAITING:
-            self._say(f"is too slow: from round {server_round} on, some are missing there")
+            self._say(f"is too slow: from round {row[STEP]} on, some are missing there")
             return
-        told, tracker = figures(row), self._tracker
-        self._calls.put(lambda: tracker.round_finished(server_round, told))
+        self._calls.put(partial(_tell, tracker, row))
 
     def finish(self, status: Status) -> None:
         """Tell how the run ended, and wait for the tracker for a few seconds."""
         if self._tracker is None or self._thread is None:
             return
-        tracker = self._tracker
-        self._calls.put(lambda: tracker.finish(status))
+        self._calls.put(partial(self._tracker.finish, status))
         self._calls.put(None)
         self._thread.join(SECONDS_TO_FINISH)
         if self._thread.is_alive():
@@ -82,8 +81,10 @@ class Tracking:
         self._unsaid.acquire(blocking=False)
 
     def _work(self, tracker: Tracker, run: TrackedRun) -> None:
-        if not self._succeeds(lambda: tracker.start(run)):
+        if not self._succeeds(partial(tracker.start, run)):
             return
+        for row in run.earlier:
+            self._succeeds(partial(_tell, tracker, row))
         while (call := self._calls.get()) is not None:
             self._succeeds(call)
 
@@ -103,6 +104,12 @@ class Tracking:
             line = f"tracking: {self._name} {text}; the run is not affected"
             log.warning(line)
             self._notice(line)
+
+
+def _tell(tracker: Tracker, row: Mapping[str, object]) -> None:
+    server_round = row[STEP]
+    assert isinstance(server_round, int)
+    tracker.round_finished(server_round, figures(row))
 
 
 def left_behind() -> bool:

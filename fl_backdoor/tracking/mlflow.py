@@ -7,11 +7,12 @@ pages to look at come with the whole package: ``mlflow ui --backend-store-uri sq
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from fl_backdoor.results import files
+from fl_backdoor.results.columns import ACCURACY_COLUMNS
 from fl_backdoor.results.summary import Status
 from fl_backdoor.tracking.base import TrackedRun, Tracker, text
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 NOTE = "tracking.json"
 """In the run's folder: which of MLflow's runs it is."""
+
+ALWAYS_THERE = ACCURACY_COLUMNS[0]
+"""A metric that each round has."""
 
 ARTEFACTS = ("config.yaml", "summary.json", "*.png")
 
@@ -54,6 +58,7 @@ class MLflow(Tracker):
     _client: "MlflowClient"
     _run_id: str
     _folder: Path
+    _told: Set[int] = frozenset()
 
     def __init__(self, uri: str, experiment: str | None = None) -> None:
         self.uri = uri
@@ -75,11 +80,14 @@ class MLflow(Tracker):
         else:
             self._run_id = noted
             self._client.update_run(noted, status="RUNNING")
+            self._told = {point.step for point in self._client.get_metric_history(noted, ALWAYS_THERE)}
 
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:
         """Log a metric a column."""
         from mlflow.entities import Metric
 
+        if server_round in self._told:
+            return
         now = round(1000 * time.time())
         metrics = [Metric(name, figure, now, server_round) for name, figure in figures.items()]
         self._client.log_batch(self._run_id, metrics=metrics)

@@ -28,14 +28,12 @@ class TensorBoard(Tracker):
     _writer: "SummaryWriter"
 
     def start(self, run: TrackedRun) -> None:
-        """Open an event file; beside earlier ones, rounds that they hold and that come again are void."""
+        """Open an event file; beside earlier ones, what they hold is void, since it is told again."""
         from torch.utils.tensorboard import SummaryWriter
 
         folder = run.folder / FOLDER
-        goes_on = folder.exists()
-        self._writer = SummaryWriter(str(folder), purge_step=run.first_round if goes_on else None)
-        if not goes_on:
-            self._describe(run)
+        self._writer = SummaryWriter(str(folder), purge_step=0 if folder.exists() else None)
+        self._describe(run)
         self._writer.flush()
 
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:

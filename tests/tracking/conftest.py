@@ -1,7 +1,8 @@
 """Runs for trackers to follow, without the runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,10 @@ SETTINGS = {
 def tracked(tmp_path: Path) -> Callable[..., TrackedRun]:
     """A run in a folder as a multirun has it, ``sweep/<name>``."""
 
-    def make(name: str = "0_fedavg", first_round: int = 0) -> TrackedRun:
+    def make(name: str = "0_fedavg", earlier: Sequence[Any] = ()) -> TrackedRun:
         folder = tmp_path / "sweep" / name
         folder.mkdir(parents=True, exist_ok=True)
-        return TrackedRun("mnist5k · FedAvg · α = 0.052", folder, SETTINGS, first_round)
+        return TrackedRun("mnist5k · FedAvg · α = 0.052", folder, SETTINGS, earlier)
 
     return make
 

@@ -70,6 +70,12 @@ def test_a_tracker_hears_everything_in_order_in_a_thread_of_its_own(tracked, row
     assert threading.current_thread() not in tracker.threads
 
 
+def test_the_rounds_of_an_earlier_process_come_first(tracked, rows):
+    tracker = Listening()
+    assert follow(tracker, tracked(earlier=rows[:2]), rows[2:]) == []
+    assert [heard[0] for heard in tracker.heard[1:-1]] == [0, 1, 2]
+
+
 def test_without_a_tracker_nothing_happens(tracked, rows):
     before = threading.active_count()
     assert follow(None, tracked(), rows) == []

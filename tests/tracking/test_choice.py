@@ -5,7 +5,7 @@ import pytest
 from fl_backdoor.checks import check_light
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse
+from fl_backdoor.config import parse_whole
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.server_app import build_strategy
 from fl_backdoor.tracking import choice
@@ -15,7 +15,7 @@ from fl_backdoor.updates import Layout
 
 
 def config(*overrides):
-    return parse(next(composed(["dataset=mnist5k", *overrides])))
+    return parse_whole(next(composed(["dataset=mnist5k", *overrides])), multirun=False)[0]
 
 
 def test_without_a_choice_there_is_no_tracker():

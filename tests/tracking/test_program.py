@@ -55,6 +55,7 @@ def sweep(tmp_path_factory):
         "tracking=mlflow,tensorboard",
         "hydra.sweep.dir=found",
         "hydra.sweep.subdir=${hydra:job.num}",
+        "clean_baseline=known",
         "-m",
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr

@@ -1,95 +1,23 @@
 """The command as a user starts it, on real folders."""
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import partial
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from fl_backdoor.report import main
-from tests.results.report.made_runs import write_images, write_run, write_sweep
+from tests.results.report.made_reports import make
+from tests.results.report.made_runs import write_images, write_run
 
-REPOSITORY = Path(__file__).parents[1]
-
-
-class Tables(HTMLParser):
-    """The cells of all tables by caption, the words of a cell joined by a space."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tables: dict[str, list[list[str]]] = {}
-        self._caption: list[str] | None = None
-        self._rows: list[list[str]] = []
-        self._inside: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self._inside.append(tag)
-        if tag == "table":
-            self._caption, self._rows = [], []
-        elif tag == "tr":
-            self._rows.append([])
-        elif tag in {"td", "th"}:
-            self._rows[-1].append("")
-        if tag in {"meta", "link", "img", "br"}:
-            self._inside.pop()
-
-    def handle_endtag(self, tag):
-        self._inside.pop()
-        if tag == "table":
-            self.tables["".join(self._caption)] = self._rows
-
-    def handle_data(self, data):
-        if "caption" in self._inside:
-            self._caption.append(data)
-        elif {"td", "th"} & set(self._inside):
-            self._rows[-1][-1] = f"{self._rows[-1][-1]} {data}".strip()
-
-
-@dataclass
-class Made:
-    """A report: exit status, page, what was said, and the folder of its files."""
-
-    status: int
-    page: str
-    said: list[str]
-    files: Path
-
-    def tables(self):
-        return Tables(self.page).tables
-
-
-def make(out, capture, *arguments, details=0):
-    out.parent.mkdir(exist_ok=True)
-    status = main([*map(str, arguments), "--out", str(out), "--details", str(details)])
-    page = out.read_text(encoding="utf-8") if out.exists() else ""
-    return Made(status, page, capture().err.splitlines(), out.with_name("page_files"))
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def report(tmp_path, capsys):
-    return partial(make, tmp_path / "out" / "page.html", capsys.readouterr)
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """The report of a sweep, and of one run of it."""
-    folder = tmp_path_factory.mktemp("sweep")
-    stderr = io.StringIO()
-    with contextlib.redirect_stderr(stderr):
-        write_sweep(folder / "sweep")
-        return make(folder / "page.html", lambda: Said(stderr.getvalue()), folder / "sweep", details=1)
-
-
-class Said(NamedTuple):
-    err: str
+    return partial(make, tmp_path / "out" / "page.html", lambda: capsys.readouterr().err)
 
 
 def test_the_table_by_hand(sweep):
@@ -134,6 +62,15 @@ def test_the_question_and_what_to_know_stand_at_the_top(sweep):
     assert len(tables["All runs"]) == 20
 
 
+OF_A_RUN = (
+    "label_histogram",
+    "update_norm_by_round",
+    "mean_distance_by_round",
+    "decisions_by_round",
+    "detection_roc",
+)
+
+
 def test_every_figure_has_its_files(sweep):
     names = [part.split('"')[0] for part in sweep.page.split('data-name="')[1:]]
     assert names == [
@@ -144,14 +81,14 @@ def test_every_figure_has_its_files(sweep):
         "accuracy_against_asr_1",
         "accuracy_against_asr_2",
         "attacks_by_defences",
-        "run1_label_histogram",
-        "run1_update_norm_by_round",
-        "run1_mean_distance_by_round",
-        "run1_decisions_by_round",
-        "run1_detection_roc",
+        *(f"run1_{name}" for name in OF_A_RUN),
+        *(f"run2_{name}" for name in OF_A_RUN),
     ]
     expected = {f"{name}{end}" for name in names for end in (".csv", ".png", "_3.5in.pdf", "_7in.pdf")}
-    assert {path.name for path in sweep.files.iterdir()} == expected | {"run1_samples.png"}
+    assert {path.name for path in sweep.files.iterdir()} == expected | {
+        "run1_samples.png",
+        "run2_samples.png",
+    }
     assert '<img src="data:image/png;base64,iVBOR' in sweep.page
 
 

@@ -116,9 +116,18 @@ def _draw_series(axes: "Axes", chart: Chart, series: Series) -> None:
         alpha=look.opacity,
         label=shortened(series.label) if series.in_legend else "_",
     )
-    if series.low:
+    if series.x_low:
+        _draw_bars(axes, chart, series)
+    elif series.low:
         low, high = _shown(chart.y, series.low), _shown(chart.y, series.high)
         axes.fill_between(x, low, high, color=look.colour, alpha=0.16, linewidth=0)
+
+
+def _draw_bars(axes: "Axes", chart: Chart, series: Series) -> None:
+    colour = series.look.colour
+    x, y = _shown(chart.x, series.x), _shown(chart.y, series.y)
+    axes.hlines(y, _shown(chart.x, series.x_low), _shown(chart.x, series.x_high), color=colour, linewidth=0.9)
+    axes.vlines(x, _shown(chart.y, series.low), _shown(chart.y, series.high), color=colour, linewidth=0.9)
 
 
 def _dress(axes: "Axes", axis: Axis, which: str) -> None:

@@ -93,7 +93,9 @@ class Series:
     x, y
         The values, equally many.
     low, high
-        Spread of `y`; empty: none.
+        Spread of `y`, drawn as a band; empty: none.
+    x_low, x_high
+        Spread of `x`; with it, both are drawn as bars. Empty: none.
     names
         What each point is called; empty: nothing.
     in_legend
@@ -106,6 +108,8 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    x_low: Sequence[float] = ()
+    x_high: Sequence[float] = ()
     names: Sequence[str] = ()
     in_legend: bool = True
 

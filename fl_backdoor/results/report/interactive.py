@@ -44,6 +44,10 @@ def _chart(chart: Chart) -> dict[str, Any]:
 
 def _traces(chart: Chart, series: Series, group: str) -> list[Trace]:
     main = _points(chart, series) | {"legendgroup": group}
+    if series.x_low:
+        x = _bars(chart.x, series.x, series.x_low, series.x_high)
+        y = _bars(chart.y, series.y, series.low, series.high)
+        return [main | {"error_x": x, "error_y": y}]
     if not series.low:
         return [main]
     return [_spread(chart, series) | {"legendgroup": group}, main]
@@ -88,6 +92,14 @@ def _spread(chart: Chart, series: Series) -> Trace:
         "hoverinfo": "skip",
         "showlegend": False,
     }
+
+
+def _bars(axis: Axis, middle: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Trace:
+    """Return bars from `low` to `high`, which Plotly counts from the middle."""
+    unit = 100 if axis.percent else 1
+    up = [unit * (end - value) for end, value in zip(high, middle, strict=True)]
+    down = [unit * (value - end) for end, value in zip(low, middle, strict=True)]
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.2, "width": 4}
 
 
 def _hover(chart: Chart, series: Series) -> str:

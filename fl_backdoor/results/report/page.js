@@ -48,9 +48,17 @@
     Plotly.newPlot(place, data, layout, CONFIG);
   };
 
+  // As it stands there: what is zoomed stays zoomed, what is hidden stays hidden.
+  const keepView = (place, { data, layout }) => {
+    if (!place.layout) return;
+    for (const axis of ["xaxis", "yaxis"]) layout[axis].range = [...place.layout[axis].range];
+    data.forEach((trace, index) => { trace.visible = place.data[index].visible; });
+  };
+
   const saveSvg = (box, inches) => {
     const width = Math.round(inches * PER_INCH);
     const { data, layout } = figureOf(box, width);
+    keepView(box.querySelector(".plot"), { data, layout });
     layout.font = { ...layout.font, ...PRINT };
     const name = `${box.dataset.name}_${inches}in`;
     Plotly.downloadImage({ data, layout }, { format: "svg", width, height: layout.height, filename: name });

@@ -33,6 +33,9 @@ RULE = (
     "attacks, the one with the highest ASR counts."
 )
 
+MOST_NAMES = 8
+"""In the headline, of defences with the same verdict."""
+
 BY_STRENGTH: tuple[Word, ...] = ("holds", "holds in part", "does not hold")
 
 
@@ -79,7 +82,8 @@ def headline(verdicts: Sequence[Verdict]) -> str:
     if not judged:
         return "No defence could be judged."
     told = [_counted(word, [one for one in judged if one.word == word]) for word in BY_STRENGTH]
-    return f"Of {counted(len(judged), 'defence')}, {', '.join(filter(None, told))}."
+    things = "case" if any(one.case.conditions for one in judged) else "defence"
+    return f"Of {counted(len(judged), things)}, {', '.join(filter(None, told))}."
 
 
 def word(excess: float) -> Word:
@@ -115,7 +119,7 @@ def price(case: Case, comparison: Comparison) -> tuple[float, str] | None:
 
 def _verdict(case: Case, cases: Sequence[Case], comparison: Comparison) -> Verdict:
     rate = case.mean("attack_success_rate")
-    where = f"Under {case.defence}" + (f" ({case.conditions})" if case.conditions else "")
+    where = f"Under {_where(case)}"
     if rate is None:
         return Verdict(case, None, f"{where} no run has finished: not judged.")
     over = excess(case, comparison)
@@ -190,8 +194,13 @@ def _counted(word: Word, verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return ""
     plural = {"holds": "hold", "holds in part": "hold in part", "does not hold": "do not hold"}
-    names = dict.fromkeys(verdict.case.defence for verdict in verdicts)
-    return f"{len(verdicts)} {word if len(verdicts) == 1 else plural[word]} ({', '.join(names)})"
+    names = [_where(verdict.case) for verdict in verdicts]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{len(names)} {word if len(names) == 1 else plural[word]} ({', '.join(names[:MOST_NAMES])}{more})"
+
+
+def _where(case: Case) -> str:
+    return case.defence + (f" with {case.conditions}" if case.conditions else "")
 
 
 def _known(rate: float | None) -> float:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -80,9 +80,20 @@ def test_pareto(comparison):
     assert weak.title.endswith("α = 0.1")
     edge = series(strong, "Pareto front")
     assert (list(edge.x), list(edge.y)) == (pytest.approx([0.32, 0.92]), pytest.approx([0.59, 0.65]))
-    assert not series(strong, "FedAvg").look.hollow
+    fedavg = series(strong, "FedAvg")
+    assert not fedavg.look.hollow
+    ends = (fedavg.x_low, fedavg.x_high, fedavg.low, fedavg.high)
+    assert ends == tuple(pytest.approx([end]) for end in (0.90, 0.94, 0.64, 0.66))
 
 
+def test_a_beaten_defence_is_hollow(tmp_path):
+    write_run(tmp_path / "a", "FedAvg", figures=(0.6, 0.9, 0.9))
+    write_run(tmp_path / "b", "Hybrid", figures=(0.7, 0.2, 0.2))
+    [chart] = pareto(compare(find([tmp_path]))[0])
+    assert [one.look.hollow for one in chart.series[1:]] == [True, False]
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
 def test_the_front_is_what_nobody_beats(points):
     def beats(one, other):
@@ -198,6 +209,7 @@ def test_without_attackers_there_is_no_roc(tmp_path):
     assert roc(read(write_run(tmp_path / "a", alpha=0.0))) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30))
 def test_roc_equals_scikit_learn(pairs):
     scores = np.array([score for score, _ in pairs], float)

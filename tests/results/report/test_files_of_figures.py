@@ -85,6 +85,14 @@ def test_plotly_shows_shares_in_per_cent():
     assert [trace["showlegend"] for trace in (band, line, points)] == [False, True, True]
 
 
+def test_bars_are_counted_from_the_middle():
+    ends = {"low": [0.25], "high": [1.0], "x_low": [1.0], "x_high": [4.0]}
+    bars = Chart("b", "", "", CHART.x, CHART.y, (Series("s", LOOKS[0], [2], [0.5], **ends),))
+    [trace] = as_plotly(bars)["data"]
+    assert (trace["error_x"]["array"], trace["error_x"]["arrayminus"]) == ([2], [1])
+    assert (trace["error_y"]["array"], trace["error_y"]["arrayminus"]) == ([50], [25])
+
+
 @pytest.mark.parametrize("figure", [CHART, GRID], ids=["chart", "grid"])
 def test_files_for_a_paper_have_its_widths(figure):
     made = drawn(figure)

@@ -75,6 +75,16 @@ def test_an_interval_that_reaches_into_another_word_is_told(tmp_path):
     )
 
 
+def test_conditions_are_named(tmp_path):
+    for precision in ("fp32", "bf16"):
+        write_run(
+            tmp_path / precision, "Krum", figures=(0.6, 0.02, 0.1), clean=(0.6, 0.0, 0.1), precision=precision
+        )
+    found = verdicts(tmp_path)
+    assert found[0].sentence.startswith("Under Krum with precision = bf16 the backdoor opens in 2.0\u00a0%")
+    assert headline(found) == "Of 2 cases, 2 hold (Krum with precision = bf16, Krum with precision = fp32)."
+
+
 def test_without_a_floor_of_its_own_fedavg_stands_in(tmp_path):
     write_run(tmp_path / "clean", "FedAvg", 0.0, figures=(0.7, 0.05, 0.1))
     write_run(tmp_path / "hybrid", "Hybrid", 0.1, figures=(0.68, 0.12, 0.2))

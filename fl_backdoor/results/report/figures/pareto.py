@@ -8,6 +8,8 @@ from fl_backdoor.results.report.figure import GREY, LOOKS, Axis, Chart, Look, Se
 MOST = 3
 """Figures; the attacks that open the backdoor most often come first."""
 
+RATE, ACCURACY = "attack_success_rate", "main_task_accuracy"
+
 Point = tuple[float, float]
 
 
@@ -54,23 +56,35 @@ def _chart(index: int, scenario: str, cases: Sequence[Case], left_out: int) -> C
     return Chart(
         f"accuracy_against_asr_{index}",
         f"Accuracy against ASR: {scenario}",
-        "Each point is a defence, mean over seeds after the last round; up and to the left is better. "
-        f"Hollow: another defence has both less ASR and more accuracy. The rest are the Pareto front.{more}",
-        Axis("attack_success_rate", "ASR (%)", percent=True, full=False),
-        Axis("main_task_accuracy", "accuracy (%)", percent=True, full=False),
+        "Each point is a defence, mean over seeds after the last round, with bars from the lowest to the "
+        "highest seed; up and to the left is better. Hollow: another defence has less ASR and more accuracy. "
+        f"The rest are the Pareto front.{more}",
+        Axis(RATE, "ASR (%)", percent=True, full=False),
+        Axis(ACCURACY, "accuracy (%)", percent=True, full=False),
         (edge, *series),
     )
 
 
 def _series(case: Case, point: Point, best: Sequence[Point], look: Look) -> Series:
     mark = Look(look.colour, look.marker, size=12, hollow=point not in best)
-    return Series(case.defence, mark, [point[0]], [point[1]], names=[case.defence])
+    rates, accuracies = (case.setting.values(column) for column in (RATE, ACCURACY))
+    return Series(
+        case.defence,
+        mark,
+        [point[0]],
+        [point[1]],
+        low=[min(accuracies)],
+        high=[max(accuracies)],
+        x_low=[min(rates)],
+        x_high=[max(rates)],
+        names=[case.defence],
+    )
 
 
 def _point(case: Case) -> Point | None:
-    rate, accuracy = case.mean("attack_success_rate"), case.mean("main_task_accuracy")
+    rate, accuracy = case.mean(RATE), case.mean(ACCURACY)
     return None if rate is None or accuracy is None else (rate, accuracy)
 
 
 def _openness(cases: Sequence[Case]) -> float:
-    return sum(case.mean("attack_success_rate") or 0.0 for case in cases) / len(cases)
+    return sum(case.mean(RATE) or 0.0 for case in cases) / len(cases)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from fl_backdoor.results.report.cases import Case, Comparison
 from fl_backdoor.results.report.figure import LOOKS, Axis, Chart, Look, Series
+from fl_backdoor.results.report.words import counted
 
 FIGURES = {"success_rate": "SR", "attack_success_rate": "ASR"}
 
@@ -72,7 +73,7 @@ def _series(label: str, cases: Sequence[Case], column: str, look: Look) -> list[
         [sum(values) / len(values) for _, values in points],
         [min(values) for _, values in points],
         [max(values) for _, values in points],
-        [f"{len(values)} seed{'s' * (len(values) > 1)}" for _, values in points],
+        names=[counted(len(values), "seed") for _, values in points],
     )
     return [*_floor(label, cases, column, look), line]
 

@@ -20,6 +20,9 @@ LAYOUT = {
 }
 LEGEND = {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom"}
 
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+MOST_TICKS = 10
+
 Trace = dict[str, Any]
 
 
@@ -34,7 +37,7 @@ def _chart(chart: Chart) -> dict[str, Any]:
     ]
     layout = LAYOUT | {
         "height": chart.height,
-        "xaxis": _axis(chart.x),
+        "xaxis": _axis(chart.x) | _whole_ticks(chart),
         "yaxis": _axis(chart.y),
         "legend": LEGEND,
         "showlegend": any(series.in_legend for series in chart.series),
@@ -133,14 +136,21 @@ def _axis(axis: Axis) -> dict[str, Any]:
     }
     if axis.percent and axis.full:
         layout |= {"range": [-3, 103], "dtick": 20}
-    if axis.whole:
-        layout |= {"tickformat": "d"}
     if axis.ticks:
         layout |= {
             "tickvals": [at for at, _ in axis.ticks],
             "ticktext": [_text(text) for _, text in axis.ticks],
         }
     return layout
+
+
+def _whole_ticks(chart: Chart) -> dict[str, Any]:
+    """Return steps between whole numbers, so that there are about ten."""
+    if not chart.x.whole:
+        return {}
+    values = [value for series in chart.series for value in series.x]
+    span = max(values) - min(values)
+    return {"tick0": 0, "dtick": next((step for step in STEPS if span / step <= MOST_TICKS), STEPS[-1])}
 
 
 def _grid(grid: Grid) -> dict[str, Any]:

@@ -85,6 +85,13 @@ def test_plotly_shows_shares_in_per_cent():
     assert [trace["showlegend"] for trace in (band, line, points)] == [False, True, True]
 
 
+@pytest.mark.parametrize(("last", "step"), [(1, 1), (3, 1), (10, 1), (16, 2), (60, 10), (10_000, 1000)])
+def test_rounds_are_counted_in_whole_steps(last, step):
+    line = Series("line", LOOKS[0], [0, last], [0.0, 1.0])
+    layout = as_plotly(Chart("c", "", "", CHART.x, CHART.y, (line,)))["layout"]
+    assert (layout["xaxis"]["tick0"], layout["xaxis"]["dtick"]) == (0, step)
+
+
 def test_bars_are_counted_from_the_middle():
     ends = {"low": [0.25], "high": [1.0], "x_low": [1.0], "x_high": [4.0]}
     bars = Chart("b", "", "", CHART.x, CHART.y, (Series("s", LOOKS[0], [2], [0.5], **ends),))

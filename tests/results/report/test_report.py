@@ -1,5 +1,6 @@
 """The command as a user starts it, on real folders."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -263,3 +264,36 @@ def test_help_and_errors_import_nothing_heavy(tmp_path, arguments, status):
     )
     assert shown.returncode == status
     assert "Traceback" not in shown.stderr
+
+
+SMALL = ("dataset=mnist5k", "num_rounds=2", "client.local_steps=2", "partition.num_clients=4")
+
+
+def test_a_real_multirun(report, tmp_path):
+    """The clean run is the floor of the other, and the page has the figures that the program wrote."""
+    command = [sys.executable, "-m", "fl_backdoor.main", "-m", *SMALL, "attack.alpha=0,0.3"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    made = report(tmp_path / "outputs", details=1)
+    assert made.status == 0
+    assert len(made.said) == 1
+    clean, attacked = (
+        last_round(next(tmp_path.glob(f"outputs/multirun/*/*_alpha-{alpha}_*"))) for alpha in ("0", "0.3")
+    )
+    figures = ("main_task_accuracy", "attack_success_rate", "success_rate")
+    shown = {row[1]: row[2:5] for row in made.tables()["Results on mnist5k"][1:]}
+    assert shown == {
+        "nobody attacks": [in_per_cent(clean[name]) for name in figures],
+        "α = 0.3": [f"{in_per_cent(attacked[name])} floor {in_per_cent(clean[name])}" for name in figures],
+    }
+    assert (made.files / "run1_detection_roc.png").stat().st_size > 10_000
+
+
+def last_round(run):
+    with (run / "rounds.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))[-1]
+
+
+def in_per_cent(share):
+    return f"{100 * float(share):.1f}\u00a0%"

@@ -8,11 +8,13 @@ import json
 import os
 import time
 from collections.abc import Mapping, Set
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from fl_backdoor.results import files
 from fl_backdoor.results.columns import ACCURACY_COLUMNS
+from fl_backdoor.results.lock import only_writer
 from fl_backdoor.results.summary import Status
 from fl_backdoor.tracking.base import TrackedRun, Tracker, text
 
@@ -71,16 +73,11 @@ class MLflow(Tracker):
         from mlflow.tracking import MlflowClient
 
         self._folder = run.folder
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._client = MlflowClient(self.uri)
-        noted = self._noted_run()
-        if noted is None:
-            self._create(run)
-        else:
-            self._run_id = noted
-            self._client.update_run(noted, status="RUNNING")
-            self._told = {point.step for point in self._client.get_metric_history(noted, ALWAYS_THERE)}
+        # Two processes that create the tables of one file at a time break it for each other.
+        with only_writer(self._artefacts, wait=True) if self._artefacts else nullcontext():
+            self._client = MlflowClient(self.uri)
+            noted = self._noted_run()
+            self._create(run) if noted is None else self._go_on(noted)
 
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:
         """Log a metric a column."""
@@ -100,8 +97,15 @@ class MLflow(Tracker):
             self._client.log_artifact(self._run_id, str(file))
 
     @property
-    def _file(self) -> Path | None:
-        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+    def _artefacts(self) -> Path | None:
+        """Where artefacts go beside a file; MLflow itself takes the working directory. None: a server."""
+        file = Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+        return file and file.parent.resolve() / "mlflow_artifacts"
+
+    def _go_on(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._client.update_run(run_id, status="RUNNING")
+        self._told = {point.step for point in self._client.get_metric_history(run_id, ALWAYS_THERE)}
 
     def _create(self, run: TrackedRun) -> None:
         from mlflow.entities import Param
@@ -120,10 +124,9 @@ class MLflow(Tracker):
 
         if (found := self._client.get_experiment_by_name(name)) is not None:
             return found.experiment_id
-        # MLflow would keep artefacts below the working directory; a server knows better.
-        artefacts = (self._file.parent / "mlflow_artifacts").resolve().as_uri() if self._file else None
         try:
-            return self._client.create_experiment(name, artifact_location=artefacts)
+            place = self._artefacts.as_uri() if self._artefacts else None
+            return self._client.create_experiment(name, artifact_location=place)
         except MlflowException:
             # Another run of the same multirun may have been faster.
             if (found := self._client.get_experiment_by_name(name)) is None:

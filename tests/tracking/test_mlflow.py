@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,11 +12,32 @@ import pytest
 from fl_backdoor.tracking.base import figures
 from fl_backdoor.tracking.mlflow import MLflow
 
+REPOSITORY = Path(__file__).parents[2]
+FOLLOW = """
+import sys
+from pathlib import Path
+from fl_backdoor.tracking.base import TrackedRun
+from fl_backdoor.tracking.mlflow import MLflow
+
+tracker = MLflow(sys.argv[1])
+tracker.start(TrackedRun("", Path(sys.argv[2]), {}))
+tracker.finish("finished")
+"""
+
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
-    """One file for all tests, in a folder that is not there yet: MLflow takes long to create its tables."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/outputs/mlflow.db"
+    """One file for all tests, which MLflow takes long to create; two processes do so at the same time."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{folder}/outputs/mlflow.db"
+    runs = [folder / "side by side" / name for name in ("a", "b")]
+    for run in runs:
+        run.mkdir(parents=True)
+    program = [sys.executable, "-c", FOLLOW, uri]
+    processes = [subprocess.Popen([*program, run], cwd=REPOSITORY) for run in runs]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert len(ask(uri, "SELECT * FROM runs WHERE status = 'FINISHED'")) == 2
+    return uri
 
 
 def follow(uri, run, rows, status="finished", **settings):

@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     MALICIOUS_CLIENTS = 3
     LOCAL_TRAINING = 4
     SAMPLE_IMAGES = 5
+    SERVER_NOISE = 6
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

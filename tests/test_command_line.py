@@ -30,7 +30,8 @@ def test_values_of_another_sweeper_are_not_known_beforehand():
         ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, num_malicious, alpha"),
         (
             "strategy=krumm",
-            "strategy = krumm: must be one of bulyan, clip_avg, fedavg, flower, hybrid, iqr_filter, krum",
+            "strategy = krumm: must be one of bulyan, clip_avg, fedavg, flame, flower, hybrid, "
+            "iqr_filter, krum",
         ),
         ("strateggy=fedavg", "strateggy"),
         ("attack.alpha", "attack.alpha"),

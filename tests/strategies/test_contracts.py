@@ -19,6 +19,7 @@ from strategies.bulyan import Bulyan
 from strategies.clip_avg import ClipAvg
 from strategies.columns import CHUNK_COLUMNS
 from strategies.fedavg import FedAvg
+from strategies.flame import Flame
 from strategies.flower import FlowerStrategy
 from strategies.hybrid import Hybrid
 from strategies.iqr_filter import IQRFilter
@@ -67,6 +68,7 @@ DEFENCES = {
             federation, clip_gamma=length, clip_unsuspicious=True, suspect_ratio=0.5
         )
     ),
+    "flame": Defence(lambda federation, length: Flame(federation, noise_factor=0)),
     "krum": Defence(
         lambda federation, length: Krum(federation, num_malicious=1), fewest=5, selects=1, ignores_huge=True
     ),

@@ -1,0 +1,49 @@
+"""Nodes are made known to a SuperLink: ``python -m fl_backdoor.register --superlink … node-0.pub``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from fl_backdoor.answer import answer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Register or remove the keys that the command line names; return 0, or 2 if that fails."""
+    asked = _parser().parse_args(arguments)
+    return answer(lambda: _do(asked))
+
+
+def _do(asked: argparse.Namespace) -> list[str]:
+    from fl_backdoor.deployment.registration import Registrar
+
+    registrar = Registrar(asked.superlink, asked.root_certificates)
+    console = Console(highlight=False, soft_wrap=True)
+    for line in registrar.remove(asked.keys) if asked.remove else registrar.register(asked.keys):
+        console.print(Text(line))
+    return []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m fl_backdoor.register",
+        description="Make nodes known to a SuperLink by their public keys, or shut them out.",
+    )
+    parser.add_argument("keys", nargs="+", type=Path, metavar="KEY.pub", help="public keys of nodes")
+    parser.add_argument("--superlink", required=True, metavar="HOST:PORT", help="where the SuperLink answers")
+    parser.add_argument(
+        "--root-certificates",
+        required=True,
+        type=Path,
+        metavar="CA.crt",
+        help="vouches for the SuperLink",
+    )
+    parser.add_argument("--remove", action="store_true", help="shut the nodes out, at once and for good")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

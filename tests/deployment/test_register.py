@@ -1,0 +1,67 @@
+"""The command `python -m fl_backdoor.register`, against a real SuperLink."""
+
+import re
+
+import pytest
+
+from fl_backdoor import register
+from fl_backdoor.deployment import authority
+from tests.deployment.superlinks import free_port
+
+
+def run(capsys, superlink, root, *keys):
+    address = getattr(superlink, "address", superlink)
+    arguments = ["--superlink", address, "--root-certificates", str(root), *map(str, keys)]
+    code = register.main(arguments)
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_a_key_is_registered_once_and_removed_for_good(certs, secured, capsys):
+    root, key = certs / "ca.crt", certs / "node-3.pub"
+    code, out, _ = run(capsys, secured, root, key)
+    number = re.fullmatch(rf"{key}: registered as node (\d+)\n", out)[1]
+    assert code == 0
+    assert run(capsys, secured, root, key) == (0, f"{key}: registered already, as node {number}\n", "")
+    assert run(capsys, secured, root, "--remove", key) == (0, f"{key}: removed, was node {number}\n", "")
+    assert run(capsys, secured, root, "--remove", key) == (0, f"{key}: not registered\n", "")
+    code, out, err = run(capsys, secured, root, key)
+    assert (code, out) == (2, "")
+    assert "node-3 was removed from this SuperLink for good: the node needs a new key" in err
+
+
+def test_a_superlink_of_another_authority_is_not_talked_to(secured, tmp_path, capsys):
+    authority.create(tmp_path / "foreign", ["localhost"], num_nodes=1, days=1)
+    root = tmp_path / "foreign" / "ca.crt"
+    code, _, err = run(capsys, secured, root, tmp_path / "foreign" / "node-0.pub")
+    assert code == 2
+    assert f"the SuperLink {secured.address} is not the one that {root} vouches for" in err
+    assert err.count("\n") == 1
+
+
+def test_nobody_listening_is_told_in_one_line(certs, capsys):
+    address = f"127.0.0.1:{free_port()}"
+    code, _, err = run(capsys, address, certs / "ca.crt", certs / "node-0.pub")
+    assert code == 2
+    assert f"the SuperLink {address} cannot be reached: " in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["https://localhost:8000", "localhost", "localhost:port", ""])
+def test_what_is_not_an_address_is_told(certs, capsys, address):
+    code, _, err = run(capsys, address, certs / "ca.crt", certs / "node-0.pub")
+    assert code == 2
+    assert "host:port" in err
+
+
+@pytest.mark.parametrize("wrong", ["node-0", "server.crt", "missing.pub"])
+def test_what_is_not_a_public_key_is_told_before_anything_is_sent(certs, capsys, wrong):
+    code, out, err = run(capsys, "localhost:1", certs / "ca.crt", certs / "node-1.pub", certs / wrong)
+    assert (code, out) == (2, "")
+    assert re.search(rf"{wrong} (is not a public key|cannot be read)", err)
+
+
+def test_a_root_that_is_no_certificate_is_told(certs, capsys):
+    code, _, err = run(capsys, "localhost:1", certs / "node-0.pub", certs / "node-0.pub")
+    assert code == 2
+    assert "node-0.pub is not a certificate" in err

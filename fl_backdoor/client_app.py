@@ -17,7 +17,6 @@ from flwr.clientapp import ClientApp
 
 from clients.benign import SERVER_ROUND, BenignClient, LocalTask
 from clients.malicious import MaliciousClient
-from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.config import ExperimentConfig, parse_json
 from fl_backdoor.errors import ReplyError
 from fl_backdoor.exchange.node import exchange_for
@@ -66,10 +65,9 @@ def build_client(world: World, client_id: int) -> BenignClient:
     config = world.config
     images = world.training_images.select(world.partition[client_id])
     task = LocalTask(client_id, config.seed, images, world.trainer)
-    attack = config.attack
-    if client_id not in malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed):
+    if client_id not in world.malicious_ids:
         return BenignClient(task)
-    return MaliciousClient(task, attack, world.trigger)
+    return MaliciousClient(task, config.attack, world.trigger)
 
 
 def _train_client(

@@ -87,6 +87,9 @@ class AttackConfig:
     trigger_space
         ``pixel``: stamped in [0, 1] before normalisation. ``normalized``: the trigger's values are written
         into the normalised tensor, as the article's own code does.
+    holds_target
+        Whether the malicious clients are drawn from those with training samples of the target class, or from
+        those without; null: from all. What they do is the same.
     """
 
     num_malicious: Count
@@ -97,6 +100,7 @@ class AttackConfig:
     last_round: PositiveCount | None
     trigger: dict[str, Any]
     trigger_space: Literal["pixel", "normalized"]
+    holds_target: bool | None = None
 
     def num_stamped(self, batch_size: int) -> int:
         """Return how many samples of a batch of `batch_size` get the trigger."""

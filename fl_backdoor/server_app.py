@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from fl_backdoor import plugins
-from fl_backdoor.attacks.schedule import Schedule, malicious_ids
+from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.evaluation import Evaluator
@@ -66,7 +66,7 @@ class Experiment:
         self.config = config
         self.world = World(config)
         attack = config.attack
-        self.malicious = malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed)
+        self.malicious = self.world.malicious_ids
         self.schedule = Schedule(attack.first_round, attack.last_round)
 
     def run(self, grid: StoppableGrid, on_round: OnRound, after: Checkpoint | None = None) -> None:

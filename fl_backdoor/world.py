@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor import plugins
+from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.dataset import Dataset, ImageDataset
 from fl_backdoor.data.partition import partition
+from fl_backdoor.errors import ConfigError
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.precision import Precision, resolve_precision
 from fl_backdoor.seeding import Purpose, integer_seed
@@ -46,6 +48,32 @@ class World:
     def partition(self) -> list[NDArray[np.int64]]:
         """Indices of each client's training images."""
         return partition(self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache)
+
+    @cached_property
+    def malicious_ids(self) -> frozenset[int]:
+        """Who is malicious.
+
+        Raises
+        ------
+        ConfigError
+            If too few clients hold the target class, or do without it, as the attack requires.
+        """
+        config, attack = self.config, self.config.attack
+        candidates = None if attack.holds_target is None else self._holders(attack.holds_target)
+        if candidates is not None and len(candidates) < attack.num_malicious:
+            which = "with" if attack.holds_target else "without"
+            raise ConfigError(
+                "attack.num_malicious",
+                attack.num_malicious,
+                f"attack.holds_target = {attack.holds_target} leaves {len(candidates)} clients, those "
+                f"{which} samples of class {attack.target_label}; see partition",
+            )
+        return malicious_ids(config.partition.num_clients, attack.num_malicious, config.seed, candidates)
+
+    def _holders(self, holds: bool) -> set[int]:
+        """Return the clients that have a training sample of the target class, or those that have none."""
+        is_target = self.data.train.labels == self.config.attack.target_label
+        return {client for client, indices in enumerate(self.partition) if is_target[indices].any() == holds}
 
     @cached_property
     def model(self) -> nn.Module:

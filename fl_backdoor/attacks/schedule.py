@@ -1,5 +1,6 @@
 """When malicious clients attack, and which clients are malicious."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from fl_backdoor.seeding import Purpose, generator
@@ -19,7 +20,13 @@ class Schedule:
         )
 
 
-def malicious_ids(num_clients: int, num_malicious: int, seed: int) -> frozenset[int]:
-    """Return who is malicious; with the same seed fewer attackers are a subset of more."""
-    order = generator(seed, Purpose.MALICIOUS_CLIENTS).permutation(num_clients)
-    return frozenset(int(client_id) for client_id in order[:num_malicious])
+def malicious_ids(
+    num_clients: int, num_malicious: int, seed: int, candidates: Container[int] | None = None
+) -> frozenset[int]:
+    """Return who is malicious; with the same seed fewer attackers are a subset of more.
+
+    With `candidates` only they can be; fewer than `num_malicious` are returned if they are fewer.
+    """
+    order = map(int, generator(seed, Purpose.MALICIOUS_CLIENTS).permutation(num_clients))
+    drawn = [client_id for client_id in order if candidates is None or client_id in candidates]
+    return frozenset(drawn[:num_malicious])

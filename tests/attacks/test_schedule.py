@@ -18,6 +18,13 @@ def test_fewer_attackers_are_a_subset_of_more():
     assert malicious_ids(10, 0, seed=4) == set()
 
 
+def test_candidates_alone_are_malicious_in_the_same_order():
+    order = [next(iter(malicious_ids(10, n, 4) - malicious_ids(10, n - 1, 4))) for n in range(1, 11)]
+    even = [client for client in order if client % 2 == 0]
+    assert [malicious_ids(10, n, 4, range(0, 10, 2)) for n in range(6)] == [set(even[:n]) for n in range(6)]
+    assert malicious_ids(10, 7, seed=4, candidates={1, 2}) == {1, 2}
+
+
 def test_every_client_is_malicious_about_equally_often():
     counts = Counter(client for seed in range(1000) for client in malicious_ids(10, 3, seed))
     # Binomial(1000, 0.3): standard deviation 14.5; five of them on either side.

@@ -204,7 +204,70 @@ def test_folder_that_cannot_be_written_is_one_line(tmp_path):
         partition(LABELS, config(), 3, tmp_path / "file")
 
 
-def test_yaml_is_ten_equal_parts():
-    text = (REPOSITORY / "conf" / "partition" / "iid.yaml").read_text()
+def from_yaml(name, num_clients, **changed):
+    text = (REPOSITORY / "conf" / "partition" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
-    assert PartitionConfig(**yaml.safe_load(text)) == config(10)
+    plain = yaml.safe_load(text)
+    return PartitionConfig(num_clients=num_clients, partitioner=plain["partitioner"] | changed)
+
+
+def test_yaml_is_ten_equal_parts():
+    assert from_yaml("iid", 10) == config(10)
+
+
+SKEWED = [
+    ("dirichlet", {"alpha": 0.1}),
+    ("dirichlet", {"alpha": 0.5}),
+    ("dirichlet", {"alpha": 1.0}),
+    ("pathological", {}),
+    ("quantity_skew", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "changed"), SKEWED)
+def test_skewed_plans_are_disjoint_cover_and_follow_from_the_seed(tmp_path, name, changed):
+    wanted = from_yaml(name, 12, **changed)
+    labels = np.repeat(np.arange(10), 300)
+    plan = as_lists(partition(labels, wanted, 3, tmp_path / "a"))
+    assert sorted(np.concatenate(plan)) == list(range(3_000))
+    assert len(plan) == 12
+    assert plan == as_lists(partition(labels, wanted, 3, tmp_path / "b"))
+    assert plan != as_lists(partition(labels, wanted, 4, tmp_path / "a"))
+
+
+def test_dirichlet_shares_are_those_of_the_distribution(tmp_path):
+    """Of a symmetric Dirichlet of n shares each has mean 1/n and variance (n - 1) / (n² (n alpha + 1))."""
+    labels = np.repeat(np.arange(100), 100)
+    for alpha in (0.1, 0.5, 1.0):
+        plan = partition(labels, from_yaml("dirichlet", 10, alpha=alpha), 3, tmp_path)
+        shares = np.stack([np.bincount(labels[indices], minlength=100) for indices in plan]) / 100
+        # 1,000 shares; the sample variance is within a fifth of the true one.
+        assert shares.var() == pytest.approx(9 / (100 * (10 * alpha + 1)), rel=0.2)
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 3])
+def test_pathological_clients_have_so_many_classes_and_one_by_their_number(tmp_path, num_classes):
+    wanted = from_yaml("pathological", 12, num_classes_per_partition=num_classes)
+    plan = partition(LABELS, wanted, 3, tmp_path)
+    for client_id, counts in enumerate(label_counts(plan)):
+        assert np.count_nonzero(counts) == num_classes
+        assert counts[client_id % 10] > 0
+
+
+def test_sizes_under_quantity_skew_are_the_drawn_shares(tmp_path):
+    drawn = np.random.default_rng(11).dirichlet([0.5] * 4)
+    shares = 0.05 / 4 + 0.95 * drawn
+    plan = partition(LABELS, from_yaml("quantity_skew", 4, seed=11), 3, tmp_path)
+    sizes = [len(indices) for indices in plan]
+    # Rounded down; what is left goes to the last client.
+    assert sizes[:3] == [int(600 * share) for share in shares[:3]]
+    assert sum(sizes) == 600
+    assert min(sizes) >= int(600 * 0.05 / 4)
+
+
+def test_quantity_skew_keeps_the_classes_alike(tmp_path):
+    labels = np.repeat(np.arange(10), 500)
+    for indices in partition(labels, from_yaml("quantity_skew", 4), 3, tmp_path):
+        shares = np.bincount(labels[indices], minlength=10) / len(indices)
+        # Drawn without replacement: at most the binomial's standard deviation; five of them.
+        assert np.abs(shares - 0.1).max() < 5 * np.sqrt(0.09 / len(indices))

@@ -1,0 +1,1 @@
+"""Partitioners that flwr-datasets does not have; importing one takes seconds."""

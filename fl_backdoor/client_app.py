@@ -67,7 +67,7 @@ def build_client(world: World, client_id: int) -> BenignClient:
     task = LocalTask(client_id, config.seed, images, world.trainer)
     if client_id not in world.malicious_ids:
         return BenignClient(task)
-    return MaliciousClient(task, config.attack, world.trigger)
+    return MaliciousClient(task, config.attack, world.trigger_of(client_id))
 
 
 def _train_client(

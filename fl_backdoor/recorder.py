@@ -141,11 +141,12 @@ class Recorder:
             len(test.labels), NUM_SAMPLE_IMAGES, replace=False
         )
         clean = test.images[chosen]
-        mean, std = (torch.tensor(value).view(-1, 1, 1) for value in (world.dataset.mean, world.dataset.std))
+        described = (world.dataset.mean, world.dataset.std)
+        mean, std = (torch.tensor(value, device=world.device).view(-1, 1, 1) for value in described)
         poison = stamp_all(world.trigger, attack.trigger_space)
-        pixels = poison.in_pixels(torch.from_numpy(clean).float() / 255)
+        pixels = poison.in_pixels(torch.from_numpy(clean).to(world.device).float() / 255)
         stamped = poison.in_normalized((pixels - mean) / std) * std + mean
-        triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+        triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
         figures.draw_samples(
             self._samples,
             clean,

@@ -101,11 +101,26 @@ class World:
 
     @cached_property
     def trigger(self) -> Trigger:
-        """What malicious clients stamp, and what backdoor figures are measured with."""
+        """What malicious clients stamp, and what backdoor figures are measured with.
+
+        Raises
+        ------
+        ConfigError
+            If it does not go with the images, or not with the space in which it is to be stamped.
+        """
+        attack = self.config.attack
         trigger: Trigger = plugins.build(
-            self.config.attack.trigger, "attack.trigger", image_shape=self.dataset.image_shape
+            attack.trigger, "attack.trigger", image_shape=self.dataset.image_shape
         )
-        return trigger
+        if trigger.pixels_only and attack.trigger_space != "pixel":
+            raise ConfigError(
+                "attack.trigger_space", attack.trigger_space, f"{type(trigger).__name__} takes pixel alone"
+            )
+        return trigger.to(self.device)
+
+    def trigger_of(self, client_id: int) -> Trigger:
+        """Return what a malicious client stamps: the trigger, or its part of it."""
+        return self.trigger.part(sorted(self.malicious_ids).index(client_id))
 
     @cached_property
     def device(self) -> torch.device:

@@ -25,6 +25,8 @@ class Bar(Trigger):
         If the rectangle does not lie within the image, or a colour has too few channels.
     """
 
+    pixels_only = False
+
     def __init__(
         self,
         image_shape: tuple[int, int, int],
@@ -33,6 +35,7 @@ class Bar(Trigger):
         columns: tuple[Count, Count] = (3, 5),
         color: tuple[float, ...] = (1.0, 0.0, 0.0),
     ) -> None:
+        super().__init__()
         channels, height, width = image_shape
         _check_span("rows", rows, height)
         _check_span("columns", columns, width)

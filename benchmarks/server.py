@@ -169,7 +169,14 @@ def _updates(size: Size) -> UpdateMatrix:
 
 def _clients(updates: UpdateMatrix) -> ClientUpdates:
     ones = np.ones(len(updates))
-    return ClientUpdates(1, updates, num_steps=ones, learning_rate=1.0, weights=ones / len(updates))
+    return ClientUpdates(
+        1,
+        updates,
+        num_steps=ones,
+        learning_rate=1.0,
+        weights=ones / len(updates),
+        client_ids=np.arange(len(updates)),
+    )
 
 
 def _federation(size: Size) -> Federation:

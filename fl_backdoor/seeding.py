@@ -18,6 +18,8 @@ class Purpose(IntEnum):
     LOCAL_TRAINING = 4
     SAMPLE_IMAGES = 5
     SERVER_NOISE = 6
+    MONITORED_COORDINATES = 7
+    SIMULATED_FEDERATIONS = 8
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

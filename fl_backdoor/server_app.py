@@ -181,7 +181,7 @@ class _Rounds:
         flagged = aggregation.flagged if aggregation else nobody
         clipped = aggregation.clip_coefficients < 1 if aggregation else nobody
         return {
-            "model_updated": aggregation is not None,
+            "model_updated": aggregation is not None and not filtered.all(),
             "num_participants": len(replies.asked),
             "num_replies": len(replies.usable),
             "num_rejected": len(replies.rejected),

@@ -77,6 +77,8 @@ class ClientUpdates:
         The clients' learning rate.
     weights
         Weight of each client in a plain mean, float64 ``(n_clients,)``, sum 1.
+    client_ids
+        Whose rows they are, int64 ``(n_clients,)``, ascending.
     """
 
     server_round: int
@@ -84,6 +86,7 @@ class ClientUpdates:
     num_steps: ClientVector
     learning_rate: float
     weights: ClientVector
+    client_ids: NDArray[np.int64]
 
     @cached_property
     def norms(self) -> ClientVector:
@@ -134,7 +137,7 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class RoundOutcome:
-    """All that is known of a finished round; `updates` and `aggregation` are None if the model was kept."""
+    """All that is known of a finished round; `updates` and `aggregation` are None if too few replied."""
 
     server_round: int
     replies: RoundReplies
@@ -238,7 +241,7 @@ class RobustStrategy(Strategy):
         else:
             clients = self._client_updates(server_round, collected)
             aggregation = self.aggregate(clients)
-            moved = self._moved(collected, aggregation)
+            moved = None if aggregation.filtered.all() else self._moved(collected, aggregation)
         self.outcome = RoundOutcome(server_round, collected, clients, aggregation)
         return (None if moved is None else ArrayRecord(moved)), None
 
@@ -287,6 +290,7 @@ class RobustStrategy(Strategy):
             num_steps=np.array([reply.num_steps for reply in collected.usable], dtype=np.float64),
             learning_rate=self.federation.client.learning_rate,
             weights=weights / weights.sum(),
+            client_ids=np.array([reply.client_id for reply in collected.usable], dtype=np.int64),
         )
 
     def _moved(self, collected: RoundReplies, aggregation: Aggregation) -> ModelArrays:
@@ -321,6 +325,18 @@ def mean_of(clients: ClientUpdates, keep: ClientMask) -> Aggregation:
         clip_coefficients=np.ones_like(weights),
         filtered=~keep,
         flagged=~keep,
+    )
+
+
+def nothing_of(clients: ClientUpdates) -> Aggregation:
+    """Return the aggregation of a round in which everybody is filtered and flagged: the model is kept."""
+    everybody = np.ones(len(clients.weights), dtype=np.bool_)
+    return Aggregation(
+        update=np.zeros(clients.updates.shape[1], dtype=np.float32),
+        weights=np.zeros_like(clients.weights),
+        clip_coefficients=np.ones_like(clients.weights),
+        filtered=everybody,
+        flagged=everybody,
     )
 
 

@@ -85,7 +85,7 @@ def make_federation() -> Callable[..., Federation]:
 
 @pytest.fixture
 def make_clients() -> Callable[..., ClientUpdates]:
-    """Return a maker of a round's updates: one step at learning rate 1 and equal weights unless told."""
+    """Return a maker of a round's updates: one step at rate 1, equal weights, ids 0, 1, … unless told."""
 
     def make(
         updates: ArrayLike,
@@ -94,6 +94,7 @@ def make_clients() -> Callable[..., ClientUpdates]:
         server_round: int = 1,
         learning_rate: float = 1.0,
         weights: ArrayLike | None = None,
+        client_ids: ArrayLike | None = None,
     ) -> ClientUpdates:
         rows = np.asarray(updates, dtype=np.float32)
         ones = np.ones(len(rows))
@@ -103,6 +104,7 @@ def make_clients() -> Callable[..., ClientUpdates]:
             num_steps=ones if num_steps is None else np.asarray(num_steps, dtype=np.float64),
             learning_rate=learning_rate,
             weights=ones / len(rows) if weights is None else np.asarray(weights, dtype=np.float64),
+            client_ids=np.arange(len(rows)) if client_ids is None else np.asarray(client_ids),
         )
 
     return make

@@ -5,6 +5,7 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord
 
 from fl_backdoor.errors import ConfigError
+from strategies.base import nothing_of
 from strategies.fedavg import FedAvg
 from strategies.flower import FlowerStrategy
 from strategies.iqr_filter import IQRFilter
@@ -144,3 +145,14 @@ def test_evaluation_asks_nobody(make_federation):
     strategy = FedAvg(make_federation())
     assert list(strategy.configure_evaluate(1, ArrayRecord(), ConfigRecord(), None)) == []
     assert strategy.aggregate_evaluate(1, []) is None
+
+
+def test_a_round_of_nobody_keeps_the_model(make_federation, exchange, make_state):
+    class Nobody(FedAvg):
+        def aggregate(self, clients):
+            return nothing_of(clients)
+
+    round_ = exchange(Nobody(make_federation(2)))
+    round_.says(0, make_state([1, 1, 1, 1, 1]))
+    assert round_.finish() is None
+    assert round_.strategy.outcome.aggregation.filtered.all()

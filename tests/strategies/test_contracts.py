@@ -26,6 +26,7 @@ from strategies.iqr_filter import IQRFilter
 from strategies.krum import Krum
 from strategies.median import Median
 from strategies.multi_krum import MultiKrum
+from strategies.persistent_direction import PersistentDirection
 from strategies.trimmed_mean import TrimmedMean
 
 
@@ -89,6 +90,7 @@ DEFENCES = {
     "trimmed_mean": Defence(
         lambda federation, length: TrimmedMean(federation, beta=0.2), has_weights=False, ignores_huge=True
     ),
+    "persistent_direction": Defence(lambda federation, length: PersistentDirection(federation)),
     "flower_krum": Defence(flower("Krum", num_malicious=1), fewest=5, selects=1, ignores_huge=True),
     "flower_multi_krum": Defence(
         flower("MultiKrum", num_malicious=1, num_to_select=4), fewest=5, selects=4, ignores_huge=True

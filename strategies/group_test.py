@@ -1,0 +1,217 @@
+"""Whether a few clients are more alike than clients without a common aim ever are.
+
+The statistic is the correlation, over all pairs of clients, of their similarity with the pattern x_i x_j
+that a group of clients and the others would leave: x is constant in the group and outside of it, and sums to
+0. It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
+clients.
+
+Its distribution where nobody attacks is simulated. Each benign client has a persistent direction of its own,
+drawn from a normal distribution in as many dimensions as explain the spread of similarities outside the
+group, and each similarity has the noise that the spread over rounds tells. Simulated clients go through the
+same search, so the best of many groups is compared with the best of many. What is too rare to be seen in so
+few draws is read off a Gumbel distribution with the draws' mean and variance: the law of a largest of many.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl_backdoor.types import ClientMask, ClientVector
+from strategies.similarity import Similarities
+from strategies.threads import in_order
+
+FEWEST_CLIENTS = 6
+"""A group of two, and four others: fewer say nothing about how alike benign clients are."""
+
+NUM_DRAWS, DRAWS_AT_ONCE = 1000, 125
+"""Simulated federations, and how many of them one thread works on."""
+
+DIMENSIONS = (2, 200)
+"""Range of the dimensions of benign directions; with more their products are normal anyway."""
+
+LARGEST_CORRELATION = 1 - 1e-9
+
+Batch = NDArray[np.float64]
+"""Symmetric matrices, float64 ``(n_matrices, n_clients, n_clients)``; their diagonals are not looked at."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The most suspicious group.
+
+    Parameters
+    ----------
+    members
+        Bool ``(n_known,)``: between two clients and half of them.
+    probability
+        Of a group that stands out as much, or more, if nobody attacks; in [0, 1].
+    """
+
+    members: ClientMask
+    probability: float
+
+
+def most_alike(similar: Similarities, random: np.random.Generator) -> Group:
+    """Return the group that stands out most, and how probable that is by chance.
+
+    Parameters
+    ----------
+    similar
+        Of at least `FEWEST_CLIENTS`.
+    random
+        Makes the simulated federations.
+    """
+    strengths, groups = best_groups(similar.mean[None])
+    simulated = simulated_strengths(similar, ~groups[0], random)
+    return Group(groups[0], gumbel_tail(float(strengths[0]), simulated))
+
+
+def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
+    """Find in each matrix the group whose pattern correlates best with the similarities.
+
+    Returns
+    -------
+    strengths
+        Fisher's transform artanh of the correlation, float64 ``(n_matrices,)``, finite.
+    groups
+        Bool ``(n_matrices, n_clients)``, at least two and at most half of the clients.
+    """
+    standard = _standardized(similar)
+    ascending = np.argsort(leading_vectors(standard), axis=1, kind="stable")
+    orders = np.stack([ascending, ascending[:, ::-1]], axis=1)
+    found = np.stack([_prefix_correlations(standard, orders[:, end]) for end in (0, 1)], axis=1)
+    matrices = np.arange(len(similar))
+    end, size = np.divmod(found.reshape(len(similar), -1).argmax(axis=1), found.shape[2])
+    strengths = np.arctanh(LARGEST_CORRELATION * found[matrices, end, size].clip(-1, 1))
+    ranks = np.argsort(orders[matrices, end], axis=1)
+    return strengths, ranks < size[:, None] + 2
+
+
+def leading_vectors(similar: Batch) -> NDArray[np.float64]:
+    """Return the eigenvector of the largest eigenvalue of each matrix, ``(n_matrices, n_clients)``."""
+    vectors: NDArray[np.float64] = np.linalg.eigh(similar)[1][:, :, -1]
+    return vectors
+
+
+def simulated_strengths(
+    similar: Similarities, benign: ClientMask, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the strengths of the best groups in federations in which nobody attacks.
+
+    Parameters
+    ----------
+    similar
+        What was found.
+    benign
+        Clients by which benign ones are judged, bool ``(n_known,)``, at least three.
+    random
+        Makes the draws.
+    """
+    spread, dimensions = benign_spread(similar, benign)
+    seeds = random.spawn(NUM_DRAWS // DRAWS_AT_ONCE)
+
+    def strengths(draw: np.random.Generator) -> ClientVector:
+        return best_groups(_simulated(similar.noise_std, spread, dimensions, draw))[0]
+
+    return np.concatenate(list(in_order(strengths, seeds)))
+
+
+def benign_spread(similar: Similarities, benign: ClientMask) -> tuple[float, int]:
+    """Return the variance of similarities beyond noise, and how many dimensions would explain it.
+
+    Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
+    similarity of a client with itself.
+    """
+    pairs = np.ix_(benign, benign)
+    upper = np.triu_indices(int(benign.sum()), 1)
+    among = similar.mean[pairs][upper]
+    spread = max(float(among.var(ddof=1) - np.mean(similar.noise_std[pairs][upper] ** 2)), 0.0)
+    own = max(float(np.diag(similar.mean)[benign].mean()), 0.0)
+    few, many = DIMENSIONS
+    dimensions = many if own**2 >= many * spread else max(few, round(own**2 / spread))
+    return spread, dimensions
+
+
+def gumbel_tail(value: float, draws: NDArray[np.float64]) -> float:
+    """Return the probability of `value` or more under the Gumbel law with mean and variance of `draws`."""
+    if np.ptp(draws) == 0:
+        return 1.0
+    reduced = math.pi / math.sqrt(6) * (value - float(draws.mean())) / float(draws.std()) + np.euler_gamma
+    return -math.expm1(-math.exp(min(-reduced, 700.0)))
+
+
+def _simulated(
+    noise_std: NDArray[np.float64], spread: float, dimensions: int, random: np.random.Generator
+) -> Batch:
+    num_clients = len(noise_std)
+    directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
+    products = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
+    noise = np.triu(noise_std * random.standard_normal((DRAWS_AT_ONCE, num_clients, num_clients)), 1)
+    drawn: Batch = products + noise + noise.transpose(0, 2, 1)
+    # Deviations are taken from the clients' middle.
+    drawn -= drawn.mean(axis=1, keepdims=True)
+    drawn -= drawn.mean(axis=2, keepdims=True)
+    return drawn
+
+
+def _standardized(similar: Batch) -> Batch:
+    """Return matrices whose pairs have mean 0 and variance 1, with zeros on the diagonal."""
+    num_clients = similar.shape[1]
+    upper = np.triu_indices(num_clients, 1)
+    pairs = similar[:, upper[0], upper[1]]
+    mean, deviation = pairs.mean(axis=1)[:, None, None], pairs.std(axis=1)[:, None, None]
+    centred = similar - mean
+    standard: Batch = np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    standard[:, np.arange(num_clients), np.arange(num_clients)] = 0
+    return standard
+
+
+def _prefix_correlations(standard: Batch, order: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return for the first 2, 3, … clients of each order how their pattern correlates with the similarities.
+
+    float64 ``(n_matrices, n_clients // 2 - 1)``; -1 where the group is less alike than the others are.
+    """
+    num_clients = standard.shape[1]
+    sizes = np.arange(2, num_clients // 2 + 1)
+    permuted = np.take_along_axis(standard, order[:, :, None], axis=1)
+    sums = np.take_along_axis(permuted, order[:, None, :], axis=2).cumsum(axis=1).cumsum(axis=2)
+    within = sums[:, sizes - 1, sizes - 1] / 2
+    between = sums[:, sizes - 1, -1] - 2 * within
+    outside = sums[:, -1, -1][:, None] / 2 - within - between
+    patterns, counts = _patterns(sizes, num_clients)
+    products = within * patterns[0] + between * patterns[1] + outside * patterns[2]
+    is_denser = within / counts[0] > outside / counts[2]
+    correlations: NDArray[np.float64] = np.where(is_denser, products / counts.sum(axis=0), -1.0)
+    return correlations
+
+
+def _patterns(sizes: NDArray[np.intp], num_clients: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x_i x_j within a group, across and outside, standardised over the pairs, and how many pairs."""
+    share, others = sizes / num_clients, num_clients - sizes
+    values = np.stack([(1 - share) ** 2, -share * (1 - share), share**2])
+    counts = np.stack([sizes * (sizes - 1) / 2, sizes * others, others * (others - 1) / 2])
+    weights = counts / counts.sum(axis=0)
+    mean = (weights * values).sum(axis=0)
+    deviation = np.sqrt((weights * values**2).sum(axis=0) - mean**2)
+    return (values - mean) / deviation, counts
+
+
+def most_persistent(similar: Similarities) -> Group:
+    """Return the client that is most like itself, and how probable that is by chance.
+
+    One-sided test for one outlier among n normal values (F. E. Grubbs, Annals of Mathematical Statistics 21,
+    1950): against the mean and variance of the n - 1 others the value follows Student's law with n - 2
+    degrees of freedom; any of n clients may be the outlier.
+    """
+    from scipy.special import stdtr
+
+    own = np.diag(similar.mean)
+    num_clients = len(own)
+    alone = np.zeros(num_clients, dtype=np.bool_)
+    alone[np.argmax(own)] = True
+    others = own[~alone]
+    scale = float(others.std(ddof=1)) * math.sqrt(1 + 1 / (num_clients - 1))
+    distance = float(own.max() - others.mean()) / scale if scale > 0 else 0.0
+    return Group(alone, min(1.0, num_clients * float(stdtr(num_clients - 2, -distance))))

@@ -1,0 +1,33 @@
+import numpy as np
+
+from strategies.contributions import Contributions
+
+
+def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
+    # All clients moved the model by (1, 2) and by (2, 0). Clients 0, 1 and 3 alone would have moved it by
+    # (0, 8/3) and by (8/3, 0).
+    rounds = [[[0, 2], [0, 2], [4, 0], [0, 4]], [[2, 0], [2, 0], [0, 0], [4, 0]]]
+    found = Contributions.none(4, 2)
+    for rows in rounds:
+        found = found.after(make_clients(rows), np.full(4, 0.25))
+    correction, remaining = found.without(np.array([False, False, True, False]))
+    wanted = np.array([8 / 3, 8 / 3])
+    np.testing.assert_allclose(correction, wanted - np.array([3, 2]), rtol=1e-6)
+    # What is left is what the others would have moved, so that nothing is taken back twice.
+    np.testing.assert_allclose(remaining.moved_by.sum(axis=0), wanted, rtol=1e-6)
+    np.testing.assert_allclose(remaining.moved_with, [2 / 3, 2 / 3, 0, 2 / 3])
+    np.testing.assert_array_equal(remaining.without(np.array([False, False, True, False]))[0], [0, 0])
+
+
+def test_rows_belong_to_clients_not_to_places(make_clients):
+    found = Contributions.none(6, 1).after(make_clients([[2], [8]], client_ids=[1, 4]), np.array([0.5, 0.25]))
+    np.testing.assert_array_equal(found.moved_by.ravel(), [0, 1, 0, 0, 2, 0])
+    np.testing.assert_array_equal(found.moved_with, [0, 0.5, 0, 0, 0.25, 0])
+
+
+def test_nothing_is_taken_back_from_nobody_or_everybody(make_clients):
+    found = Contributions.none(2, 1).after(make_clients([[1], [3]]), np.full(2, 0.5))
+    for left_out in ([False, False], [True, True]):
+        correction, remaining = found.without(np.array(left_out))
+        np.testing.assert_array_equal(correction, [0])
+        assert remaining is found

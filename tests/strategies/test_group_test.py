@@ -1,0 +1,137 @@
+"""The test against brute force, and its false alarms and power on federations that are made up."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from strategies.group_test import best_groups, gumbel_tail, most_alike, most_persistent
+from strategies.memory import Memory, deviation_signs
+from strategies.similarity import Similarities, similarities
+
+
+def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, attackers=(), shared=0.5):
+    """Remember clients with persistent directions of their own; attackers also share one."""
+    random = np.random.default_rng(seed)
+    num_coordinates = 600
+    basis = random.standard_normal((dimensions, num_coordinates)) / math.sqrt(dimensions)
+    directions = own * random.standard_normal((num_clients, dimensions)) @ basis
+    directions[list(attackers)] += shared * random.standard_normal(num_coordinates)
+    memory = Memory.empty(num_coordinates)
+    everybody, coordinates = np.ones(num_clients, bool), np.arange(num_coordinates)
+    for server_round in range(1, num_rounds + 1):
+        updates = random.standard_normal(num_coordinates) + directions
+        updates += random.standard_normal(updates.shape)
+        signs = deviation_signs(updates.astype(np.float32), coordinates, everybody)
+        memory = memory.after(server_round, np.arange(num_clients), signs, 16)
+    return similarities(memory)
+
+
+def pattern_correlation(similar, group):
+    pairs = np.triu_indices(len(similar), 1)
+    side = np.where(np.isin(np.arange(len(similar)), group), 1, 0) - len(group) / len(similar)
+    return np.corrcoef(np.outer(side, side)[pairs], similar[pairs])[0, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("num_clients", [6, 9])
+def test_the_best_group_of_all_is_found_where_there_is_one(num_clients, seed):
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal((num_clients, num_clients))
+    size = 2 if num_clients == 6 else 2 + seed % 2  # half of them and the other half leave the same pattern
+    side = np.isin(np.arange(num_clients), random.choice(num_clients, size, replace=False))
+    similar = np.outer(side, side) * 6.0 + noise + noise.T
+    sizes = range(2, num_clients // 2 + 1)
+    groups = [group for size in sizes for group in combinations(range(num_clients), size)]
+    best = max(groups, key=lambda group: pattern_correlation(similar, group))
+    [strength], [members] = best_groups(similar[None])
+    np.testing.assert_array_equal(np.flatnonzero(members), best)
+    assert strength == pytest.approx(math.atanh(pattern_correlation(similar, best)), rel=1e-6)
+
+
+def test_many_matrices_are_searched_as_each_alone():
+    noise = np.random.default_rng(0).standard_normal((20, 8, 8))
+    similar = noise + noise.transpose(0, 2, 1)
+    strengths, groups = best_groups(similar)
+    alone = [best_groups(matrix[None]) for matrix in similar]
+    np.testing.assert_allclose(strengths, [strength[0] for strength, _ in alone], rtol=1e-12)
+    np.testing.assert_array_equal(groups, [members[0] for _, members in alone])
+
+
+def test_no_more_than_half_and_no_denser_rest():
+    # Seven are alike, three are not: the three are no group, because they are less alike than the rest.
+    side = np.arange(10) < 7
+    noise = 0.01 * np.random.default_rng(0).standard_normal((10, 10))
+    _, [members] = best_groups((np.outer(side, side) + noise + noise.T)[None])
+    assert not (members & ~side).all()
+    assert 2 <= members.sum() <= 5
+
+
+def test_the_tail_of_the_gumbel_law():
+    draws = stats.gumbel_r.rvs(loc=3, scale=0.5, size=200_000, random_state=0)
+    for value in (3.0, 5.0, 9.0):
+        assert gumbel_tail(value, draws) == pytest.approx(stats.gumbel_r.sf(value, 3, 0.5), rel=0.1)
+    assert gumbel_tail(1e6, draws) == 0
+    assert gumbel_tail(-1e6, draws) == 1
+    assert gumbel_tail(1.0, np.ones(10)) == 1
+
+
+@pytest.mark.parametrize("dimensions", [15, 60, 600])
+def test_false_alarms_are_as_rare_as_promised(dimensions):
+    # 40 federations without attackers, tested at 5 %: more than 9 alarms have a probability below 1e-4.
+    alarms = [
+        most_alike(federation(seed, dimensions=dimensions), np.random.default_rng(seed)).probability < 0.05
+        for seed in range(40)
+    ]
+    assert stats.binom.sf(9, 40, 0.05) < 1e-4
+    assert sum(alarms) <= 9
+
+
+def test_false_alarms_about_one_client_are_as_rare_as_promised():
+    alarms = sum(most_persistent(federation(seed)).probability < 0.05 for seed in range(200))
+    assert stats.binom.sf(24, 200, 0.05) < 1e-4
+    assert alarms <= 24
+
+
+@pytest.mark.parametrize("attackers", [(1, 2, 9), (3, 5)])
+def test_clients_that_share_a_direction_are_found(attackers):
+    similar = federation(0, num_rounds=8, attackers=attackers, shared=0.6)
+    group = most_alike(similar, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.flatnonzero(group.members), attackers)
+    assert group.probability < 1e-4
+
+
+def test_one_persistent_client_is_found():
+    group = most_persistent(federation(0, attackers=[4], shared=1.0))
+    np.testing.assert_array_equal(np.flatnonzero(group.members), [4])
+    assert group.probability < 1e-4
+
+
+def test_one_outlier_against_grubbs_own_statistic():
+    own = np.array([0.1, 0.12, 0.09, 0.3, 0.11, 0.1])
+    similar = Similarities(np.arange(6), np.diag(own), np.zeros((6, 6)))
+    found = most_persistent(similar)
+    # G = (max - mean) / s and its level: (n - 1)² t² / (n (n - 2 + t²)) = G² solved for t.
+    g2 = ((own.max() - own.mean()) / own.std(ddof=1)) ** 2
+    t2 = g2 * 6 * 4 / (25 - 6 * g2)
+    assert found.probability == pytest.approx(6 * stats.t.sf(math.sqrt(t2), 4), rel=1e-6)
+    assert found.members[3]
+
+
+def test_the_order_of_clients_does_not_matter():
+    similar = federation(1, attackers=(1, 2, 9))
+    order = np.random.default_rng(0).permutation(10)
+    pairs = np.ix_(order, order)
+    permuted = Similarities(similar.client_ids, similar.mean[pairs], similar.noise_std[pairs])
+    mine, theirs = (most_alike(each, np.random.default_rng(0)) for each in (similar, permuted))
+    np.testing.assert_array_equal(mine.members[order], theirs.members)
+    # The null distribution is drawn for clients in another order.
+    assert math.log(theirs.probability) == pytest.approx(math.log(mine.probability), abs=1e-9)
+
+
+def test_clients_that_are_all_the_same_are_no_group():
+    similar = Similarities(np.arange(8), np.zeros((8, 8)), np.zeros((8, 8)))
+    assert most_alike(similar, np.random.default_rng(0)).probability == 1
+    assert most_persistent(similar).probability == 1

@@ -1,0 +1,167 @@
+"""The whole rule on made-up federations: who is flagged, what becomes of them, and what it remembers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fl_backdoor.results import checkpoint
+from fl_backdoor.results.checkpoint import Checkpoint, Progress
+from fl_backdoor.updates import Layout, TensorSpec
+from strategies.persistent_direction import PersistentDirection
+
+NUM_CLIENTS, NUM_PARAMS = 10, 500
+ATTACKERS = (1, 2, 9)
+
+
+@pytest.fixture
+def build(make_federation):
+    layout = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
+
+    def make(num_clients=NUM_CLIENTS, **settings):
+        federation = replace(make_federation(num_clients), layout=layout)
+        return PersistentDirection(federation, **settings)
+
+    return make
+
+
+@pytest.fixture
+def round_of(make_clients):
+    """Return a maker of rounds in which attackers share a direction; benign clients have none."""
+
+    def make(server_round, attackers=ATTACKERS, client_ids=range(NUM_CLIENTS), shared=0.5, scale=1.0):
+        random = np.random.default_rng(server_round)
+        direction = np.random.default_rng(99).standard_normal(NUM_PARAMS)
+        updates = random.standard_normal(NUM_PARAMS) + random.standard_normal((NUM_CLIENTS * 2, NUM_PARAMS))
+        updates[list(attackers)] += shared * direction
+        chosen = list(client_ids)
+        return make_clients(scale * updates[chosen], server_round=server_round, client_ids=chosen)
+
+    return make
+
+
+def flagged_by(strategy):
+    return tuple(np.flatnonzero(strategy.is_flagged).tolist())
+
+
+def run(strategy, rounds):
+    return [strategy.aggregate(clients) for clients in rounds]
+
+
+def test_attackers_that_share_a_direction_are_left_out_for_good(build, round_of):
+    strategy = build()
+    results = run(strategy, [round_of(number) for number in range(1, 9)])
+    assert not any(result.filtered.any() for result in results[:2])
+    first = next(number for number, result in enumerate(results) if result.flagged.any())
+    assert first <= 5
+    benign = np.setdiff1d(np.arange(NUM_CLIENTS), ATTACKERS)
+    for number, result in enumerate(results[first:], first + 1):
+        np.testing.assert_array_equal(np.flatnonzero(result.flagged), ATTACKERS)
+        np.testing.assert_array_equal(result.flagged, result.filtered)
+        wanted = round_of(number).updates[benign].mean(axis=0)
+        np.testing.assert_allclose(result.update, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_nobody_is_flagged_where_nobody_attacks(build, round_of):
+    strategy = build()
+    results = run(strategy, [round_of(number, attackers=()) for number in range(1, 17)])
+    assert not any(result.flagged.any() for result in results)
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+def test_decisions_do_not_depend_on_scale(build, round_of, scale):
+    plain, scaled = build(), build()
+    run(plain, [round_of(number) for number in range(1, 6)])
+    run(scaled, [round_of(number, scale=scale) for number in range(1, 6)])
+    np.testing.assert_array_equal(plain.memory.signs, scaled.memory.signs)
+    assert flagged_by(plain) == flagged_by(scaled) == ATTACKERS
+
+
+def test_clients_that_take_part_now_and_then_and_late_are_found(build, round_of):
+    # Twelve clients, eight a round; client 11, an attacker, is there from round 10 on.
+    strategy = build(num_clients=12)
+    attackers = (1, 5, 11)
+    draw = np.random.default_rng(0)
+    for number in range(1, 26):
+        there = np.sort(draw.choice(12 if number >= 10 else 11, 8, replace=False))
+        strategy.aggregate(round_of(number, attackers=attackers, client_ids=there))
+    assert flagged_by(strategy) == attackers
+
+
+def test_one_attacker_is_found_by_its_persistence(build, round_of):
+    strategy = build()
+    run(strategy, [round_of(number, attackers=(4,), shared=1.0) for number in range(1, 9)])
+    assert flagged_by(strategy) == (4,)
+
+
+def test_clipped_attackers_are_no_longer_than_the_median_of_the_others(build, round_of):
+    strategy = build(response="clip")
+    run(strategy, [round_of(number) for number in range(1, 7)])
+    assert flagged_by(strategy) == ATTACKERS
+    clients = round_of(7)
+    result = strategy.aggregate(clients)
+    median = np.median(np.delete(clients.norms, ATTACKERS))
+    lengths = result.clip_coefficients * clients.norms
+    np.testing.assert_allclose(lengths[list(ATTACKERS)], np.minimum(clients.norms[list(ATTACKERS)], median))
+    assert (np.delete(result.clip_coefficients, ATTACKERS) == 1).all()
+    assert not result.filtered.any()
+
+
+def test_what_attackers_contributed_is_taken_back(build, round_of):
+    strategy = build(response="take_back")
+    rounds = [round_of(number) for number in range(1, 8)]
+    moved = sum(result.update.astype(np.float64) for result in run(strategy, rounds))
+    assert flagged_by(strategy) == ATTACKERS
+    benign = np.setdiff1d(np.arange(NUM_CLIENTS), ATTACKERS)
+    wanted = sum(clients.updates[benign].mean(axis=0, dtype=np.float64) for clients in rounds)
+    np.testing.assert_allclose(moved, wanted, atol=1e-5)
+
+
+def test_a_round_of_flagged_clients_alone_keeps_the_model(build, round_of):
+    strategy = build()
+    run(strategy, [round_of(number) for number in range(1, 7)])
+    result = strategy.aggregate(round_of(7, client_ids=ATTACKERS))
+    assert result.filtered.all()
+    assert not result.update.any()
+    assert not result.weights.any()
+
+
+def test_never_half_of_the_clients_are_flagged(build, round_of):
+    strategy = build()
+    run(strategy, [round_of(number, attackers=range(5)) for number in range(1, 10)])
+    assert 2 * strategy.is_flagged.sum() < NUM_CLIENTS
+
+
+@pytest.mark.parametrize("response", ["leave_out", "take_back"])
+@pytest.mark.parametrize("stopped_after", [0, 3, 6])
+def test_a_run_that_goes_on_makes_the_same_bits(build, round_of, tmp_path, response, stopped_after):
+    settings = {"response": response, "span": 4}
+    whole, first, second = (build(**settings) for _ in range(3))
+    rounds = [round_of(number) for number in range(1, 9)]
+    wanted = run(whole, rounds)
+    run(first, rounds[:stopped_after])
+    saved = Checkpoint(Progress(stopped_after, 0, 0, "", 0.0), {}, first.state())
+    checkpoint.save(tmp_path, "key", saved)
+    second.restore(stopped_after, checkpoint.load(tmp_path, "key").strategy)
+    for mine, theirs in zip(wanted[stopped_after:], run(second, rounds[stopped_after:]), strict=True):
+        np.testing.assert_array_equal(mine.update, theirs.update)
+        np.testing.assert_array_equal(mine.flagged, theirs.flagged)
+    assert flagged_by(second) == ATTACKERS
+    assert all((array == second.state()[name]).all() for name, array in whole.state().items())
+
+
+def test_what_was_handed_out_as_state_does_not_change(build, round_of):
+    strategy = build(response="take_back")
+    run(strategy, [round_of(number) for number in range(1, 4)])
+    state = strategy.state()
+    before = {name: array.copy() for name, array in state.items()}
+    run(strategy, [round_of(number) for number in range(4, 8)])
+    assert all((state[name] == before[name]).all() for name in state)
+
+
+def test_ids_are_those_of_the_clients_that_answered(make_federation, exchange, make_state):
+    strategy = PersistentDirection(make_federation(4))
+    a_round = exchange(strategy)
+    a_round.says(1, make_state([np.nan, 0, 0, 0, 0]))
+    a_round.finish()
+    np.testing.assert_array_equal(strategy.memory.client_ids, [0, 2, 3])

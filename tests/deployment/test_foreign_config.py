@@ -1,0 +1,92 @@
+"""What a node takes from a configuration that came over the network."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fl_backdoor import plugins
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.deployment.foreign_config import accept, installed_plugins
+from fl_backdoor.errors import ConfigError
+
+CONF = Path(__file__).parents[2] / "conf"
+ON_NODES = ("dataset", "model", "partition", "attack/trigger")
+
+
+@cache
+def config(*overrides):
+    return parse_whole(next(composed(["dataset=mnist5k", *overrides])))[0]
+
+
+@pytest.mark.parametrize(
+    "choice", [f"{group}={file.stem}" for group in ON_NODES for file in sorted((CONF / group).glob("*.yaml"))]
+)
+def test_every_choice_of_the_installation_is_taken(choice):
+    wanted = config(choice)
+    assert accept(wanted) == replace(wanted, dataset={**wanted.dataset, "root": None, "cache": None})
+
+
+ATTACKS = [
+    {"_target_": "os.system", "command": "true"},
+    {"_target_": "subprocess.Popen", "args": ["true"]},
+    {"_target_": "shutil.rmtree", "path": "/nowhere"},
+    {"_target_": "builtins.exec"},
+    # Names of the project that lead out of it, or to what is no plug-in.
+    {"_target_": "fl_backdoor.data.dataset.os.system", "command": "true"},
+    {"_target_": "fl_backdoor.data.dataset:os.system", "command": "true"},
+    {"_target_": "fl_backdoor.results.files.replace", "path": "/nowhere", "content": ""},
+    {"_target_": "strategies.fedavg.FedAvg"},
+    {"_target_": None},
+    {"_target_": ["os.system"]},
+]
+
+
+@pytest.mark.parametrize("spec", ATTACKS, ids=lambda spec: str(spec["_target_"]))
+@pytest.mark.parametrize("key", ["dataset", "model", "attack.trigger", "partition.partitioner"])
+def test_nothing_else_is_called(key, spec):
+    sent = config()
+    if key == "attack.trigger":
+        sent = replace(sent, attack=replace(sent.attack, trigger=spec))
+    elif key == "partition.partitioner":
+        sent = replace(sent, partition=replace(sent.partition, partitioner=spec))
+    else:
+        sent = replace(sent, **{key: spec})
+    with pytest.raises(ConfigError, match="not installed on this node") as refused:
+        accept(sent)
+    assert (refused.value.key, refused.value.value) == (f"{key}._target_", spec["_target_"])
+
+
+@pytest.mark.parametrize("nested", [{"inner": ATTACKS[0]}, {"inner": [{"deeper": ATTACKS[0]}]}])
+def test_what_is_nested_is_found(nested):
+    sent = config()
+    sent = replace(sent, dataset={**sent.dataset, **nested})
+    with pytest.raises(ConfigError, match=r"^dataset\.inner.*\._target_ = os\.system: not installed"):
+        accept(sent)
+
+
+def test_without_this_check_the_configuration_runs_any_command(tmp_path):
+    plugins.build({"_target_": "os.system", "command": f"touch {tmp_path}/done"}, "dataset")
+    assert (tmp_path / "done").exists()
+
+
+def test_the_server_s_own_plugins_need_not_be_installed():
+    sent = replace(
+        config(), strategy={"_target_": "their.own.Defence"}, tracking={"_target_": "their.Tracker"}
+    )
+    assert accept(sent).strategy == sent.strategy
+
+
+def test_folders_are_this_machine_s_own():
+    sent = config("dataset.root=/etc", "dataset.cache=/etc", "dataset.download=false")
+    taken = accept(sent).dataset
+    assert (taken["root"], taken["cache"], taken["download"]) == (None, None, False)
+
+
+def test_installed_plugins_are_what_the_yaml_files_say():
+    told = {yaml.safe_load(file.read_text()).get("_target_") for file in CONF.glob("model/*.yaml")}
+    assert told <= installed_plugins()
+    assert not any(name.startswith(("strategies.", "fl_backdoor.tracking.")) for name in installed_plugins())

@@ -4,12 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import files
+from fl_backdoor.results.report.sections.question import notices
+
+if TYPE_CHECKING:
+    from fl_backdoor.results.report.material import Material
 
 NOTHING_TO_SHOW = 2
 
@@ -19,24 +24,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        problems = write(asked.folders, asked.out, asked.details)
+        with console.status("reading and drawing"):
+            material = write(asked.folders, asked.out, asked.details)
     except FlBackdoorError as error:
-        problems, status = str(error).splitlines(), NOTHING_TO_SHOW
-    else:
-        status = 0
-        console.print(Text(f"{asked.out} is written; its figures are in {files_folder(asked.out)}"))
-    for problem in problems:
-        console.print(Text(f"fl_backdoor: {problem}", style="bold red"))
-    return status
+        _tell(console, str(error).splitlines())
+        return NOTHING_TO_SHOW
+    console.print(Text(f"{asked.out} is written; its figures are in {files_folder(asked.out)}"))
+    for notice in notices(material):
+        console.print(Text(f"NOTICE: {notice}", style="yellow"))
+    _tell(console, material.problems)
+    return 0
 
 
-def write(folders: Sequence[Path], out: Path, most_detailed: int) -> list[str]:
+def write(folders: Sequence[Path], out: Path, most_detailed: int) -> "Material":
     """Write the report on all runs in and below `folders` to `out`, and its files beside it.
 
     Returns
     -------
-    problems
-        What could not be read, a line each.
+    material
+        What the report is made from, and what could not be read.
 
     Raises
     ------
@@ -53,12 +59,17 @@ def write(folders: Sequence[Path], out: Path, most_detailed: int) -> list[str]:
     for name, content in page.files.items():
         files.replace(beside / name, content)
     files.replace(out, page.html(beside.name))
-    return list(page.material.problems)
+    return page.material
 
 
 def files_folder(out: Path) -> Path:
     """Return the folder of the figures of a report."""
     return out.with_name(f"{out.stem}_files")
+
+
+def _tell(console: Console, problems: Sequence[str]) -> None:
+    for problem in problems:
+        console.print(Text(f"fl_backdoor: {problem}", style="bold red"))
 
 
 def _parser() -> argparse.ArgumentParser:

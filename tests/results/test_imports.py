@@ -6,7 +6,9 @@ import fl_backdoor.results
 
 FOLDER = Path(fl_backdoor.results.__file__).parent
 MODULES = sorted(
-    f"fl_backdoor.results.{path.stem}" for path in FOLDER.glob("*.py") if path.stem != "__init__"
+    f"fl_backdoor.results.{'.'.join(path.relative_to(FOLDER).with_suffix('').parts)}"
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
 )
 HEAVY = ("torch", "flwr", "ray", "hydra", "matplotlib", "pandas")
 

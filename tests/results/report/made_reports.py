@@ -44,11 +44,12 @@ class Tables(HTMLParser):
 
 @dataclass
 class Made:
-    """A report: exit status, page, what was said, and the folder of its files."""
+    """A report: exit status, page, what was said, its notices apart, and the folder of its files."""
 
     status: int
     page: str
     said: list[str]
+    notices: list[str]
     files: Path
 
     def tables(self):
@@ -60,4 +61,7 @@ def make(out: Path, said: Callable[[], str], *arguments: object, details: int = 
     out.parent.mkdir(exist_ok=True)
     status = main([*map(str, arguments), "--out", str(out), "--details", str(details)])
     page = out.read_text(encoding="utf-8") if out.exists() else ""
-    return Made(status, page, said().splitlines(), out.with_name(f"{out.stem}_files"))
+    lines = said().splitlines()
+    notices = [line.removeprefix("NOTICE: ") for line in lines if line.startswith("NOTICE: ")]
+    others = [line for line in lines if not line.startswith("NOTICE: ")]
+    return Made(status, page, others, notices, out.with_name(f"{out.stem}_files"))

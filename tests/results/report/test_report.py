@@ -144,6 +144,7 @@ def test_two_data_sets_are_shown_apart(report, tmp_path):
     assert tables["Results on CIFAR-10"][1][2].startswith("60.0\u00a0%")
     assert tables["Results on MNIST-5k"][1][2].startswith("20.0\u00a0%")
     assert "2 data sets (CIFAR-10, MNIST-5k): shown apart, never averaged." in made.page
+    assert made.notices[0] == "2 data sets (CIFAR-10, MNIST-5k): shown apart, never averaged."
     assert (made.files / "data2_figures_by_round.csv").exists()
 
 
@@ -158,6 +159,7 @@ def test_half_a_run(report, good):
     assert made.status == 0
     [_, problem] = made.said
     assert "half/rounds.csv cannot be read" in problem
+    assert made.notices[0] == "1 of 2 runs not finished: left out of all means."
     assert "1 thing could not be read." in made.page
     assert "half/rounds.csv cannot be read" in made.page
 

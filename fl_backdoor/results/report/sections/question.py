@@ -52,7 +52,7 @@ def question(material: Material) -> Html:
     )
 
 
-def warnings(material: Material) -> list[str]:
+def notices(material: Material) -> list[str]:
     """Return what a reader has to know before believing any figure, a line each."""
     cases, runs = material.cases, material.runs
     finished = [case for case in cases if case.is_finished]
@@ -62,7 +62,6 @@ def warnings(material: Material) -> list[str]:
     datasets = [chapter.comparison.dataset for chapter in material.chapters]
     unfinished = sum(run.status != "finished" for run in runs)
     told_apart = [
-        (len(material.problems), f"{counted(len(material.problems), 'thing')} could not be read."),
         (unfinished, f"{unfinished} of {counted(len(runs), 'run')} not finished: left out of all means."),
         (
             len(datasets) > 1,
@@ -92,7 +91,11 @@ def _answer(chapter: Chapter, material: Material) -> Html:
 
 
 def _warnings(material: Material) -> Html:
-    found = warnings(material)
+    unreadable = len(material.problems)
+    found = [
+        *([f"{counted(unreadable, 'thing')} could not be read."] if unreadable else []),
+        *notices(material),
+    ]
     if not found:
         return Html()
     more = element("a", "What could not be read, and what to know", href="#notes")

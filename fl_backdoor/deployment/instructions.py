@@ -52,6 +52,7 @@ def everything(folder: Path) -> Iterator[Step]:
                     *("python", "-m", "fl_backdoor.main", "engine=deployment", f"engine.address={superlink}"),
                     f"engine.root_certificates={folder / authority.AUTHORITY}",
                     f"engine.secret={folder / authority.SUPEREXEC_SECRET}",
+                    f"partition.num_clients={len(authority.nodes(folder))}",
                 ]
             )
         ],

@@ -44,6 +44,7 @@ def test_it_prints_the_commands_of_all_machines(folder, capsys):
     assert [option(node, "--partition") for node in nodes] == ["0", "1"]
     assert "engine.address=server.lab:8000" in experiment
     assert f"engine.secret={folder / 'superexec.secret'}" in experiment
+    assert "partition.num_clients=2" in experiment
     for command in (registration, *nodes):
         assert option(command, "--superlink") == "server.lab:8000"
         assert option(command, "--root-certificates") == str(folder / "ca.crt")

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
+from fl_backdoor import certs as certs_program
+from fl_backdoor import register
 from fl_backdoor.deployment import authority
 from fl_backdoor.deployment.instructions import superlink_flags
 
@@ -126,6 +128,23 @@ def test_the_images_copy_what_the_package_consists_of_and_end_as_nobody_special(
     assert len(finished) == 2
     assert all("\nUSER fl_backdoor\n" in stage for stage in finished)
     assert {service["build"]["target"] for service in compose()["services"].values()} == {"superlink", "node"}
+
+
+def documented(module):
+    """Return the arguments of each command in docs/deployment.md that starts this module."""
+    text = (FOLDER.parent / "deployment.md").read_text().replace("\\\n", " ")
+    found = [
+        line.split(f"-m {module.__name__} ")[1:] for line in text.splitlines() if line.startswith("    ")
+    ]
+    return [shlex.split(after[0], comments=True) for after in found if after]
+
+
+@pytest.mark.parametrize(("module", "number"), [(certs_program, 4), (register, 2)])
+def test_the_commands_in_the_text_are_taken(module, number):
+    commands = documented(module)
+    assert len(commands) == number
+    for arguments in commands:
+        module._parser().parse_args(arguments)
 
 
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nftables are not on this machine")

@@ -188,5 +188,5 @@ def _federation(size: Size) -> Federation:
         participants_per_round=size.num_clients,
         client=ClientConfig(1.0, 0.0, 0.0, batch_size=1, local_epochs=1),
         server=ServerConfig(1.0, "equal", "average", 1, 60.0, 1000),
-        shares_memory=False,
+        way="messages",
     )

@@ -1,1 +1,3 @@
 """Backdoor attacks on federated learning, and defences against them, on Flower."""
+
+__version__ = "0.1.0"

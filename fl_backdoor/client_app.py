@@ -7,8 +7,8 @@ simulation: it stays an importable object, and what is expensive is cached here,
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import torch
 from flwr.app import Context, Message
@@ -17,8 +17,17 @@ from flwr.clientapp import ClientApp
 
 from clients.benign import SERVER_ROUND, BenignClient, LocalTask
 from clients.malicious import MaliciousClient
+from fl_backdoor import __version__
 from fl_backdoor.config import ExperimentConfig, parse_json
-from fl_backdoor.errors import ReplyError
+from fl_backdoor.data.fingerprint import fingerprint
+from fl_backdoor.deployment.hosting import Hosting, hosting
+from fl_backdoor.deployment.invitation import (
+    Answer,
+    Invitation,
+    pack_answer,
+    unpack_invitation,
+)
+from fl_backdoor.errors import FlBackdoorError, ReplyError
 from fl_backdoor.exchange.node import exchange_for
 from fl_backdoor.messages import (
     NUM_STEPS,
@@ -31,6 +40,7 @@ from fl_backdoor.messages import (
     pack_replies,
     unpack_task,
 )
+from fl_backdoor.training import Images
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.world import World
 
@@ -46,15 +56,27 @@ BuildClient = Callable[[World, int], NumPyClient]
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train the clients that the message names, one after the other."""
-    return answer(message, build_client)
+    here = hosting(context.node_config)
+    return answer(message, build_client if here is None else partial(build_hosted_client, here), here)
 
 
-def answer(message: Message, build: BuildClient) -> Message:
-    """Train the clients that the message names, each as `build` makes it."""
+@app.query()
+def query(message: Message, context: Context) -> Message:
+    """Say which clients live on this node, or why it takes no part in the run."""
+    try:
+        found = _accepted(unpack_invitation(message.content), hosting(context.node_config))
+    except FlBackdoorError as error:
+        found = Answer((), str(error))
+    return Message(pack_answer(found), reply_to=message)
+
+
+def answer(message: Message, build: BuildClient, here: Hosting | None = None) -> Message:
+    """Train the clients that the message names, each as `build` makes it, on the node `here`."""
     arrays, task = unpack_task(message.content)
-    torch.set_num_threads(_config(task.experiment).engine.threads_per_worker)
+    torch.set_num_threads(_config(task.experiment, here).engine.threads_per_worker)
+    order = _Order(arrays, task, build, here)
     replies = [
-        _train_client(client_id, row, arrays, task, build)
+        _train_client(client_id, row, order)
         for client_id, row in zip(task.client_ids, task.rows, strict=True)
     ]
     return Message(pack_replies(replies), reply_to=message)
@@ -62,22 +84,74 @@ def answer(message: Message, build: BuildClient) -> Message:
 
 def build_client(world: World, client_id: int) -> BenignClient:
     """Return the client with this partition id, benign or malicious as the configuration has it."""
-    config = world.config
     images = world.training_images.select(world.partition[client_id])
-    task = LocalTask(client_id, config.seed, images, world.trainer)
-    if client_id not in world.malicious_ids:
-        return BenignClient(task)
-    return MaliciousClient(task, config.attack, world.trigger_of(client_id))
+    return _client(world, client_id, images, is_malicious=client_id in world.malicious_ids)
 
 
-def _train_client(
-    client_id: int, row: int, arrays: ModelArrays, task: TrainTask, build: BuildClient
-) -> ClientReply | ClientFailure:
+def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignClient:
+    """Return a client that lives on this node, benign or malicious as the node was started.
+
+    Raises
+    ------
+    ReplyError
+        If it does not live here.
+    """
+    if client_id not in here.client_ids:
+        raise ReplyError(f"client {client_id} does not live on this node")
+    images = world.training_images
+    if not here.owns_data:
+        images = images.select(world.partition[client_id])
+    return _client(world, client_id, images, is_malicious=here.is_malicious)
+
+
+def _client(world: World, client_id: int, images: Images, *, is_malicious: bool) -> BenignClient:
+    task = LocalTask(client_id, world.config.seed, images, world.trainer)
+    if is_malicious:
+        # One that the run's figures do not count on has the whole trigger.
+        is_expected = client_id in world.malicious_ids
+        trigger = world.trigger_of(client_id) if is_expected else world.trigger
+        return MaliciousClient(task, world.config.attack, trigger)
+    return BenignClient(task)
+
+
+def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
+    """Return who lives here; raises FlBackdoorError with the reason if this node cannot take part."""
+    if here is None:
+        raise FlBackdoorError("it was not told whom it hosts: start it with --partition")
+    if invitation.project_version != __version__:
+        versions = f"{__version__} is installed here, the run is made with {invitation.project_version}"
+        raise FlBackdoorError(f"fl-backdoor {versions}")
+    config = _config(invitation.experiment, here)
+    too_large = [client_id for client_id in here.client_ids if client_id >= config.partition.num_clients]
+    if too_large:
+        raise FlBackdoorError(
+            f"it hosts client {too_large[0]}, the run has {config.partition.num_clients} clients"
+        )
+    world = _world(invitation.experiment, here)
+    found = fingerprint(world.dataset, world.data)
+    if not here.owns_data and found != invitation.data:
+        raise FlBackdoorError(f"its data are {found}; the run's are {invitation.data}")
+    # Whatever takes long is done before the first round asks for it.
+    _ = world.partition, world.training_images, world.trainer, world.trigger
+    return Answer(here.client_ids)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What a train message says to all clients of a node."""
+
+    arrays: ModelArrays
+    task: TrainTask
+    build: BuildClient
+    here: Hosting | None
+
+
+def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | ClientFailure:
     try:
-        world = _world(task.experiment)
-        exchange = exchange_for(arrays, task, world.layout)
-        client = build(world, client_id)
-        local, num_examples, metrics = client.fit(exchange.model, {SERVER_ROUND: task.server_round})
+        world = _world(order.task.experiment, order.here)
+        exchange = exchange_for(order.arrays, order.task, world.layout)
+        client = order.build(world, client_id)
+        local, num_examples, metrics = client.fit(exchange.model, {SERVER_ROUND: order.task.server_round})
         reply = ClientReply(
             client_id=client_id,
             arrays=[],
@@ -97,10 +171,11 @@ def _train_client(
 
 
 @lru_cache(maxsize=1)
-def _config(experiment: str) -> ExperimentConfig:
-    return parse_json(experiment)
+def _config(experiment: str, here: Hosting | None) -> ExperimentConfig:
+    config = parse_json(experiment)
+    return config if here is None else here.here(config)
 
 
 @lru_cache(maxsize=1)
-def _world(experiment: str) -> World:
-    return World(_config(experiment))
+def _world(experiment: str, here: Hosting | None) -> World:
+    return World(_config(experiment, here))

@@ -8,9 +8,9 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from fl_backdoor.errors import ConfigError
@@ -18,6 +18,8 @@ from fl_backdoor.plugins import config_error
 from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Share
 
 STRICT = ConfigDict(extra="forbid")
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -138,8 +140,8 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class EngineConfig:
-    """Where clients run; no result depends on it.
+class SimulationConfig:
+    """Clients in Ray's workers; no result depends on it.
 
     Parameters
     ----------
@@ -159,9 +161,48 @@ class EngineConfig:
 
     num_workers: PositiveCount | None
     threads_per_worker: PositiveCount
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     address: str
     exchange: Literal["auto", "messages"]
+    name: Literal["simulation"] = "simulation"
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeploymentConfig:
+    """Clients on SuperNodes, which are reached through a SuperLink.
+
+    Parameters
+    ----------
+    address
+        Host and port of the SuperLink.
+    root_certificates
+        File with the certificate of the authority that vouches for the SuperLink. Null: those of the system.
+    secret
+        File with the secret of the SuperLink's ``--superexec-auth-secret-file``; null: it has none.
+    insecure
+        Whether to talk without TLS: ``loopback`` does so on this machine alone.
+    min_clients
+        Clients that must be connected before a round begins. Null: all before the first round of this
+        process, ``server.min_replies`` before the others.
+    updates
+        What clients' updates travel as: ``float32`` changes nothing in them, ``float16`` halves their bytes.
+    threads_per_worker, device
+        PyTorch's threads and device, here and on nodes that do not say otherwise.
+    """
+
+    address: str
+    root_certificates: str | None
+    secret: str | None
+    insecure: Literal["no", "loopback", "anywhere"]
+    min_clients: PositiveCount | None
+    updates: Literal["float32", "float16"]
+    threads_per_worker: PositiveCount
+    device: Device
+    name: Literal["deployment"] = "deployment"
+
+
+EngineConfig = Annotated[SimulationConfig | DeploymentConfig, Field(discriminator="name")]
+"""Where clients run."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -264,7 +305,10 @@ def parse_whole(plain: Mapping[str, Any], *, multirun: bool = False) -> tuple[Ex
         call = TypeAdapter(CallConfig).validate_python(told)
     except ValidationError as error:
         raise config_error(error, "") from error
-    return parse(experiment), call
+    config = parse(experiment)
+    if call.jobs > 1 and isinstance(config.engine, DeploymentConfig):
+        raise ConfigError("jobs", call.jobs, "must be 1 on a deployment: a node trains for one run at a time")
+    return config, call
 
 
 def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
@@ -278,7 +322,7 @@ def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     try:
         config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
     except ValidationError as error:
-        raise config_error(error, "") from error
+        raise config_error(error, "", kinds=("simulation", "deployment")) from error
     _check_combinations(config)
     return config
 
@@ -321,10 +365,11 @@ __all__ = [
     "AttackConfig",
     "CallConfig",
     "ClientConfig",
-    "EngineConfig",
+    "DeploymentConfig",
     "ExperimentConfig",
     "PartitionConfig",
     "ServerConfig",
+    "SimulationConfig",
     "parse",
     "parse_json",
     "parse_whole",

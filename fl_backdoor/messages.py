@@ -44,6 +44,8 @@ class TrainTask:
         Address of the memory in which model and updates lie; empty: they travel in messages.
     num_rows
         Rows of the matrix there.
+    packing
+        What updates are sent back as, if model and updates travel in one piece each; empty: they do not.
     """
 
     experiment: str
@@ -52,6 +54,7 @@ class TrainTask:
     rows: tuple[int, ...]
     board: str = ""
     num_rows: int = 0
+    packing: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
             "rows": list(task.rows),
             "board": task.board,
             "num_rows": task.num_rows,
+            "packing": task.packing,
         }
     )
     return RecordDict({MODEL: model, TASK: record})
@@ -113,6 +117,7 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
         rows=tuple(record["rows"]),  # type: ignore[arg-type]  # and another
         board=str(record["board"]),
         num_rows=int(record["num_rows"]),  # type: ignore[arg-type]  # we wrote an int
+        packing=str(record["packing"]),
     )
     return list(content.array_records[MODEL].to_numpy_ndarrays()), task
 

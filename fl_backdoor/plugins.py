@@ -6,7 +6,7 @@ Whoever writes a plug-in says in its signature what each setting may be, as in
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
@@ -83,10 +83,15 @@ def build(spec: Spec, key: str, **given: Any) -> Any:  # noqa: ANN401 - whatever
     return resolve(spec, key)(**settings(spec, key, *given), **given)
 
 
-def config_error(error: ValidationError, key: str, known: list[str] | None = None) -> ConfigError:
-    """Turn the first of pydantic's complaints into one line under the dotted `key`."""
+def config_error(
+    error: ValidationError, key: str, known: list[str] | None = None, kinds: Collection[str] = ()
+) -> ConfigError:
+    """Turn the first of pydantic's complaints into one line under the dotted `key`.
+
+    `kinds` are names that pydantic puts between the others where there are several kinds of a thing.
+    """
     first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
+    path = ".".join(str(part) for part in (key, *first["loc"]) if part not in ("", *kinds))
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         allowed = f"no such setting; known here: {', '.join(known)}" if known else "no such setting"
     else:

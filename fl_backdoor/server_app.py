@@ -9,12 +9,15 @@ import numpy as np
 from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
-from fl_backdoor import plugins
+from fl_backdoor import __version__, plugins
 from fl_backdoor.attacks.schedule import Schedule
-from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.config import DeploymentConfig, ExperimentConfig
+from fl_backdoor.data.fingerprint import fingerprint
+from fl_backdoor.deployment.invitation import Invitation
 from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.evaluation import Evaluator
 from fl_backdoor.exchange import segment
+from fl_backdoor.exchange.ways import Way
 from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
 from fl_backdoor.models.factory import load_arrays, state_arrays
@@ -81,6 +84,7 @@ class Experiment:
             If the run was asked to end; the rounds that `on_round` has seen are complete.
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
+        grid.invite(self.invitation, len(sizes))
         strategy = build_strategy(self.config, self.world.layout, sizes)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
@@ -94,6 +98,11 @@ class Experiment:
                 timeout=self.config.server.round_timeout_seconds,
                 evaluate_fn=rounds.finished if after is None else rounds.finished_after_the_first,
             )
+
+    def invitation(self) -> Invitation:
+        """Return what nodes on other machines must have in common with this run."""
+        world = self.world
+        return Invitation(shared_settings(self.config), __version__, fingerprint(world.dataset, world.data))
 
     def model(self) -> ModelArrays:
         """Return the model that was evaluated last; before that the one that round 1 starts from."""
@@ -109,11 +118,10 @@ def build_strategy(
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients."""
     federation = Federation(
-        # What follows a run is none of the clients' business.
-        experiment=replace(config, tracking={}).to_json(),
+        experiment=shared_settings(config),
         seed=config.seed,
         layout=layout,
-        shares_memory=shares_memory(config),
+        way=way_of(config),
         partition_sizes=partition_sizes,
         participants_per_round=config.participants_per_round,
         client=config.client,
@@ -123,10 +131,18 @@ def build_strategy(
     return strategy
 
 
-def shares_memory(config: ExperimentConfig) -> bool:
-    """Return whether server and clients can exchange models and updates through memory."""
+def shared_settings(config: ExperimentConfig) -> str:
+    """Return the configuration as clients get it; what follows a run is none of their business."""
+    return replace(config, tracking={}).to_json()
+
+
+def way_of(config: ExperimentConfig) -> Way:
+    """Return how models and updates travel: through memory where server and clients share it."""
     engine = config.engine
-    return engine.exchange == "auto" and engine.address == "local" and segment.available()
+    if isinstance(engine, DeploymentConfig):
+        return engine.updates
+    is_shared = engine.exchange == "auto" and engine.address == "local" and segment.available()
+    return "memory" if is_shared else "messages"
 
 
 class _Rounds:

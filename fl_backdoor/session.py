@@ -1,14 +1,16 @@
-"""The runs of one process: one simulation serves them all, each writes a folder of its own."""
+"""The runs of one process: one engine serves them all, each writes a folder of its own."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fl_backdoor import resume
 from fl_backdoor.checks import Checked, check
 from fl_backdoor.clean_twin import clean_key, clean_twin
-from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.config import DeploymentConfig, ExperimentConfig
+from fl_backdoor.engine.deployment import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
-from fl_backdoor.engine.simulation import Simulation, resources
+from fl_backdoor.engine.simulation import Resources, Simulation, resources
 from fl_backdoor.results import checkpoint, clean_baseline
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
@@ -17,7 +19,13 @@ from fl_backdoor.results.lock import only_writer
 from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.streams import Streams
 
+if TYPE_CHECKING:
+    from fl_backdoor.server_app import Experiment
+
 LOG_NAME = "run.log"
+
+Engine = Simulation | Deployment | OnGrid
+"""Where clients run."""
 
 
 class Session:
@@ -33,20 +41,27 @@ class Session:
         Draws the figures.
     shared
         The Ray that several processes share; None: the one that the configuration asks for.
+    engine
+        Where all runs go on; None: where their configurations say.
     """
 
     def __init__(
-        self, display: Display, streams: Streams, background: Background, shared: SharedRay | None = None
+        self,
+        display: Display,
+        streams: Streams,
+        background: Background,
+        shared: SharedRay | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.shared = shared
         self.display = display
         self.streams = streams
         self.background = background
-        self._simulation: Simulation | None = None
+        self._engine = engine
 
     def start(self, config: ExperimentConfig) -> None:
-        """Start the simulation that runs like `config` need; nobody need wait for it."""
-        self._simulation_for(config)
+        """Start the engine that runs like `config` need; nobody need wait for it."""
+        self._engine_for(config)
 
     def run(self, config: ExperimentConfig, folder: Path, *, go_on: bool = False) -> None:
         """Run one experiment into `folder`, after its clean twin if that is asked for and not known yet.
@@ -75,15 +90,15 @@ class Session:
             self._run(checked, folder, go_on=go_on)
 
     def close(self) -> None:
-        """End the simulation, if one was started."""
-        if self._simulation is not None:
-            self._simulation.close()
-            self._simulation = None
+        """End the engine, if one was started."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
 
     def abandon(self) -> None:
         """End Ray without waiting for clients in training; the process must exit next."""
-        if self._simulation is not None:
-            self._simulation.abandon()
+        if self._engine is not None:
+            self._engine.abandon()
 
     def _run_clean_twin(self, checked: Checked) -> None:
         config = checked.config
@@ -115,12 +130,13 @@ class Session:
 
         experiment = Experiment(checked.config)
         _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
+        self._say_who_is_to_attack(experiment)
         self.streams.send_to(folder / LOG_NAME)
-        simulation = self._simulation_for(checked.config)
+        engine = self._engine_for(checked.config)
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
         recorder.start() if after is None else recorder.go_on(after)
         try:
-            simulation.run(lambda grid: experiment.run(grid, recorder.on_round, after))
+            engine.run(lambda grid: experiment.run(grid, recorder.on_round, after))
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise
@@ -128,6 +144,16 @@ class Session:
             recorder.finish("failed")
             raise
         recorder.finish("finished")
+
+    def _say_who_is_to_attack(self, experiment: "Experiment") -> None:
+        """On real machines nodes attack by their own start-up option; figures go by what the seed picks."""
+        config = experiment.config
+        if isinstance(config.engine, DeploymentConfig) and config.attacks:
+            clients = ", ".join(map(str, sorted(experiment.malicious)))
+            self.display.notice(
+                f"clients that count as malicious in the figures: {clients} (seed {config.seed}); "
+                "their nodes, and no others, are to be started with --malicious"
+            )
 
     def _leave_finished(self, checked: Checked, folder: Path) -> None:
         """Do what a process that was killed just after the last round did not come to."""
@@ -139,14 +165,22 @@ class Session:
             clean_baseline.register(baselines(config), clean_key(config), files.rounds_csv)
         self.display.run_finished("finished already", folder)
 
-    def _simulation_for(self, config: ExperimentConfig) -> Simulation:
-        wanted = resources(config, self.shared.num_jobs if self.shared else 1)
-        if self.shared is not None:
-            wanted = replace(wanted, address=self.shared.address)
-        if self._simulation is None or self._simulation.resources != wanted:
+    def _engine_for(self, config: ExperimentConfig) -> Engine:
+        wanted = self._wanted(config)
+        if self._engine is None or self._engine.wanted != wanted:
             self.close()
-            self._simulation = Simulation(wanted)
-        return self._simulation
+            if isinstance(wanted, Resources):
+                self._engine = Simulation(wanted)
+            else:
+                self._engine = Deployment(wanted, self.display.line)
+        return self._engine
+
+    def _wanted(self, config: ExperimentConfig) -> Resources | DeploymentConfig:
+        if isinstance(config.engine, DeploymentConfig):
+            return config.engine
+        if self.shared is None:
+            return resources(config)
+        return replace(resources(config, self.shared.num_jobs), address=self.shared.address)
 
 
 def baselines(config: ExperimentConfig) -> Path:

@@ -78,6 +78,10 @@ class Layout:
         """Refuse arrays that are not finite buffers of this model; raises like `check`."""
         _check([tensor for tensor in self.tensors if not tensor.is_parameter], arrays)
 
+    def check_vector(self, update: NDArray[np.generic], dtype: str) -> None:
+        """Refuse what is not an update in one piece, of the given dtype; raises like `check`."""
+        _check([TensorSpec("the update", (self.num_params,), dtype, True)], [update])
+
     def buffers(self, arrays: ModelArrays) -> ModelArrays:
         """Return those of a state's arrays that are no parameters, in order."""
         return [array for tensor, array in zip(self.tensors, arrays, strict=True) if not tensor.is_parameter]
@@ -160,7 +164,7 @@ def _check(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[np.generic]])
             raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
         largest = LARGEST_COUNT if np.issubdtype(array.dtype, np.integer) else LARGEST
         # NaN fails both comparisons.
-        if array.size and not (array.min() >= -largest and array.max() <= largest):
+        if array.size and not (array.min().item() >= -largest and array.max().item() <= largest):
             raise ReplyError(f"{tensor.name} holds NaN, Inf or numbers beyond {largest:.0e}")
 
 

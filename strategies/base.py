@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from fl_backdoor.config import ClientConfig, ServerConfig
 from fl_backdoor.errors import ConfigError
-from fl_backdoor.exchange.server import ByMessages, BySharedMemory, Exchange
+from fl_backdoor.exchange.server import Exchange
+from fl_backdoor.exchange.ways import Way, open_exchange
 from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
@@ -41,8 +42,8 @@ class Federation:
         The run's seed; participants are drawn from it.
     layout
         The model's tensors, as ``server.buffers`` has them count.
-    shares_memory
-        Whether the clients run on this host, so that updates need not travel in messages.
+    way
+        How models and updates travel.
     partition_sizes
         Number of samples of each client, by client id.
     participants_per_round
@@ -54,7 +55,7 @@ class Federation:
     experiment: str
     seed: int
     layout: Layout
-    shares_memory: bool
+    way: Way
     partition_sizes: tuple[int, ...]
     participants_per_round: int
     client: ClientConfig
@@ -169,6 +170,7 @@ class RobustStrategy(Strategy):
         self.rounds_before = 0
         self._model: ModelArrays = []
         self._sent: dict[int, Message] = {}
+        self._drawn: list[int] = []
         self._asked: dict[int, tuple[int, ...]] = {}
         self._require(self.required_clients)
 
@@ -207,7 +209,8 @@ class RobustStrategy(Strategy):
             federation.seed,
             server_round,
         )
-        self._asked = assign(client_ids, grid.get_node_ids())
+        self._drawn = client_ids
+        self._asked = assign(client_ids, grid)
         rows = {client_id: row for row, client_id in enumerate(client_ids)}
         tasks = {
             node_id: TrainTask(
@@ -228,7 +231,7 @@ class RobustStrategy(Strategy):
         """Check the replies, aggregate them and move the model; None keeps it."""
         server_round += self.rounds_before
         asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
-        collected = collect(replies, asked, self.federation, self._exchange)
+        collected = collect(replies, self._drawn, asked, self.federation, self._exchange)
         clients, aggregation, moved = None, None, None
         needed = max(self.required_clients, self.federation.server.min_replies)
         if len(collected.usable) < needed:
@@ -267,8 +270,8 @@ class RobustStrategy(Strategy):
 
     @cached_property
     def _exchange(self) -> Exchange:
-        exchange = BySharedMemory if self.federation.shares_memory else ByMessages
-        return exchange(self.layout, self.federation.participants_per_round)
+        federation = self.federation
+        return open_exchange(federation.way, self.layout, federation.participants_per_round)
 
     def _require(self, required: int) -> None:
         participants = self.federation.participants_per_round

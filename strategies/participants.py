@@ -1,7 +1,8 @@
 """Who takes part in a round, and which node is asked for whom."""
 
-from collections.abc import Iterable
+from flwr.serverapp import Grid
 
+from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.seeding import Purpose, generator
 
 
@@ -17,8 +18,21 @@ def draw(num_clients: int, num_participants: int, seed: int, server_round: int) 
     return sorted(int(client_id) for client_id in drawn)
 
 
-def assign(client_ids: list[int], node_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
-    """Share clients evenly among nodes, any of which can host any client; idle nodes are left out."""
-    nodes = sorted(node_ids)
+def assign(client_ids: list[int], grid: Grid) -> dict[int, tuple[int, ...]]:
+    """Say which node is asked for whom, by node id; idle nodes are left out.
+
+    On real machines each client lives on a node of its own, and one whose node is away is not asked. In a
+    simulation any node can host any client, and they are shared out evenly.
+    """
+    homes = grid.homes() if isinstance(grid, StoppableGrid) else None
+    if homes is None:
+        return _shared_out(client_ids, sorted(grid.get_node_ids()))
+    nodes = sorted({homes[client_id] for client_id in client_ids if client_id in homes})
+    return {
+        node: tuple(client_id for client_id in client_ids if homes.get(client_id) == node) for node in nodes
+    }
+
+
+def _shared_out(client_ids: list[int], nodes: list[int]) -> dict[int, tuple[int, ...]]:
     shares = {node: tuple(client_ids[place :: len(nodes)]) for place, node in enumerate(nodes)}
     return {node: share for node, share in shares.items() if share}

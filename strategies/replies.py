@@ -1,7 +1,7 @@
 """Replies are claims: what cannot be true costs a client its place in the round, and never ends the run."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,7 @@ class RoundReplies:
 
 def collect(
     messages: Iterable[Message],
+    drawn: Sequence[int],
     asked: Mapping[str, tuple[int, ...]],
     federation: "Federation",
     exchange: Exchange,
@@ -80,6 +81,8 @@ def collect(
     ----------
     messages
         The nodes' replies, in any order.
+    drawn
+        The round's clients, ascending.
     asked
         Clients asked for, by the id of the message that asked. Replies are matched by it, because Flower
         answers in the place of a node that died.
@@ -96,16 +99,17 @@ def collect(
             answered.add(asked_by)
         for part in _parts(message, asked.get(asked_by, ())):
             heard[part.client_id] = part
-    everybody = sorted(client_id for ids in asked.values() for client_id in ids)
+    reached = {client_id for ids in asked.values() for client_id in ids}
     usable, rejected = [], {}
-    for row, client_id in enumerate(everybody):
-        part = heard.get(client_id, ClientFailure(client_id, "no reply in time"))
+    for row, client_id in enumerate(drawn):
+        why = "no reply in time" if client_id in reached else "its node is not connected"
+        part = heard.get(client_id, ClientFailure(client_id, why))
         try:
             usable.append(_received(part, row, federation, exchange))
         except ReplyError as error:
             rejected[client_id] = str(error)
             log.warning("client %d loses its place in the round: %s", client_id, error)
-    return RoundReplies(tuple(everybody), tuple(usable), rejected, not answered.issuperset(asked))
+    return RoundReplies(tuple(drawn), tuple(usable), rejected, not answered.issuperset(asked))
 
 
 def _parts(message: Message, client_ids: tuple[int, ...]) -> list[ClientReply | ClientFailure]:

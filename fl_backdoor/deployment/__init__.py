@@ -1,1 +1,1 @@
-"""Clients on machines of their own: certificates, keys, and what goes over the network."""
+"""Clients on machines of their own: Flower's SuperLink and nodes, certificates and keys."""

@@ -72,6 +72,11 @@ def read_key(path: Path) -> Key:
     return _read(path, _load_key, "an unencrypted private key on an elliptic curve (PEM)")
 
 
+def read_node_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the node's private key in `path`, or raise `FlBackdoorError`."""
+    return _read(path, _load_node_key, "an unencrypted private key on an elliptic curve (OpenSSH)")
+
+
 def read_node_public(path: Path) -> ec.EllipticCurvePublicKey:
     """Return the node's public key in `path`, or raise `FlBackdoorError`."""
     return _read(path, _load_node_public, "a public key on an elliptic curve (OpenSSH)")
@@ -80,6 +85,13 @@ def read_node_public(path: Path) -> ec.EllipticCurvePublicKey:
 def _load_key(content: bytes) -> Key:
     key = serialization.load_pem_private_key(content, password=None)
     if not isinstance(key, Key):
+        raise TypeError
+    return key
+
+
+def _load_node_key(content: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_ssh_private_key(content, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError
     return key
 

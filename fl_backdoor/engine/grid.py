@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from flwr.app import Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
@@ -10,6 +11,9 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from fl_backdoor.errors import Stopped
+
+if TYPE_CHECKING:
+    from fl_backdoor.deployment.invitation import Invitation
 
 
 class StoppableGrid(Grid):
@@ -31,6 +35,13 @@ class StoppableGrid(Grid):
         self._poll_seconds = poll_seconds
         self.answered_at = time.perf_counter()
         self.waited_seconds = 0.0
+
+    def invite(self, invitation: "Callable[[], Invitation]", num_clients: int) -> None:
+        """Do nothing: what runs here was started for this run."""
+
+    def homes(self) -> Mapping[int, int] | None:
+        """Return the node of each client, by client id; None: any node can host any client."""
+        return None
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

@@ -10,7 +10,6 @@ Nothing heavy is imported up here: Ray starts in a thread while the main one imp
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, wraps
 from inspect import unwrap
@@ -18,9 +17,10 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.config import ExperimentConfig, SimulationConfig
 from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
-from fl_backdoor.errors import FlBackdoorError, Stopped
+from fl_backdoor.engine.interruptible import wait_for
+from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results.environment import usable_cores
 
 if TYPE_CHECKING:
@@ -80,15 +80,17 @@ def resources(config: ExperimentConfig, num_jobs: int = 1) -> Resources:
     Unset workers are one a core, at most one a participant; on GPUs see `gpu_workers`. Cores and GPUs are
     shared out evenly.
     """
-    cores, participants = max(1, usable_cores() // num_jobs), config.participants_per_round
-    free = _free_gpu_bytes() if config.engine.device != "cpu" else []
-    num_workers = config.engine.num_workers or (
+    engine, participants = config.engine, config.participants_per_round
+    assert isinstance(engine, SimulationConfig)
+    cores = max(1, usable_cores() // num_jobs)
+    free = _free_gpu_bytes() if engine.device != "cpu" else []
+    num_workers = engine.num_workers or (
         gpu_workers([gpu // num_jobs for gpu in free], cores, participants)
         if free
         else min(cores, participants)
     )
     share = share_of_a_gpu(num_jobs * num_workers, len(free)) if free else 0.0
-    return Resources(num_workers, share, config.engine.address)
+    return Resources(num_workers, share, engine.address)
 
 
 class Simulation:
@@ -103,7 +105,7 @@ class Simulation:
     """
 
     def __init__(self, wanted: Resources, app: "ClientApp | None" = None) -> None:
-        self.resources = wanted
+        self.wanted = wanted
         self._client_app = app
         self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
         self._needed = threading.Event()
@@ -121,13 +123,7 @@ class Simulation:
         done: Future[None] = Future()
         self._jobs.put((job, done))
         self._needed.set()
-        try:
-            self._wait(done)
-        except KeyboardInterrupt:
-            self._stop.set()
-            with suppress(Stopped):
-                self._wait(done)
-            raise
+        wait_for(done, self._stop, self._see_that_it_goes_on)
 
     def close(self) -> None:
         """End the simulation, and the Ray that it started; clients in training are waited for."""
@@ -141,13 +137,10 @@ class Simulation:
         if ray is not None:
             ray.stop()
 
-    def _wait(self, done: "Future[None]") -> None:
-        while not done.done():
-            if self._ended.done():
-                self._ended.result()
-                raise FlBackdoorError("the simulation ended by itself; see the log file")
-            done_or_timeout(done)
-        done.result()
+    def _see_that_it_goes_on(self) -> None:
+        if self._ended.done():
+            self._ended.result()
+            raise FlBackdoorError("the simulation ended by itself; see the log file")
 
     def _simulate(self) -> None:
         try:
@@ -169,11 +162,11 @@ class Simulation:
             raise
 
     def _started_ray(self) -> "LocalRay | None":
-        if self.resources.address != LOCAL:
+        if self.wanted.address != LOCAL:
             return None
         from fl_backdoor.engine.local_ray import LocalRay
 
-        return LocalRay(self.resources.num_workers, PRELOADED)
+        return LocalRay(self.wanted.num_workers, PRELOADED)
 
     def _run_flower(self) -> None:
         from flwr.serverapp import ServerApp
@@ -193,8 +186,8 @@ class Simulation:
         run_simulation(
             server_app=app,
             client_app=self._client_app or client_app,
-            num_supernodes=self.resources.num_workers,
-            backend_config=self.resources.backend(),
+            num_supernodes=self.wanted.num_workers,
+            backend_config=self.wanted.backend(),
         )
 
     def _leave_room_for_others(self, ray_actor: Any) -> None:  # noqa: ANN401 - one of Flower's modules
@@ -203,7 +196,7 @@ class Simulation:
 
         @wraps(capacity)
         def at_most_our_workers(asked: dict[str, float]) -> int:
-            return min(int(capacity(asked)), self.resources.num_workers)
+            return min(int(capacity(asked)), self.wanted.num_workers)
 
         ray_actor.pool_size_from_resources = at_most_our_workers
 
@@ -214,18 +207,10 @@ class Simulation:
         while (entry := self._jobs.get()) is not None:
             job, done = entry
             try:
-                stoppable.wait_for_nodes(self.resources.num_workers)
+                stoppable.wait_for_nodes(self.wanted.num_workers)
                 done.set_result(job(stoppable))
             except BaseException as error:  # handed to the thread that waits
                 done.set_exception(error)
-
-
-def done_or_timeout(done: "Future[None]") -> None:
-    """Wait a short while for `done`, whatever becomes of it."""
-    try:
-        done.exception(timeout=0.2)
-    except TimeoutError:
-        return
 
 
 @cache

@@ -67,6 +67,10 @@ class OnBoard(NodeExchange):
 
 def exchange_for(model: ModelArrays, task: TrainTask, layout: Layout) -> NodeExchange:
     """Return the exchange that a train message asks for."""
+    if task.packing:
+        from fl_backdoor.exchange.packed import PackedOnNode
+
+        return PackedOnNode(model[0], layout, task.packing)  # type: ignore[arg-type]  # a server sent it: checked there
     if not task.board:
         return InMessages(model)
     return OnBoard(_board(task.board, layout, task.num_rows), layout)

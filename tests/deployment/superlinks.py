@@ -36,6 +36,8 @@ class SuperLink:
         Its port, kept over restarts; a free one by default.
     seconds
         How long its start may take.
+    prefix
+        What stands before its command, to run it on another host.
     """
 
     def __init__(
@@ -46,12 +48,14 @@ class SuperLink:
         host: str = "127.0.0.1",
         port: int | None = None,
         seconds: float = 120,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.flags = [str(flag) for flag in flags]
         self.folder = folder
         self.host = host
-        self.port = port or free_port(host)
+        self.port = port or (8000 if prefix else free_port(host))
         self.seconds = seconds
+        self.prefix = tuple(prefix)
         self.log = folder / "superlink.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +74,7 @@ class SuperLink:
     def start(self) -> None:
         """Start the process and return once it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [str(PROGRAM), *self.flags, "--host", self.host, "--port", str(self.port)]
+        command = [*self.prefix, str(PROGRAM), *self.flags, "--host", self.host, "--port", str(self.port)]
         environment = os.environ | QUIET | {"HOME": str(self.folder), "FLWR_HOME": str(self.folder / "flwr")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -125,7 +125,7 @@ def test_a_worker_that_dies_loses_a_round_and_is_back_in_the_next(simulation):
         "attack.last_round=1",
         "num_rounds=3",
     )
-    workers = simulation.resources.num_workers
+    workers = simulation.wanted.num_workers
     assert rounds[1]["num_rejected"] == 6 // workers, "the clients that its node hosted"
     assert rounds[1]["model_updated"] is (workers == 2)
     assert [row["num_rejected"] for row in rounds[2:]] == [0, 0]

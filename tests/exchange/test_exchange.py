@@ -7,7 +7,8 @@ from flwr.app import ArrayRecord
 from fl_backdoor.errors import FlBackdoorError, ReplyError
 from fl_backdoor.exchange.board import board_bytes, create_board, open_board
 from fl_backdoor.exchange.node import exchange_for
-from fl_backdoor.exchange.server import ByMessages, BySharedMemory
+from fl_backdoor.exchange.server import BySharedMemory
+from fl_backdoor.exchange.ways import open_exchange
 from fl_backdoor.messages import TrainTask, unpack_task
 from fl_backdoor.updates import Layout, TensorSpec
 
@@ -27,9 +28,9 @@ def state(parameters, mean=(0, 0, 0), count=0):
     return [values[:4].reshape(2, 2), np.asarray(mean, dtype=np.float32), np.array(count), values[4:]]
 
 
-@pytest.fixture(params=[ByMessages, BySharedMemory])
+@pytest.fixture(params=["memory", "messages", "float32", "float16"])
 def exchange(request):
-    made = request.param(LAYOUT, 3)
+    made = open_exchange(request.param, LAYOUT, 3)
     yield made
     made.close()
 

@@ -16,6 +16,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import ArrayLike, NDArray
 
 from fl_backdoor.config import ClientConfig, ServerConfig
+from fl_backdoor.exchange.ways import Way
 from fl_backdoor.messages import METRICS, ClientReply, unpack_task
 from fl_backdoor.updates import Layout, TensorSpec
 from strategies.base import ClientUpdates, Federation, RobustStrategy
@@ -66,14 +67,14 @@ def make_federation() -> Callable[..., Federation]:
     """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
 
     def make(
-        num_clients: int = 4, participants: int | None = None, *, shares_memory: bool = False, **server: Any
+        num_clients: int = 4, participants: int | None = None, *, way: Way = "messages", **server: Any
     ) -> Federation:
         settings = ServerConfig(**{**SERVER, **server})
         return Federation(
             experiment="{}",
             seed=7,
             layout=LAYOUT.as_counted(settings.buffers),
-            shares_memory=shares_memory,
+            way=way,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
             client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),

@@ -1,0 +1,221 @@
+"""A node's link to its SuperLink, through Flower's Fleet API."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Message
+from flwr.app.message import remove_content_from_message
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.fleet_pb2 import (
+    ActivateNodeRequest,
+    DeactivateNodeRequest,
+    PullMessagesRequest,
+    PushMessagesRequest,
+    RegisterNodeFleetRequest,
+    UnregisterNodeFleetRequest,
+)
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.message_pb2 import ObjectTree
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.heartbeat import HeartbeatSender
+from flwr.supercore.inflatable.inflatable_object import (
+    get_all_nested_objects,
+    get_object_tree,
+    no_object_id_recompute,
+)
+from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+    make_confirm_message_received_fn_protobuf,
+    make_pull_object_fn_protobuf,
+    make_push_object_fn_protobuf,
+)
+from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, push_objects
+from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
+from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_to_bytes
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+from fl_backdoor.deployment.address import SuperLinkAddress
+from fl_backdoor.deployment.patience import Tell, patient
+
+PULL_SECONDS = 60.0
+"""How long the parts of a message are waited for that its sender has not sent yet, and may never send."""
+
+NOT_TOLD = (401, 403, 404)
+"""Answers of a SuperLink that does not know this node any more."""
+
+
+class FleetLink:
+    """A context manager: inside it the node is known to the SuperLink, and its heart beats.
+
+    Parameters
+    ----------
+    superlink
+        Where to join.
+    key
+        The node's own, whose public part the SuperLink knows; None: a new one, where no key is asked for.
+    stop
+        Ends every wait; `Stopped` is raised then.
+    tell
+        Told when the SuperLink goes away and comes back.
+
+    Raises
+    ------
+    httpx.HTTPError
+        If the SuperLink refuses, or its certificate is wrong. Where it does not answer it is waited for.
+    """
+
+    def __init__(
+        self,
+        superlink: SuperLinkAddress,
+        key: ec.EllipticCurvePrivateKey | None,
+        stop: threading.Event,
+        tell: Tell,
+    ) -> None:
+        self._registers_itself = key is None
+        self._key = key or generate_key_pairs()[0]
+        self._node: Node | None = None
+        self._lost = threading.Event()
+        self._client = FleetHttpClient.from_server_address(
+            superlink.place,
+            superlink.is_insecure,
+            superlink.root_certificates,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(self._key, self._key.public_key()),
+            ],
+            retry_invoker=patient(superlink.place, None, stop, tell),
+        )
+        # A heartbeat that fails is sent again by its sender; it must not wait for the others.
+        self._heart = FleetHttpClient.from_server_address(
+            superlink.place,
+            superlink.is_insecure,
+            superlink.root_certificates,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(self._key, self._key.public_key()),
+            ],
+        )
+        self._heartbeat = HeartbeatSender(self._beat)
+
+    @property
+    def node_id(self) -> int:
+        """The SuperLink's name for this node."""
+        assert self._node is not None
+        return int(self._node.node_id)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the SuperLink has forgotten this node, so that it has to join again."""
+        return self._lost.is_set()
+
+    def __enter__(self) -> Self:
+        public = public_key_to_bytes(self._key.public_key())
+        if self._registers_itself:
+            self._client.RegisterNode(RegisterNodeFleetRequest(public_key=public))
+        response = self._client.ActivateNode(
+            ActivateNodeRequest(public_key=public, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        )
+        self._node = Node(node_id=response.node_id)
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._heartbeat.is_running:
+            self._heartbeat.stop()
+        if self._node is not None and not self.is_lost:
+            self._leave()
+        self._client.close()
+        self._heart.close()
+
+    def receive(self) -> Message | None:
+        """Return the next message for this node with all it holds, or None.
+
+        Raises
+        ------
+        ObjectPullError
+            If its sender has not sent all of it.
+        """
+        response = self._client.PullMessages(PullMessagesRequest(node=self._node))
+        if not response.messages_list:
+            return None
+        envelope, tree = message_from_proto(response.messages_list[0]), response.message_object_trees[0]
+        message = self._pulled(envelope.metadata.run_id, tree)
+        message.metadata.__dict__["_message_id"] = envelope.metadata.message_id
+        return message
+
+    def send(self, reply: Message, seconds: float) -> int:
+        """Send a reply that took so many seconds; return how many objects of it travelled.
+
+        Raises
+        ------
+        ObjectPushError
+            If the SuperLink was restarted meanwhile.
+        """
+        reply.metadata.__dict__["_message_id"] = reply.object_id
+        with no_object_id_recompute():
+            tree, objects = get_object_tree(reply), get_all_nested_objects(reply)
+            response = self._client.PushMessages(
+                PushMessagesRequest(
+                    node=self._node,
+                    messages_list=[message_to_proto(remove_content_from_message(reply))],
+                    message_object_trees=[tree],
+                    clientapp_runtime_list=[seconds],
+                )
+            )
+            push = make_push_object_fn_protobuf(
+                self._client.PushObject, self._own(), reply.metadata.run_id, response.session_id
+            )
+            wanted = set(response.objects_to_push)
+            push_objects(objects, push, object_ids_to_push=wanted)
+        return len(wanted)
+
+    def _pulled(self, run_id: int, tree: ObjectTree) -> Message:
+        pull = make_pull_object_fn_protobuf(self._client.PullObject, self._own(), run_id)
+        confirm = make_confirm_message_received_fn_protobuf(
+            self._client.ConfirmMessageReceived, self._own(), run_id
+        )
+        return pull_and_inflate_object_from_tree(
+            tree, pull, confirm, return_type=Message, max_time=PULL_SECONDS, backoff_cap=1.0
+        )
+
+    def _own(self) -> Node:
+        assert self._node is not None
+        return self._node
+
+    def _beat(self) -> bool:
+        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        try:
+            if not self._heart.SendNodeHeartbeat(request).success:
+                self._lost.set()
+        except httpx.TransportError:
+            return False
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in NOT_TOLD:
+                return False
+            self._lost.set()
+        return True
+
+    def _leave(self) -> None:
+        """Say goodbye, if anybody listens."""
+        requests: list[Callable[[], object]] = [
+            lambda: self._heart.DeactivateNode(DeactivateNodeRequest(node_id=self.node_id))
+        ]
+        if self._registers_itself:
+            requests.append(
+                lambda: self._heart.UnregisterNode(UnregisterNodeFleetRequest(node_id=self.node_id))
+            )
+        for request in requests:
+            try:
+                request()
+            except (httpx.HTTPError, RuntimeError):
+                return

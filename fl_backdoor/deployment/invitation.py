@@ -1,0 +1,83 @@
+"""Who lives on which node: the server describes its run, each node says whom it has or why it stays away.
+
+A node is asked before it is given any work, and again whenever it has been away. It is a `query` message of
+Flower's; the reply names the clients that live on the node, or a reason in one line.
+"""
+
+from dataclasses import dataclass
+
+from flwr.app import ConfigRecord, RecordDict
+
+RECORD = "invitation"
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What a node must have in common with a run.
+
+    Parameters
+    ----------
+    experiment
+        The whole configuration as JSON.
+    project_version
+        Of this package.
+    data
+        What `fl_backdoor.data.fingerprint` says of the server's data.
+    """
+
+    experiment: str
+    project_version: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a node says to an invitation.
+
+    Parameters
+    ----------
+    client_ids
+        Clients that live there; none if it stays away.
+    refusal
+        Why it stays away; empty: it takes part.
+    """
+
+    client_ids: tuple[int, ...]
+    refusal: str = ""
+
+
+def pack_invitation(invitation: Invitation) -> RecordDict:
+    """Return the content of the message that asks a node."""
+    record = ConfigRecord(
+        {
+            "experiment": invitation.experiment,
+            "project_version": invitation.project_version,
+            "data": invitation.data,
+        }
+    )
+    return RecordDict({RECORD: record})
+
+
+def unpack_invitation(content: RecordDict) -> Invitation:
+    """Return what a server asks."""
+    record = content.config_records[RECORD]
+    return Invitation(str(record["experiment"]), str(record["project_version"]), str(record["data"]))
+
+
+def pack_answer(answer: Answer) -> RecordDict:
+    """Return the content of a node's reply."""
+    record = ConfigRecord({"client_ids": list(answer.client_ids), "refusal": answer.refusal})
+    return RecordDict({RECORD: record})
+
+
+def unpack_answer(content: RecordDict) -> Answer:
+    """Return what a node says; what makes no sense counts as staying away."""
+    try:
+        record = content.config_records[RECORD]
+        named, refusal = record["client_ids"], record["refusal"]
+    except KeyError as error:
+        return Answer((), f"its answer lacks {error.args[0]}")
+    client_ids = [one for one in named if isinstance(one, int)] if isinstance(named, list) else []
+    if not client_ids and not refusal:
+        return Answer((), "its answer names no clients")
+    return Answer(tuple(sorted(set(client_ids))), " ".join(str(refusal).split()))

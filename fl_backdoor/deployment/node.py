@@ -1,0 +1,130 @@
+"""A node: one process that joins a SuperLink, trains its clients when it is asked, and stays.
+
+Flower's own SuperNode starts a process for each message, which imports PyTorch and decodes nothing but
+forgets everything. This one keeps data, model and GPU at hand, and runs nothing but the code that is
+installed beside it: what a SuperLink calls the run's app is not fetched.
+"""
+
+import threading
+import time
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
+
+from fl_backdoor.deployment.address import SuperLinkAddress
+from fl_backdoor.deployment.fleet import FleetLink
+from fl_backdoor.deployment.hosting import Hosting
+from fl_backdoor.deployment.patience import Tell, explained
+from fl_backdoor.errors import Stopped
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two looks for messages; in between it is a twentieth of the time since the last one."""
+
+REJOIN_SECONDS = 5.0
+RUN_HAS_ENDED = 403
+"""What the SuperLink answers to a node that is at a run which nobody waits for any more."""
+
+
+class NodeProcess:
+    """Serves the clients of one node until it is told to stop.
+
+    Parameters
+    ----------
+    superlink, key
+        Where to join, and as whom; see `FleetLink`.
+    hosting
+        Whom the node hosts.
+    app
+        What answers messages.
+    tell
+        Told what happens, a line each.
+    """
+
+    def __init__(
+        self,
+        superlink: SuperLinkAddress,
+        key: ec.EllipticCurvePrivateKey | None,
+        hosting: Hosting,
+        app: ClientApp,
+        tell: Tell,
+    ) -> None:
+        self.superlink = superlink
+        self.key = key
+        self.hosting = hosting
+        self.app = app
+        self.tell = tell
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Have `serve` return after the message that it is at."""
+        self._stop.set()
+
+    def serve(self) -> None:
+        """Join, answer messages, and join again whenever the SuperLink has forgotten this node.
+
+        Raises
+        ------
+        FlBackdoorError
+            If the SuperLink refuses this node when it first joins, or shows a wrong certificate.
+        """
+        has_joined = False
+        while not self._stop.is_set():
+            try:
+                with FleetLink(self.superlink, self.key, self._stop, self.tell) as link:
+                    self.tell(f"joined {self.superlink.place} as node {link.node_id}")
+                    has_joined = True
+                    self._answer_messages(link)
+            except Stopped:
+                return
+            except httpx.HTTPError as error:
+                refused = explained(error, self.superlink.place)
+                if not has_joined:
+                    raise refused from error
+                self.tell(f"{refused}; joining again")
+                self._stop.wait(REJOIN_SECONDS)
+
+    def _answer_messages(self, link: FleetLink) -> None:
+        heard_at = time.monotonic()
+        while not self._stop.is_set() and not link.is_lost:
+            try:
+                message = link.receive()
+                if message is None:
+                    self._stop.wait(_pause(time.monotonic() - heard_at))
+                    continue
+                link.send(*self._answer(message, link.node_id))
+            except (ObjectPullError, ObjectPushError) as error:
+                self.tell(f"a message was lost on its way: {error}")
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != RUN_HAS_ENDED:
+                    raise
+                self.tell("the run has ended without this node's answer")
+            heard_at = time.monotonic()
+
+    def _answer(self, message: Message, node_id: int) -> tuple[Message, float]:
+        started = time.perf_counter()
+        self.tell(f"a {message.metadata.message_type} message has come")
+        context = Context(
+            run_id=message.metadata.run_id,
+            node_id=node_id,
+            node_config=dict(self.hosting.node_config()),
+            state=RecordDict(),
+            run_config={},
+        )
+        try:
+            reply = self.app(message, context)
+        except Exception as error:  # whatever a message makes of the app
+            reason = f"{type(error).__name__}: {error}"
+            self.tell(f"a {message.metadata.message_type} message failed: {reason}")
+            reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+        seconds = time.perf_counter() - started
+        self.tell(f"answered a {message.metadata.message_type} message in {seconds:.1f} s")
+        return reply, seconds
+
+
+def _pause(idle_seconds: float) -> float:
+    """Return how long to wait before the next look: seldom where nothing happens, and soon where it does."""
+    return min(max(idle_seconds / 20, SHORTEST_PAUSE), LONGEST_PAUSE)

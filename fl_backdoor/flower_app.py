@@ -1,0 +1,76 @@
+"""The server app that Flower starts by itself: ``flwr run . CONNECTION -c 'overrides="strategy=hybrid"'``.
+
+It runs beside the SuperLink and writes the run folder there. `python -m fl_backdoor.main engine=deployment`
+needs no such process: it is the server app itself, see `fl_backdoor.deployment.submitted_run`.
+"""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from fl_backdoor.config import DeploymentConfig, ExperimentConfig, parse_json, parse_whole
+from fl_backdoor.engine.deployment import OnGrid
+from fl_backdoor.errors import ConfigError, FlBackdoorError
+from fl_backdoor.results.live import Display
+
+server = ServerApp()
+
+
+@server.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the experiment that the run's configuration describes on the nodes of `grid`.
+
+    Raises
+    ------
+    FlBackdoorError
+        If it cannot be run; Flower marks the run as failed.
+    """
+    from fl_backdoor.reporting import Reporting
+    from fl_backdoor.results.background import Background
+    from fl_backdoor.session import Session
+    from fl_backdoor.streams import Streams
+
+    config = configuration(context.run_config)
+    assert isinstance(config.engine, DeploymentConfig)
+    # Flower passes on what is written to sys.stdout: `flwr log` shows it.
+    with Streams() as streams, Display(sys.stdout, terminal=False) as display:
+        background = Background(Reporting(display, streams))
+        try:
+            engine = OnGrid(grid, config.engine, display.line)
+            session = Session(display, streams, background, engine=engine)
+            session.run(config, Path(config.outputs) / f"flwr-run-{context.run_id}")
+        finally:
+            background.close()
+
+
+def configuration(run_config: Mapping[str, Any]) -> ExperimentConfig:
+    """Return the experiment that ``flwr run`` asks for.
+
+    Parameters
+    ----------
+    run_config
+        ``experiment``: a whole configuration as JSON; or ``overrides`` of the default one, as on the command
+        line.
+
+    Raises
+    ------
+    FlBackdoorError
+        If it asks for none that can be run.
+    """
+    experiment, overrides = str(run_config["experiment"]), str(run_config["overrides"])
+    if experiment and overrides:
+        raise FlBackdoorError("run config: set experiment or overrides, not both")
+    if experiment:
+        config = parse_json(experiment)
+    else:
+        from fl_backdoor.command_line import composed
+
+        config, _ = parse_whole(next(composed(["engine=deployment", *shlex.split(overrides)])))
+    if not isinstance(config.engine, DeploymentConfig):
+        raise ConfigError("engine.name", config.engine.name, "must be deployment")
+    return config

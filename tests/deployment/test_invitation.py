@@ -1,0 +1,120 @@
+"""What a node answers to a run that it cannot be part of, and to one that it can."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from flwr.app import ConfigRecord, Context, Message, MessageType, Metadata, RecordDict
+
+import fl_backdoor
+from fl_backdoor.client_app import app
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.data.fingerprint import fingerprint
+from fl_backdoor.deployment.hosting import Hosting
+from fl_backdoor.deployment.invitation import (
+    RECORD,
+    Answer,
+    Invitation,
+    pack_answer,
+    pack_invitation,
+    unpack_answer,
+    unpack_invitation,
+)
+from fl_backdoor.world import World
+
+SETTINGS = ("engine=deployment", "dataset=mnist5k", "partition.num_clients=4", "attack.num_malicious=1")
+
+
+@pytest.fixture(scope="module")
+def invitation():
+    config = parse_whole(next(composed([*SETTINGS])))[0]
+    world = World(config)
+    return Invitation(config.to_json(), fl_backdoor.__version__, fingerprint(world.dataset, world.data))
+
+
+def asked(invitation, node_config):
+    """Return what a node with this configuration answers."""
+    metadata = Metadata(1, "id", 1, 7, "", "", 0.0, 3600.0, MessageType.QUERY)
+    message = Message(content=pack_invitation(invitation), metadata=metadata)
+    return unpack_answer(app(message, Context(1, 7, node_config, RecordDict(), {})).content)
+
+
+def test_a_node_names_its_clients(invitation):
+    assert asked(invitation, Hosting((2, 0)).node_config()) == Answer((0, 2))
+
+
+def test_another_version_is_refused(invitation):
+    found = asked(replace(invitation, project_version="9.9"), {"partition": "1"})
+    assert found == Answer(
+        (), f"fl-backdoor {fl_backdoor.__version__} is installed here, the run is made with 9.9"
+    )
+
+
+def test_other_data_are_refused_and_both_are_named(invitation):
+    found = asked(replace(invitation, data="CIFAR-10, 50000 training images, 0123"), {"partition": "1"})
+    assert found.client_ids == ()
+    assert found.refusal == (
+        f"its data are {invitation.data}; the run's are CIFAR-10, 50000 training images, 0123"
+    )
+    assert invitation.data.startswith("mnist5k, 4000 training images, ")
+
+
+def test_a_client_that_the_run_does_not_have_is_refused(invitation):
+    assert asked(invitation, {"partition": "3,4"}).refusal == "it hosts client 4, the run has 4 clients"
+
+
+def test_a_configuration_is_checked_again_on_the_node(invitation):
+    plain = json.loads(invitation.experiment)
+    plain["attack"]["alpha"] = 7
+    found = asked(replace(invitation, experiment=json.dumps(plain)), {"partition": "1"})
+    assert found.refusal == "attack.alpha = 7: must be less than or equal to 1"
+
+
+def test_data_that_are_not_there_are_told(invitation, tmp_path):
+    plain = json.loads(invitation.experiment)
+    plain["dataset"] = {"_target_": "fl_backdoor.data.cifar10.Cifar10", "download": False}
+    wanted = replace(invitation, experiment=json.dumps(plain))
+    found = asked(wanted, {"partition": "1", "data": str(tmp_path)})
+    assert str(tmp_path) in found.refusal
+
+
+@pytest.mark.parametrize(
+    ("node_config", "refusal"),
+    [
+        ({"num-partitions": 2}, "it was not told whom it hosts: start it with --partition"),
+        ({"partition": "one"}, "partition = one: must be a client id from 0, or several with commas"),
+        ({"partition": "-1"}, "partition = -1: must be a client id from 0, or several with commas"),
+        ({"partition": 1, "colour": "red"}, "--node-config colour: no such key; known here: partition, "),
+        ({"partition": 1, "device": "tpu"}, "device = tpu: must be one of auto, cpu, cuda"),
+        ({"partition": 1, "threads": 0}, "threads = 0: must be a whole number from 1"),
+        ({"partition": 1, "own-data": True}, "own-data: say with data where they are"),
+        ({"partition": "1,2", "own-data": True, "data": "x"}, "own-data are those of one client, not of 2"),
+    ],
+)
+def test_a_node_that_was_started_wrongly_says_why(invitation, node_config, refusal):
+    assert asked(invitation, node_config).refusal.startswith(refusal)
+
+
+def test_invitations_and_answers_travel_unchanged(invitation):
+    assert unpack_invitation(pack_invitation(invitation)) == invitation
+    for answer in (Answer((0, 3)), Answer((), "no")):
+        assert unpack_answer(pack_answer(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    ("record", "refusal"),
+    [
+        ({}, "its answer lacks client_ids"),
+        ({"client_ids": []}, "its answer lacks refusal"),
+        ({"client_ids": "all", "refusal": ""}, "its answer names no clients"),
+        ({"client_ids": [1.5], "refusal": ""}, "its answer names no clients"),
+        ({"client_ids": [], "refusal": "two\nlines"}, "two lines"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_counts_as_staying_away(record, refusal):
+    assert unpack_answer(RecordDict({RECORD: ConfigRecord(record)})) == Answer((), refusal)
+
+
+def test_an_empty_answer_counts_as_staying_away():
+    assert unpack_answer(RecordDict()) == Answer((), f"its answer lacks {RECORD}")

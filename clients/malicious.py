@@ -31,12 +31,16 @@ class MaliciousClient(BenignClient):
         super().__init__(task)
         self.attack = attack
         self.trigger = trigger
-        self.schedule = Schedule(attack.first_round, attack.last_round)
+        self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
+
+    def attacks(self, server_round: int) -> bool:
+        """Return whether the attack is on in this round."""
+        return self.schedule.is_active(server_round, self.task.client_id)
 
     def poison(self, server_round: int) -> Poison:
         """Return the poisoning of this round's batches."""
         num_stamped = self.attack.num_stamped(self.task.trainer.settings.batch_size)
-        if num_stamped == 0 or not self.schedule.is_active(server_round):
+        if num_stamped == 0 or not self.attacks(server_round):
             return CLEAN
         return stamp_and_relabel(
             self.trigger, num_stamped, self.attack.target_label, self.attack.trigger_space
@@ -46,5 +50,5 @@ class MaliciousClient(BenignClient):
         self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int
     ) -> ModelArrays:
         """Return the trained model, its update multiplied by the boost factor while the attack is on."""
-        factor = self.attack.boost_factor if self.schedule.is_active(server_round) else 1
+        factor = self.attack.boost_factor if self.attacks(server_round) else 1
         return boost(received, trained, factor)

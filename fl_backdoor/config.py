@@ -92,6 +92,8 @@ class AttackConfig:
     holds_target
         Whether the malicious clients are drawn from those with training samples of the target class, or from
         those without; null: from all. What they do is the same.
+    every
+        A malicious client attacks in one of so many rounds; clients with neighbouring ids take turns.
     """
 
     num_malicious: Count
@@ -103,6 +105,7 @@ class AttackConfig:
     trigger: dict[str, Any]
     trigger_space: Literal["pixel", "normalized"]
     holds_target: bool | None = None
+    every: PositiveCount = 1
 
     def num_stamped(self, batch_size: int) -> int:
         """Return how many samples of a batch of `batch_size` get the trigger."""

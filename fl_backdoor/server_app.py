@@ -70,7 +70,7 @@ class Experiment:
         self.world = World(config)
         attack = config.attack
         self.malicious = self.world.malicious_ids
-        self.schedule = Schedule(attack.first_round, attack.last_round)
+        self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
 
     def run(self, grid: StoppableGrid, on_round: OnRound, after: Checkpoint | None = None) -> None:
         """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
@@ -110,7 +110,8 @@ class Experiment:
 
     def is_attacking(self, client_id: int, server_round: int) -> bool:
         """Return whether a client really attacks in a round; only metrics ask."""
-        return self.config.attacks and client_id in self.malicious and self.schedule.is_active(server_round)
+        is_active = self.schedule.is_active(server_round, client_id)
+        return self.config.attacks and client_id in self.malicious and is_active
 
 
 def build_strategy(

@@ -8,16 +8,26 @@ from fl_backdoor.seeding import Purpose, generator
 
 @dataclass(frozen=True)
 class Schedule:
-    """A span of rounds, both ends included and counted from 1; `last_round` None: to the end."""
+    """In which rounds a malicious client attacks; in others it trains like everybody else.
+
+    Parameters
+    ----------
+    first_round, last_round
+        A span of rounds, both ends included and counted from 1; `last_round` None: to the end.
+    every
+        Within it in one of so many rounds; which one follows from the client id, so that clients take turns.
+    """
 
     first_round: int
     last_round: int | None
+    every: int = 1
 
-    def is_active(self, server_round: int) -> bool:
-        """Return whether malicious clients attack in this round; in others they train like everybody else."""
-        return self.first_round <= server_round and (
+    def is_active(self, server_round: int, client_id: int) -> bool:
+        """Return whether this malicious client attacks in this round."""
+        is_within = self.first_round <= server_round and (
             self.last_round is None or server_round <= self.last_round
         )
+        return is_within and (server_round - self.first_round - client_id) % self.every == 0
 
 
 def malicious_ids(

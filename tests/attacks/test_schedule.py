@@ -3,13 +3,19 @@ from collections import Counter
 from fl_backdoor.attacks.schedule import Schedule, malicious_ids
 
 
+def test_clients_take_turns():
+    schedule = Schedule(2, 9, every=3)
+    found = {client: [r for r in range(1, 12) if schedule.is_active(r, client)] for client in (0, 1, 2, 4)}
+    assert found == {0: [2, 5, 8], 1: [3, 6, 9], 2: [4, 7], 4: [3, 6, 9]}
+
+
 def test_both_ends_of_a_schedule_are_included():
-    assert [round_ for round_ in range(1, 7) if Schedule(2, 4).is_active(round_)] == [2, 3, 4]
+    assert [round_ for round_ in range(1, 7) if Schedule(2, 4).is_active(round_, 0)] == [2, 3, 4]
 
 
 def test_an_open_schedule_goes_on():
-    assert Schedule(3, None).is_active(10**6)
-    assert not Schedule(3, None).is_active(2)
+    assert Schedule(3, None).is_active(10**6, 5)
+    assert not Schedule(3, None).is_active(2, 5)
 
 
 def test_fewer_attackers_are_a_subset_of_more():

@@ -61,6 +61,15 @@ def test_it_poisons_in_its_rounds_alone():
     assert not equal(fit(client, server_round=2)[0], fit(BenignClient(task()), server_round=2)[0])
 
 
+def test_clients_that_take_turns_attack_by_their_ids():
+    attack = AttackConfig(3, 0.1, 5, 1.0, 1, None, {}, "pixel", every=2)
+    clients = [MaliciousClient(task(client_id), attack, Bar(SHAPE)) for client_id in (2, 3)]
+    assert [[client.poison(number) is CLEAN for number in (1, 2, 3)] for client in clients] == [
+        [False, True, False],
+        [True, False, True],
+    ]
+
+
 def test_a_boosted_update_is_the_trained_one_multiplied():
     before = state_arrays(GLOBAL_MODEL)
     plain, boosted = fit(malicious())[0], fit(malicious(boost=4.0))[0]

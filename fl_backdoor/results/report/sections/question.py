@@ -1,5 +1,6 @@
 """The top of the page: what was asked, what came out, and what to know before believing it."""
 
+import math
 from collections.abc import Sequence
 
 from fl_backdoor.results.report.html import Html, element, folded, table
@@ -146,9 +147,16 @@ def _all(common: Settings) -> Html:
 
 
 def _values(found: Sequence[Cell]) -> str:
-    values = list(dict.fromkeys(value(one) for one in found))
+    values = list(dict.fromkeys(value(one) for one in sorted(found, key=_in_order)))
     more = f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else ""
     return ", ".join(values[:MOST_VALUES]) + more
+
+
+def _in_order(found: Cell) -> float:
+    """Return a number's own value; all else stays in the order of the runs, behind the numbers."""
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        return math.inf
+    return found
 
 
 def _short(found: Cell) -> str:

@@ -55,12 +55,15 @@ def _as_markdown(part: Part) -> str:
 
 def _show(shown: Sequence[Part]) -> None:
     console = Console(highlight=False)
-    for part in shown:
-        if isinstance(part, Sheet):
-            console.print()
-            show(console, part)
-        else:
-            console.print(Text(part), soft_wrap=True)
+    # Rich ends the program with 1 where whoever read has enough; `answer` ends it with 0.
+    with console.capture() as written:
+        for part in shown:
+            if isinstance(part, Sheet):
+                console.print()
+                show(console, part)
+            else:
+                console.print(Text(part), soft_wrap=True)
+    sys.stdout.write(written.get())
 
 
 def _parser() -> argparse.ArgumentParser:

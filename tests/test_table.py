@@ -64,9 +64,10 @@ def test_runs_that_are_damaged_throughout(tmp_path, capsys):
     assert "config.yaml is damaged" in said.err
 
 
-def test_a_reader_that_has_enough_is_no_error(tmp_path):
+@pytest.mark.parametrize("command", ["table {0}", "compare {0} {0}", "compare {0} {0} --format csv"])
+def test_a_reader_that_has_enough_is_no_error(tmp_path, command):
     write_run(tmp_path / "a")
-    program = f"{sys.executable} -m fl_backdoor.table {tmp_path} | true"
+    program = f"{sys.executable} -m fl_backdoor.{command.format(tmp_path)} | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

@@ -1,0 +1,100 @@
+r"""How attackers come to stand out: the leading component of similarities by round, and what becomes of ASR.
+
+A run that writes the component down, the same run without a defence, and the figure of both:
+
+    python -m fl_backdoor.main strategy=fedavg strategy._target_=benchmarks.components.Watched \
+        +strategy.file=outputs/components.csv hydra.run.dir=outputs/watched
+    python -m fl_backdoor.main strategy=fedavg hydra.run.dir=outputs/undefended
+    python -m benchmarks.components outputs/components.csv outputs/watched outputs/undefended figure.png
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from fl_backdoor.results import figures, files, table
+from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from strategies.base import Aggregation, ClientUpdates, Federation
+from strategies.group_test import leading_vectors
+from strategies.persistent_direction import PersistentDirection
+from strategies.similarity import similarities
+
+COLUMNS = ("server_round", "client_id", "component")
+BENIGN, ATTACKER = "#999999", figures.OKABE_ITO[1]
+
+
+class Watched(PersistentDirection):
+    """PersistentDirection with its usual settings, which writes down the component of each client.
+
+    Parameters
+    ----------
+    federation
+        What the server knows of the run.
+    file
+        A table with a row per known client and round; an older one is replaced.
+    """
+
+    def __init__(self, federation: Federation, *, file: str) -> None:
+        super().__init__(federation)
+        self.file = Path(file)
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Do what the rule does, and write down what it saw."""
+        if clients.server_round == 1:
+            self.file.write_bytes(table.header(COLUMNS))
+        aggregation = super().aggregate(clients)
+        known = similarities(self.memory)
+        if len(known.client_ids) > 1:
+            similar = known.mean - np.diag(np.diag(known.mean))
+            component = leading_vectors(similar[None])[0]
+            component *= -1 if np.median(component) > 0 else 1  # most clients are benign
+            rows = zip(known.client_ids, component, strict=True)
+            written = [dict(zip(COLUMNS, (clients.server_round, *row), strict=True)) for row in rows]
+            files.append(self.file, table.lines(written, COLUMNS))
+        return aggregation
+
+
+def draw(components: Path, watched: Path, undefended: Path, out: Path) -> None:
+    """Draw components by round, and accuracy and ASR of both runs, into a PNG."""
+    figure = figures.new_figure(1000, 900)
+    above, below = figure.subplots(2, 1, sharex=True)
+    clients = table.read(watched / "clients.csv", CLIENT_COLUMNS)
+    attackers = {row["client_id"] for row in clients if row["malicious"]}
+    rows = table.read(components, COLUMNS)
+    for client_id in sorted({int(row["client_id"]) for row in rows}):
+        x, y = zip(
+            *[(row["server_round"], row["component"]) for row in rows if row["client_id"] == client_id],
+            strict=True,
+        )
+        attacks = client_id in attackers
+        above.plot(x, y, color=ATTACKER if attacks else BENIGN, marker="s" if attacks else "o", markersize=4)
+    flagged = [row["server_round"] for row in clients if row["flagged"]]
+    if flagged:
+        above.axvline(min(flagged), color="#000000", linestyle=":")
+    above.set_ylabel("leading component")
+    above.set_title("attackers: squares; dotted: first flagged", fontsize=10)
+    for folder, name, line in ((undefended, "no defence", "--"), (watched, "persistent direction", "-")):
+        rounds = table.read(folder / "rounds.csv", ROUND_COLUMNS)
+        x = [row["server_round"] for row in rounds]
+        for column, label, colour in (
+            ("main_task_accuracy", "accuracy", figures.OKABE_ITO[0]),
+            ("attack_success_rate", "ASR", ATTACKER),
+        ):
+            y = [100 * float(row[column]) for row in rounds]
+            below.plot(x, y, line, color=colour, label=f"{label}, {name}")
+    below.set(xlabel="round", ylabel="%", ylim=(-2, 102))
+    below.legend(loc="center right")
+    figures.save(figure, out)
+
+
+def main() -> None:
+    """Draw the figure of runs that were made before."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.components", description=__doc__)
+    for name in ("components", "watched", "undefended", "out"):
+        parser.add_argument(name, type=Path)
+    draw(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

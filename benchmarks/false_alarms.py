@@ -1,0 +1,67 @@
+"""How often persistent_direction's tests are wrong on made-up federations in which nobody attacks.
+
+Each of 10 clients has a persistent direction of its own, in so many dimensions and so strong, and noise; the
+rule sees signs of deviations from the median, as in a run:
+
+    python -m benchmarks.false_alarms --repeats 200
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from strategies.group_test import Group, most_alike, most_persistent
+from strategies.memory import Memory, deviation_signs
+from strategies.similarity import Similarities, similarities
+
+NUM_CLIENTS, NUM_COORDINATES = 10, 1024
+CASES = [
+    (dimensions, own, rounds) for dimensions in (10, 50, 1000) for own in (0.2, 0.6) for rounds in (4, 12)
+]
+LEVELS = (0.05, 0.01)
+
+
+def federation(seed: int, dimensions: int, own: float, num_rounds: int) -> Similarities:
+    """Return how alike clients are after `num_rounds`; `own` is the persistent part's length beside noise."""
+    random = np.random.default_rng(seed)
+    basis = random.standard_normal((dimensions, NUM_COORDINATES)) / math.sqrt(dimensions)
+    directions = own * random.standard_normal((NUM_CLIENTS, dimensions)) @ basis
+    everybody, coordinates = np.ones(NUM_CLIENTS, np.bool_), np.arange(NUM_COORDINATES)
+    memory = Memory.empty(NUM_COORDINATES)
+    for server_round in range(1, num_rounds + 1):
+        updates = (directions + random.standard_normal(directions.shape)).astype(np.float32)
+        signs = deviation_signs(updates, coordinates, everybody)
+        memory = memory.after(server_round, np.arange(NUM_CLIENTS), signs, 16)
+    return similarities(memory)
+
+
+def rates(test: Callable[[Similarities, int], Group], similar: list[Similarities]) -> list[str]:
+    """Return the share of federations in which somebody is flagged, at each level."""
+    found = np.array([test(each, seed).probability for seed, each in enumerate(similar)])
+    return [f"{100 * np.mean(found <= level):.1f} %" for level in LEVELS]
+
+
+def main() -> None:
+    """Print a row for each kind of federation."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200, help="federations of each kind")
+    repeats = parser.parse_args().repeats
+    tests: dict[str, Callable[[Similarities, int], Group]] = {
+        "group": lambda similar, seed: most_alike(similar, np.random.default_rng(seed)),
+        "one": lambda similar, seed: most_persistent(similar),
+    }
+    heads = [f"{name} at {100 * level:g} %" for name in tests for level in LEVELS]
+    table = Table("dimensions", "persistent part", "rounds", *heads)
+    for dimensions, own, num_rounds in CASES:
+        similar = [federation(seed, dimensions, own, num_rounds) for seed in range(repeats)]
+        cells = [rate for test in tests.values() for rate in rates(test, similar)]
+        table.add_row(str(dimensions), f"{own:g}", str(num_rounds), *cells)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

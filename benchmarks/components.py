@@ -10,6 +10,7 @@ A run that writes the component down, the same run without a defence, and the fi
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +21,15 @@ from strategies.group_test import leading_vectors
 from strategies.persistent_direction import PersistentDirection
 from strategies.similarity import similarities
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 COLUMNS = ("server_round", "client_id", "component")
 BENIGN, ATTACKER = "#999999", figures.OKABE_ITO[1]
+CURVES = (
+    ("main_task_accuracy", "accuracy", figures.OKABE_ITO[0]),
+    ("attack_success_rate", "ASR", figures.OKABE_ITO[1]),
+)
 
 
 class Watched(PersistentDirection):
@@ -47,9 +55,7 @@ class Watched(PersistentDirection):
         known = similarities(self.memory)
         if len(known.client_ids) > 1:
             similar = known.mean - np.diag(np.diag(known.mean))
-            component = leading_vectors(similar[None])[0]
-            component *= -1 if np.median(component) > 0 else 1  # most clients are benign
-            rows = zip(known.client_ids, component, strict=True)
+            rows = zip(known.client_ids, leading_vectors(similar[None])[0], strict=True)
             written = [dict(zip(COLUMNS, (clients.server_round, *row), strict=True)) for row in rows]
             files.append(self.file, table.lines(written, COLUMNS))
         return aggregation
@@ -59,33 +65,44 @@ def draw(components: Path, watched: Path, undefended: Path, out: Path) -> None:
     """Draw components by round, and accuracy and ASR of both runs, into a PNG."""
     figure = figures.new_figure(1000, 900)
     above, below = figure.subplots(2, 1, sharex=True)
-    clients = table.read(watched / "clients.csv", CLIENT_COLUMNS)
-    attackers = {row["client_id"] for row in clients if row["malicious"]}
-    rows = table.read(components, COLUMNS)
-    for client_id in sorted({int(row["client_id"]) for row in rows}):
-        x, y = zip(
-            *[(row["server_round"], row["component"]) for row in rows if row["client_id"] == client_id],
-            strict=True,
-        )
-        attacks = client_id in attackers
-        above.plot(x, y, color=ATTACKER if attacks else BENIGN, marker="s" if attacks else "o", markersize=4)
-    flagged = [row["server_round"] for row in clients if row["flagged"]]
-    if flagged:
-        above.axvline(min(flagged), color="#000000", linestyle=":")
-    above.set_ylabel("leading component")
-    above.set_title("attackers: squares; dotted: first flagged", fontsize=10)
+    _draw_components(
+        above, table.read(components, COLUMNS), table.read(watched / "clients.csv", CLIENT_COLUMNS)
+    )
     for folder, name, line in ((undefended, "no defence", "--"), (watched, "persistent direction", "-")):
         rounds = table.read(folder / "rounds.csv", ROUND_COLUMNS)
-        x = [row["server_round"] for row in rounds]
-        for column, label, colour in (
-            ("main_task_accuracy", "accuracy", figures.OKABE_ITO[0]),
-            ("attack_success_rate", "ASR", ATTACKER),
-        ):
+        for column, label, colour in CURVES:
             y = [100 * float(row[column]) for row in rounds]
-            below.plot(x, y, line, color=colour, label=f"{label}, {name}")
+            below.plot(
+                [row["server_round"] for row in rounds], y, line, color=colour, label=f"{label}, {name}"
+            )
     below.set(xlabel="round", ylabel="%", ylim=(-2, 102))
-    below.legend(loc="center right")
+    below.legend(loc="upper left", ncols=2, fontsize=8)
     figures.save(figure, out)
+
+
+def _draw_components(axes: "Axes", rows: list[table.Row], clients: list[table.Row]) -> None:
+    attackers = {row["client_id"] for row in clients if row["malicious"]}
+    signs = {
+        server_round: _sign(rows, server_round) for server_round in {row["server_round"] for row in rows}
+    }
+    for client_id in sorted({int(row["client_id"]) for row in rows}):
+        its = [row for row in rows if row["client_id"] == client_id]
+        y = [signs[row["server_round"]] * row["component"] for row in its]
+        look = (
+            {"color": ATTACKER, "marker": "s"} if client_id in attackers else {"color": BENIGN, "marker": "o"}
+        )
+        axes.plot([row["server_round"] for row in its], y, markersize=4, **look)
+    flagged = [row["server_round"] for row in clients if row["flagged"]]
+    if flagged:
+        axes.axvline(min(flagged), color="#000000", linestyle=":")
+    axes.set_ylabel("leading component")
+    axes.set_title("attackers: squares; dotted: first flagged", fontsize=10)
+
+
+def _sign(rows: list[table.Row], server_round: table.Cell) -> int:
+    """Return by what a round's components are multiplied so that the few point upwards."""
+    values = np.array([row["component"] for row in rows if row["server_round"] == server_round])
+    return 1 if np.sum(values**3) > 0 else -1
 
 
 def main() -> None:

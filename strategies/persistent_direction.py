@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.types import ClientMask, ClientVector, ParameterVector
 from strategies.base import (
@@ -45,7 +46,7 @@ from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
 from strategies.group_test import FEWEST_CLIENTS, most_alike, most_persistent
 from strategies.memory import MOST_COORDINATES, Memory, deviation_signs, sample_coordinates
-from strategies.similarity import similarities
+from strategies.similarity import FEWEST_TERMS, similarities
 
 log = logging.getLogger("fl_backdoor")
 
@@ -70,6 +71,11 @@ class PersistentDirection(RobustStrategy):
         How many of the model's parameters are looked at, drawn from the run's seed.
     span
         How many of each client's last updates are remembered.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than `FEWEST_CLIENTS` clients.
     """
 
     def __init__(
@@ -79,9 +85,13 @@ class PersistentDirection(RobustStrategy):
         false_alarm_rate: Probability = 0.01,
         response: Response = "leave_out",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
-        span: Annotated[int, Field(ge=2)] = 16,
+        span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:
         super().__init__(federation)
+        num_clients = len(federation.partition_sizes)
+        if num_clients < FEWEST_CLIENTS:
+            allowed = f"{type(self).__name__} compares at least {FEWEST_CLIENTS} clients"
+            raise ConfigError("partition.num_clients", num_clients, allowed)
         self.false_alarm_rate = false_alarm_rate
         self.response = response
         self.span = span
@@ -89,7 +99,7 @@ class PersistentDirection(RobustStrategy):
         self.coordinates = sample_coordinates(federation.layout.num_params, num_coordinates, random)
         self.memory = Memory.empty(len(self.coordinates))
         self.num_looks = 0
-        self.is_flagged = np.zeros(len(federation.partition_sizes), dtype=np.bool_)
+        self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:

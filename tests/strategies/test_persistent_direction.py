@@ -160,8 +160,8 @@ def test_what_was_handed_out_as_state_does_not_change(build, round_of):
 
 
 def test_ids_are_those_of_the_clients_that_answered(make_federation, exchange, make_state):
-    strategy = PersistentDirection(make_federation(4))
+    strategy = PersistentDirection(make_federation(6))
     a_round = exchange(strategy)
     a_round.says(1, make_state([np.nan, 0, 0, 0, 0]))
     a_round.finish()
-    np.testing.assert_array_equal(strategy.memory.client_ids, [0, 2, 3])
+    np.testing.assert_array_equal(strategy.memory.client_ids, [0, 2, 3, 4, 5])

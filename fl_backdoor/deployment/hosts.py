@@ -10,7 +10,6 @@ from fl_backdoor.errors import ConfigError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):\d{1,5}")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -50,13 +49,6 @@ def written(name: x509.GeneralName) -> str:
 def with_port(host: str, port: int) -> str:
     """Return ``host:port``, an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def checked_address(superlink: str) -> str:
-    """Return where a SuperLink answers, if that is ``host:port``, otherwise raise `ConfigError`."""
-    if not _ADDRESS.fullmatch(superlink):
-        raise ConfigError("superlink", superlink, "host:port without https://, such as server.lab:8000")
-    return superlink
 
 
 def _checked_name(host: str) -> str:

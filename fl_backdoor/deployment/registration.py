@@ -1,6 +1,5 @@
 """Which nodes a SuperLink knows: their public keys are registered there, and removed for good."""
 
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from flwr.proto.control_pb2 import ListNodesRequest, RegisterNodeRequest, Unregi
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.constant import NodeStatus
 from flwr.supercore.control import ControlHttpClient
-from flwr.supercore.error import FlowerError
 from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 
-from fl_backdoor.deployment.hosts import checked_address
-from fl_backdoor.deployment.key_files import read_certificate, read_node_public
+from fl_backdoor.deployment.address import superlink_address
+from fl_backdoor.deployment.key_files import read_node_public
+from fl_backdoor.deployment.patience import raise_explained
 from fl_backdoor.errors import FlBackdoorError
 
 
@@ -65,34 +64,15 @@ class Registrar:
 
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:
-        read_certificate(self.root_certificates)
-        with (
-            self._one_line_errors(),
-            ControlHttpClient.from_server_address(
-                checked_address(self.superlink),
-                insecure=False,
-                root_certificates=self.root_certificates.read_bytes(),
-                interceptors=[RuntimeVersionHttpInterceptor(component_name="flwr CLI")],
-            ) as client,
-        ):
-            yield client
-
-    @contextmanager
-    def _one_line_errors(self) -> Iterator[None]:
-        """Say in one line what is wrong with the SuperLink or the way there."""
-        try:
-            yield
-        except httpx.HTTPStatusError as error:
-            told = FlowerError.from_json(error.response.text)
-            reason = told.message if told else error.response.reason_phrase
-            raise FlBackdoorError(f"the SuperLink {self.superlink} refused: {reason}") from error
-        except (httpx.HTTPError, ssl.SSLError) as error:
-            raise FlBackdoorError(f"the SuperLink {self.superlink} {self._trouble(error)}") from error
-
-    def _trouble(self, error: Exception) -> str:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return f"is not the one that {self.root_certificates} vouches for: {error}"
-        return f"cannot be reached: {error}"
+        address = superlink_address(self.superlink, str(self.root_certificates), insecure="no")
+        interceptors = [RuntimeVersionHttpInterceptor(component_name="flwr CLI")]
+        with ControlHttpClient.from_server_address(
+            address.place, address.is_insecure, address.root_certificates, interceptors
+        ) as client:
+            try:
+                yield client
+            except httpx.HTTPError as error:
+                raise_explained(error, address.place)
 
 
 def _known(client: ControlHttpClient) -> dict[bytes, NodeInfo]:

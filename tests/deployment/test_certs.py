@@ -7,7 +7,7 @@ import sys
 import pytest
 from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
-from fl_backdoor import certs, register
+from fl_backdoor import certs, node, register
 
 ADDRESS = "[2001:db8::1]:8000"
 
@@ -57,14 +57,16 @@ def test_no_step_asks_for_the_authority_s_key(folder, capsys):
     assert "no other machine" in mentions[0]
 
 
-def test_flower_and_the_register_command_take_the_printed_options(folder, capsys):
+def test_flower_and_our_own_commands_take_the_printed_options(folder, capsys):
     _, out, _ = run(capsys, "--host", "server.lab", "--nodes", 2, "--out", folder)
-    _, superlink, registration, *_ = commands(out)
+    _, superlink, registration, *nodes, _ = commands(out)
     taken = _parse_args_run_superlink().parse_args(superlink[1:])
     assert (taken.isolation, taken.enable_supernode_auth, taken.insecure) == ("process", True, False)
     assert (taken.host, taken.port, taken.runtime_dependency_install) == ("0.0.0.0", 8000, False)
     for file in (taken.ssl_certfile, taken.ssl_keyfile, taken.superexec_auth_secret_file):
         assert (folder / file).is_file()
+    for command in nodes:
+        assert node._parser().parse_args(command[3:]).data == "DIR"
     keys = register._parser().parse_args(registration[3:]).keys
     assert keys == [folder / "node-0.pub", folder / "node-1.pub"]
 

@@ -14,7 +14,7 @@ import yaml
 from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
 from fl_backdoor import certs as certs_program
-from fl_backdoor import register
+from fl_backdoor import node, register
 from fl_backdoor.deployment import authority
 from fl_backdoor.deployment.instructions import superlink_flags
 
@@ -61,6 +61,19 @@ def test_the_unit_starts_the_superlink_that_the_instructions_start(as_instructed
 
 def test_the_container_starts_the_superlink_that_the_instructions_start(as_instructed):
     assert as_superlink_takes(compose()["services"]["superlink"]["command"]) == as_instructed
+
+
+def test_unit_and_container_start_the_same_node_from_its_own_files():
+    variables = environment("node.env") | {"CREDENTIALS_DIRECTORY": "/run/secrets", "DATA": "/data"}
+    program, *unit = unit_command("node@.service", variables)
+    assert (program, unit[:2]) == ("python", ["-m", "fl_backdoor.node"])
+    inside = [
+        option.replace("${NODE:-0}", "%i").replace("${SUPERLINK:-server.lab:8000}", variables["SUPERLINK"])
+        for option in compose()["services"]["node"]["command"]
+    ]
+    taken = node._parser().parse_args(unit[2:])
+    assert taken == node._parser().parse_args(inside)
+    assert (taken.partition, taken.key, taken.insecure) == ("%i", "/run/secrets/node.key", "no")
 
 
 @pytest.mark.parametrize("name", ["superlink.env", "node.env"])

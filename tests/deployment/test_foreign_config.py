@@ -4,14 +4,21 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from flwr.app import ArrayRecord, Context, Message, MessageType, Metadata, RecordDict
 
+import fl_backdoor
 from fl_backdoor import plugins
+from fl_backdoor.client_app import app
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
 from fl_backdoor.deployment.foreign_config import accept, installed_plugins
+from fl_backdoor.deployment.hosting import Hosting
+from fl_backdoor.deployment.invitation import Invitation, pack_invitation, unpack_answer
 from fl_backdoor.errors import ConfigError
+from fl_backdoor.messages import TrainTask, pack_task
 
 CONF = Path(__file__).parents[2] / "conf"
 ON_NODES = ("dataset", "model", "partition", "attack/trigger")
@@ -90,3 +97,20 @@ def test_installed_plugins_are_what_the_yaml_files_say():
     told = {yaml.safe_load(file.read_text()).get("_target_") for file in CONF.glob("model/*.yaml")}
     assert told <= installed_plugins()
     assert not any(name.startswith(("strategies.", "fl_backdoor.tracking.")) for name in installed_plugins())
+
+
+def message(kind, content):
+    return Message(content=content, metadata=Metadata(1, "id", 1, 7, "", "", 0.0, 3600.0, kind))
+
+
+def test_a_node_that_is_sent_a_command_runs_it_neither_when_asked_nor_when_told_to_train(tmp_path):
+    command = {"_target_": "os.system", "command": f"touch {tmp_path}/done"}
+    experiment = replace(config("engine=deployment"), dataset=command).to_json()
+    node = Context(1, 7, Hosting((0,)).node_config(), RecordDict(), {})
+    invitation = Invitation(experiment, fl_backdoor.__version__, "")
+    asked = app(message(MessageType.QUERY, pack_invitation(invitation)), node)
+    assert unpack_answer(asked.content).refusal.startswith("dataset._target_ = os.system: not installed")
+    task = TrainTask(experiment, server_round=1, client_ids=(0,), rows=(0,))
+    with pytest.raises(ConfigError, match="not installed on this node"):
+        app(message(MessageType.TRAIN, pack_task(ArrayRecord([np.zeros(1)]), task)), node)
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,8 @@ from flwr.clientapp import ClientApp
 from torch import nn
 
 from fl_backdoor.client_app import answer
+from fl_backdoor.deployment.hosting import hosting
+from fl_backdoor.deployment.invitation import Answer, pack_answer
 from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.world import World
@@ -27,6 +29,14 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """Answer for each client without training it; all the rest is as in a real run."""
     return answer(message, IdleClient)
+
+
+@app.query()
+def query(message: Message, context: Context) -> Message:
+    """Take part in any run."""
+    here = hosting(context.node_config)
+    assert here is not None
+    return Message(pack_answer(Answer(here.client_ids)), reply_to=message)
 
 
 class IdleClient(NumPyClient):

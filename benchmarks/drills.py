@@ -1,0 +1,231 @@
+"""What goes wrong on real machines, done to real processes: ``python -m benchmarks.drills``.
+
+One SuperLink with its state on disk and four nodes, TLS and keys, each on a host of its own, which is a
+network namespace. Each drill makes a run while something is killed, cut off or slowed down, and says what
+became of it. Needs iproute2 and the right to make namespaces.
+"""
+
+import argparse
+import csv
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.report import machine
+from fl_backdoor.deployment import authority
+from fl_backdoor.deployment.registration import Registrar
+from tests.deployment.federation import Federation, Process, secured
+from tests.deployment.hosts import Hosts, why_not
+
+NUM_ROUNDS = 6
+TIMEOUT = "server.round_timeout_seconds=20"
+SETTINGS = (f"num_rounds={NUM_ROUNDS}", TIMEOUT, "client.local_steps=100")
+VICTIM = 2
+CUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Parameters
+    ----------
+    drill
+        What was done.
+    ended
+        The exit status of the process that ended the run.
+    rounds
+        How many rounds were finished.
+    lost
+        Who lost a place, as round, client and reason.
+    seconds
+        How long the run took.
+    said
+        Lines of the run that are about the fault.
+    """
+
+    drill: str
+    ended: int
+    rounds: int
+    lost: list[tuple[int, int, str]]
+    seconds: float
+    said: list[str]
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where drills take place."""
+
+    federation: Federation
+    hosts: Hosts
+
+    @property
+    def victim(self) -> Process:
+        """The node that things are done to."""
+        return self.federation.nodes[VICTIM]
+
+    def at_work(self) -> None:
+        """Wait until the victim has begun its next round."""
+        heard = self.victim.said().count("a train message has come")
+        self.victim.wait_until("a train message has come", heard + 1)
+
+
+def kill_node(field: Field, run: Process) -> Process:
+    """Kill a node at work (kill -9) and start it again at once."""
+    field.at_work()
+    field.victim.kill()
+    field.federation.start_node(VICTIM)
+    return run
+
+
+def kill_superlink(field: Field, run: Process) -> Process:
+    """Kill the SuperLink (kill -9) and start it again after 6 s."""
+    field.federation.superlink.kill()
+    time.sleep(6)
+    field.federation.superlink.start()
+    return run
+
+
+def kill_experiment(field: Field, run: Process) -> Process:
+    """Kill the experiment (kill -9) and resume it at once."""
+    run.kill()
+    folder = field.federation.folder / kill_experiment.__name__
+    return field.federation.start_run(folder.name, *SETTINGS, f"resume={folder}")
+
+
+def cut_link(field: Field, run: Process) -> Process:
+    """Cut the link of a node at work for 30 s."""
+    field.at_work()
+    field.hosts.cut(f"node {VICTIM}")
+    time.sleep(CUT_SECONDS)
+    field.hosts.restore(f"node {VICTIM}")
+    return run
+
+
+def slow_node(field: Field, run: Process) -> Process:
+    """Slow a node down to a tenth of its speed."""
+    ended = Event()
+
+    def slow() -> None:
+        while not ended.is_set():
+            field.victim.signal(signal.SIGSTOP)
+            ended.wait(0.09)
+            field.victim.signal(signal.SIGCONT)
+            ended.wait(0.01)
+
+    thread = Thread(target=slow)
+    thread.start()
+    try:
+        run.wait()
+    finally:
+        ended.set()
+        thread.join()
+    return run
+
+
+DRILLS: tuple[Callable[[Field, Process], Process], ...] = (
+    kill_node,
+    kill_superlink,
+    kill_experiment,
+    cut_link,
+    slow_node,
+)
+
+
+def main() -> None:
+    """Do all drills, or those that are named, and print and write what became of each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
+    known = {drill.__name__: drill for drill in DRILLS}
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(known)}; default: all")
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/drills.json"))
+    asked = parser.parse_args()
+    if set(asked.names) - set(known):
+        parser.error(f"the drills are {', '.join(known)}")
+    reason = why_not()
+    if reason is not None:
+        sys.exit(reason)
+    outcomes: list[Outcome] = []
+    console = Console()
+    with ExitStack() as stack:
+        field = _field(stack)
+        for name in asked.names or known:
+            outcomes.append(_done(field, known[name]))
+            asked.out.parent.mkdir(parents=True, exist_ok=True)
+            plain = {"machine": machine(), "drills": [asdict(outcome) for outcome in outcomes]}
+            asked.out.write_text(json.dumps(plain, indent=2), encoding="utf-8")
+            console.print(f"{outcomes[-1].drill}: {outcomes[-1].rounds} rounds")
+    console.print(_table(outcomes))
+
+
+def _field(stack: ExitStack) -> Field:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    names = [f"node {client_id}" for client_id in range(4)]
+    hosts = stack.enter_context(Hosts("server", *names))
+    certs = folder / "certs"
+    federation = Federation(
+        folder,
+        secured(certs, hosts["server"]),
+        hosts["server"],
+        {client_id: hosts[name] for client_id, name in enumerate(names)},
+    )
+    stack.enter_context(federation)
+    registrar = Registrar(federation.superlink.address, certs / authority.AUTHORITY)
+    list(registrar.register([certs / f"node-{client_id}.pub" for client_id in range(4)]))
+    federation.start_nodes()
+    return Field(federation, hosts)
+
+
+def _done(field: Field, drill: Callable[[Field, Process], Process]) -> Outcome:
+    """Start a run, do the drill after its first round, and wait for the end."""
+    started = time.monotonic()
+    run = field.federation.start_run(drill.__name__, *SETTINGS)
+    run.wait_until(f"round 1/{NUM_ROUNDS}")
+    run = drill(field, run)
+    ended = run.wait()
+    folder = field.federation.folder / drill.__name__
+    told = [line for line in run.said().splitlines() if "SuperLink" in line or "going on" in line]
+    return Outcome(
+        drill=(drill.__doc__ or "").strip(),
+        ended=ended,
+        rounds=len(_rows(folder / "rounds.csv")) - 1,
+        lost=[
+            (int(row["server_round"]), int(row["client_id"]), row["rejected"])
+            for row in _rows(folder / "clients.csv")
+            if row["rejected"]
+        ],
+        seconds=time.monotonic() - started,
+        said=told,
+    )
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    table = Table("what was done", "ended with", "rounds", "places lost (round, client)", "seconds")
+    for outcome in outcomes:
+        lost = ", ".join(f"({number}, {client_id})" for number, client_id, _ in outcome.lost)
+        table.add_row(
+            outcome.drill,
+            str(outcome.ended),
+            f"{outcome.rounds} of {NUM_ROUNDS}",
+            lost or "none",
+            f"{outcome.seconds:.0f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()

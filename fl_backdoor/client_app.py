@@ -19,7 +19,7 @@ from clients.benign import SERVER_ROUND, BenignClient, LocalTask
 from clients.malicious import MaliciousClient
 from fl_backdoor import __version__
 from fl_backdoor.config import ExperimentConfig, parse_json
-from fl_backdoor.data.fingerprint import fingerprint
+from fl_backdoor.data.fingerprint import fingerprint, kind_of
 from fl_backdoor.deployment.hosting import Hosting, hosting
 from fl_backdoor.deployment.invitation import (
     Answer,
@@ -128,12 +128,14 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
             f"it hosts client {too_large[0]}, the run has {config.partition.num_clients} clients"
         )
     world = _world(invitation.experiment, here)
-    found = fingerprint(world.dataset, world.data)
-    if not here.owns_data and found != invitation.data:
-        raise FlBackdoorError(f"its data are {found}; the run's are {invitation.data}")
+    found, wanted = fingerprint(world.dataset, world.data), invitation.data
+    if here.owns_data:
+        found, wanted = kind_of(found), kind_of(wanted)
+    if found != wanted:
+        raise FlBackdoorError(f"its data are {found}; the run's are {wanted}")
     # Whatever takes long is done before the first round asks for it.
     _ = world.partition, world.training_images, world.trainer, world.trigger
-    return Answer(here.client_ids)
+    return Answer(here.client_ids, num_own_samples=len(world.training_images) if here.owns_data else 0)
 
 
 @dataclass(frozen=True)

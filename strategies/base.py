@@ -7,7 +7,7 @@ global model. Drawing participants, sending, checking replies and moving the mod
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,7 +24,7 @@ from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.linear import Squares, mean_distances, norms, squared_distances, weighted_sum
-from strategies.participants import assign, draw
+from strategies.participants import assign, draw, sizes
 from strategies.replies import RoundReplies, collect
 
 log = logging.getLogger("fl_backdoor")
@@ -171,6 +171,7 @@ class RobustStrategy(Strategy):
         self._model: ModelArrays = []
         self._sent: dict[int, Message] = {}
         self._drawn: list[int] = []
+        self._known = federation
         self._asked: dict[int, tuple[int, ...]] = {}
         self._require(self.required_clients)
 
@@ -211,6 +212,7 @@ class RobustStrategy(Strategy):
         )
         self._drawn = client_ids
         self._asked = assign(client_ids, grid)
+        self._known = replace(federation, partition_sizes=sizes(federation.partition_sizes, grid))
         rows = {client_id: row for row, client_id in enumerate(client_ids)}
         tasks = {
             node_id: TrainTask(
@@ -231,7 +233,7 @@ class RobustStrategy(Strategy):
         """Check the replies, aggregate them and move the model; None keeps it."""
         server_round += self.rounds_before
         asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
-        collected = collect(replies, self._drawn, asked, self.federation, self._exchange)
+        collected = collect(replies, self._drawn, asked, self._known, self._exchange)
         clients, aggregation, moved = None, None, None
         needed = max(self.required_clients, self.federation.server.min_replies)
         if len(collected.usable) < needed:

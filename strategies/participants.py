@@ -33,6 +33,12 @@ def assign(client_ids: list[int], grid: Grid) -> dict[int, tuple[int, ...]]:
     }
 
 
+def sizes(planned: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
+    """Return how many samples each client has: as planned, or as it claims of data of its own."""
+    own = grid.own_samples() if isinstance(grid, StoppableGrid) else {}
+    return tuple(own.get(client_id, size) for client_id, size in enumerate(planned))
+
+
 def _shared_out(client_ids: list[int], nodes: list[int]) -> dict[int, tuple[int, ...]]:
     shares = {node: tuple(client_ids[place :: len(nodes)]) for place, node in enumerate(nodes)}
     return {node: share for node, share in shares.items() if share}

@@ -5,14 +5,22 @@ import json
 
 from fl_backdoor.data.dataset import Dataset, ImageDataset
 
+SEPARATOR = ": "
+
 
 def fingerprint(dataset: ImageDataset, data: Dataset) -> str:
-    """Return a line that is equal where a data set's name, classes and training labels are.
+    """Return a line that is equal where a data set's name, shape, classes and training labels are.
 
     Labels in their order stand for the images: a partition is a list of places among them, and hashing all
     images would read gigabytes.
     """
-    described = [dataset.name, dataset.image_shape, dataset.class_names]
-    digest = hashlib.sha256(json.dumps(described).encode())
-    digest.update(data.train.labels.tobytes())
-    return f"{dataset.name}, {len(data.train.labels)} training images, {digest.hexdigest()[:16]}"
+    shape = "x".join(map(str, dataset.image_shape))
+    classes = hashlib.sha256(json.dumps(dataset.class_names).encode()).hexdigest()[:8]
+    labels = hashlib.sha256(data.train.labels.tobytes()).hexdigest()[:16]
+    kind = f"{dataset.name} ({shape}, {dataset.num_classes} classes, {classes})"
+    return f"{kind}{SEPARATOR}{len(data.train.labels)} training samples, {labels}"
+
+
+def kind_of(line: str) -> str:
+    """Return the part of a fingerprint that samples of a client's own must have as well."""
+    return line.partition(SEPARATOR)[0]

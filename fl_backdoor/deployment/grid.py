@@ -77,6 +77,11 @@ class DeployedGrid(StoppableGrid):
         self._has_begun = True
         return homes
 
+    def own_samples(self) -> Mapping[int, int]:
+        """Return how many samples clients have that have data of their own, by client id, as they claim."""
+        answers = [answer for answer in self._answers.values() if answer.num_own_samples]
+        return {client_id: answer.num_own_samples for answer in answers for client_id in answer.client_ids}
+
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:

@@ -40,10 +40,13 @@ class Answer:
         Clients that live there; none if it stays away.
     refusal
         Why it stays away; empty: it takes part.
+    num_own_samples
+        How many training samples its client has of its own, as it claims; 0: a slice of the common data set.
     """
 
     client_ids: tuple[int, ...]
     refusal: str = ""
+    num_own_samples: int = 0
 
 
 def pack_invitation(invitation: Invitation) -> RecordDict:
@@ -66,7 +69,13 @@ def unpack_invitation(content: RecordDict) -> Invitation:
 
 def pack_answer(answer: Answer) -> RecordDict:
     """Return the content of a node's reply."""
-    record = ConfigRecord({"client_ids": list(answer.client_ids), "refusal": answer.refusal})
+    record = ConfigRecord(
+        {
+            "client_ids": list(answer.client_ids),
+            "refusal": answer.refusal,
+            "num_own_samples": answer.num_own_samples,
+        }
+    )
     return RecordDict({RECORD: record})
 
 
@@ -74,10 +83,11 @@ def unpack_answer(content: RecordDict) -> Answer:
     """Return what a node says; what makes no sense counts as staying away."""
     try:
         record = content.config_records[RECORD]
-        named, refusal = record["client_ids"], record["refusal"]
+        named, refusal, claimed = record["client_ids"], record["refusal"], record["num_own_samples"]
     except KeyError as error:
         return Answer((), f"its answer lacks {error.args[0]}")
     client_ids = [one for one in named if isinstance(one, int)] if isinstance(named, list) else []
     if not client_ids and not refusal:
         return Answer((), "its answer names no clients")
-    return Answer(tuple(sorted(set(client_ids))), " ".join(str(refusal).split()))
+    num_own_samples = claimed if isinstance(claimed, int) and claimed > 0 else 0
+    return Answer(tuple(sorted(set(client_ids))), " ".join(str(refusal).split()), num_own_samples)

@@ -43,6 +43,10 @@ class StoppableGrid(Grid):
         """Return the node of each client, by client id; None: any node can host any client."""
         return None
 
+    def own_samples(self) -> Mapping[int, int]:
+        """Return how many samples clients have that have data of their own, by client id, as they claim."""
+        return {}
+
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None
     ) -> Iterable[Message]:

@@ -52,12 +52,25 @@ def test_another_version_is_refused(invitation):
 
 
 def test_other_data_are_refused_and_both_are_named(invitation):
-    found = asked(replace(invitation, data="CIFAR-10, 50000 training images, 0123"), {"partition": "1"})
+    found = asked(
+        replace(invitation, data="cifar10 (3x32x32, 10 classes, 01): 50000 training samples, 0123"),
+        {"partition": "1"},
+    )
     assert found.client_ids == ()
     assert found.refusal == (
-        f"its data are {invitation.data}; the run's are CIFAR-10, 50000 training images, 0123"
+        f"its data are {invitation.data}; "
+        "the run's are cifar10 (3x32x32, 10 classes, 01): 50000 training samples, 0123"
     )
-    assert invitation.data.startswith("mnist5k, 4000 training images, ")
+    assert invitation.data.startswith("mnist5k (1x28x28, 10 classes, ")
+
+
+def test_data_of_its_own_need_be_of_the_same_kind_alone(invitation, tmp_path):
+    kind, _, _ = invitation.data.partition(": ")
+    node_config = {"partition": "1", "own-data": True, "data": str(tmp_path)}
+    found = asked(replace(invitation, data=f"{kind}: 70 training samples, 0123"), node_config)
+    assert found == Answer((1,), num_own_samples=4000)
+    other = asked(replace(invitation, data=f"cifar10: {invitation.data}"), node_config)
+    assert other.refusal == f"its data are {kind}; the run's are cifar10"
 
 
 def test_a_client_that_the_run_does_not_have_is_refused(invitation):
@@ -98,7 +111,7 @@ def test_a_node_that_was_started_wrongly_says_why(invitation, node_config, refus
 
 def test_invitations_and_answers_travel_unchanged(invitation):
     assert unpack_invitation(pack_invitation(invitation)) == invitation
-    for answer in (Answer((0, 3)), Answer((), "no")):
+    for answer in (Answer((0, 3)), Answer((), "no"), Answer((2,), num_own_samples=70)):
         assert unpack_answer(pack_answer(answer)) == answer
 
 
@@ -107,9 +120,10 @@ def test_invitations_and_answers_travel_unchanged(invitation):
     [
         ({}, "its answer lacks client_ids"),
         ({"client_ids": []}, "its answer lacks refusal"),
-        ({"client_ids": "all", "refusal": ""}, "its answer names no clients"),
-        ({"client_ids": [1.5], "refusal": ""}, "its answer names no clients"),
-        ({"client_ids": [], "refusal": "two\nlines"}, "two lines"),
+        ({"client_ids": [1], "refusal": ""}, "its answer lacks num_own_samples"),
+        ({"client_ids": "all", "refusal": "", "num_own_samples": 0}, "its answer names no clients"),
+        ({"client_ids": [1.5], "refusal": "", "num_own_samples": 0}, "its answer names no clients"),
+        ({"client_ids": [], "refusal": "two\nlines", "num_own_samples": 0}, "two lines"),
     ],
 )
 def test_an_answer_that_makes_no_sense_counts_as_staying_away(record, refusal):

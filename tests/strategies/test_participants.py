@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.engine.grid import StoppableGrid
-from strategies.participants import assign, draw
+from strategies.participants import assign, draw, sizes
 
 
 def test_the_same_seed_and_round_draw_the_same_clients():
@@ -73,6 +73,11 @@ def test_where_clients_live_on_certain_nodes_those_are_asked_and_who_is_away_is_
         def homes(self):
             return {0: 30, 1: 10, 2: 30, 4: 20}
 
+        def own_samples(self):
+            return {2: 70}
+
     grid = Homes(grid_of([10, 20, 30, 40]), threading.Event(), 0.01)
     assert assign([0, 2, 1, 3], grid) == {10: (1,), 30: (0, 2)}
     assert assign([3], grid) == {}
+    assert sizes((5, 6, 7, 8), grid) == (5, 6, 70, 8)
+    assert sizes((5, 6), grid_of([10])) == (5, 6)

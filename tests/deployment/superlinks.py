@@ -18,6 +18,8 @@ QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    # Flower's programs start each other by name.
+    "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}",
 }
 
 

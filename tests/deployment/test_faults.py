@@ -38,7 +38,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_like_one_that_was_not(federation
 
 def test_ctrl_c_ends_a_run_and_leaves_the_nodes(federation):
     run = federation.start_run("interrupted", "num_rounds=50")
-    run.wait_until("round 1/50")
+    run.wait_until("round  1/50")
     run.signal(signal.SIGINT)
     assert run.wait() == INTERRUPTED
     assert "interrupted; what was done so far is on disk" in run.said()

@@ -14,6 +14,7 @@ import torch
 from flwr.app import Context, Message
 from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
+from flwr.common import Scalar
 
 from clients.benign import SERVER_ROUND, BenignClient, LocalTask
 from clients.malicious import MaliciousClient
@@ -30,6 +31,7 @@ from fl_backdoor.deployment.invitation import (
 from fl_backdoor.errors import FlBackdoorError, ReplyError
 from fl_backdoor.exchange.node import exchange_for
 from fl_backdoor.messages import (
+    NOTES,
     NUM_STEPS,
     TRAIN_LOSS,
     TRAIN_SECONDS,
@@ -153,7 +155,9 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
         world = _world(order.task.experiment, order.here)
         exchange = exchange_for(order.arrays, order.task, world.layout)
         client = order.build(world, client_id)
-        local, num_examples, metrics = client.fit(exchange.model, {SERVER_ROUND: order.task.server_round})
+        told: dict[str, Scalar] = {SERVER_ROUND: order.task.server_round, NOTES: order.task.notes}
+        local, num_examples, metrics = client.fit(exchange.model, told)
+        notes = metrics.get(NOTES, b"")
         reply = ClientReply(
             client_id=client_id,
             arrays=[],
@@ -161,6 +165,7 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
+            notes=notes if isinstance(notes, bytes) else b"",
         )
         # The server looks at the numbers first: the reason is the same wherever a model is checked.
         check_metrics(reply)

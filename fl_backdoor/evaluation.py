@@ -35,13 +35,16 @@ class Evaluator:
         self.world = world
         self._threads = ThreadPoolExecutor(2, "evaluation", initializer=torch.set_num_threads, initargs=(1,))
         self._running: Future[None] | None = None
+        self.trigger = world.trigger
 
-    def start(self, model: ArrayRecord, then: Then) -> None:
+    def start(self, model: ArrayRecord, then: Then, notes: bytes = b"") -> None:
         """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
 
-        Whatever that one raised is raised here.
+        `notes` is what malicious clients have learnt about their trigger. Whatever the evaluation before
+        raised is raised here.
         """
         self.wait()
+        self.trigger = self.world.trigger.told(notes)
         load_arrays(self.world.model, model.to_numpy_ndarrays())
         self._running = self._threads.submit(self._evaluate, then)
 
@@ -63,7 +66,7 @@ class Evaluator:
     def _evaluate(self, then: Then) -> None:
         started = time.perf_counter()
         attack = self.world.config.attack
-        stamped = self._threads.submit(self._predict, stamp_all(self.world.trigger, attack.trigger_space))
+        stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
         clean = self._predict(CLEAN)
         figures = backdoor_figures(
             self.world.data.test.labels,

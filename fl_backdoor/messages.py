@@ -23,6 +23,7 @@ NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS = (
     "train_loss",
     "train_seconds",
 )
+NOTES = "notes"
 METRICS = (NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS)
 
 
@@ -46,6 +47,8 @@ class TrainTask:
         Rows of the matrix there.
     packing
         What updates are sent back as, if model and updates travel in one piece each; empty: they do not.
+    notes
+        What malicious clients have told each other so far; only they can read it.
     """
 
     experiment: str
@@ -55,6 +58,7 @@ class TrainTask:
     board: str = ""
     num_rows: int = 0
     packing: str = ""
+    notes: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class ClientReply:
         Mean loss over its steps.
     train_seconds
         Time it took.
+    notes
+        What a malicious client tells the others.
     """
 
     client_id: int
@@ -81,6 +87,7 @@ class ClientReply:
     num_steps: int
     train_loss: float
     train_seconds: float
+    notes: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
             "board": task.board,
             "num_rows": task.num_rows,
             "packing": task.packing,
+            NOTES: task.notes,
         }
     )
     return RecordDict({MODEL: model, TASK: record})
@@ -118,6 +126,7 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
         board=str(record["board"]),
         num_rows=int(record["num_rows"]),  # type: ignore[arg-type]  # we wrote an int
         packing=str(record["packing"]),
+        notes=bytes(record[NOTES]),  # type: ignore[arg-type]  # we wrote bytes
     )
     return list(content.array_records[MODEL].to_numpy_ndarrays()), task
 
@@ -131,6 +140,8 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
             continue
         content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)
         content[f"metrics.{reply.client_id}"] = MetricRecord({**_metrics(reply)})
+        if reply.notes:
+            content[f"notes.{reply.client_id}"] = ConfigRecord({NOTES: reply.notes})
     return content
 
 
@@ -138,7 +149,7 @@ def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
 class _Parts:
     """A node's reply, sorted by kind once: Flower goes through all of its records at each access."""
 
-    failures: Mapping[str, ConfigRecord]
+    configs: Mapping[str, ConfigRecord]
     metrics: Mapping[str, MetricRecord]
     models: Mapping[str, ArrayRecord]
 
@@ -153,7 +164,7 @@ def unpack_replies(content: RecordDict, client_ids: Sequence[int]) -> list[Clien
 
 
 def _unpack_reply(parts: _Parts, client_id: int) -> ClientReply | ClientFailure:
-    failure = parts.failures.get(f"failure.{client_id}")
+    failure = parts.configs.get(f"failure.{client_id}")
     if failure is not None:
         return ClientFailure(client_id, str(failure.get("reason", "no reason given")))
     try:
@@ -170,7 +181,13 @@ def _unpack_reply(parts: _Parts, client_id: int) -> ClientReply | ClientFailure:
         num_steps=int(metrics[NUM_STEPS]),
         train_loss=float(metrics[TRAIN_LOSS]),
         train_seconds=float(metrics[TRAIN_SECONDS]),
+        notes=_notes(parts.configs.get(f"notes.{client_id}", {})),
     )
+
+
+def _notes(record: Mapping[str, object]) -> bytes:
+    notes = record.get(NOTES, b"")
+    return notes if isinstance(notes, bytes) else b""
 
 
 def check_metrics(reply: ClientReply) -> None:

@@ -56,6 +56,7 @@ class Recorder:
         self.background = background
         self.facts = run_facts(experiment, checked)
         self.evaluated = False
+        self.notes = b""
         config = experiment.config
         self.key = experiment_key(config.to_dict())
         self.baselines = Path(config.outputs) / "clean_baselines"
@@ -75,6 +76,7 @@ class Recorder:
         """Open the folder of a run that was cut off, and announce that it goes on."""
         self.files.go_on(self.checked.notices, after.progress)
         self.evaluated = True
+        self.notes = after.notes
         if not self._samples.exists():
             self.background.do(self._draw_samples)
         self._announce(earlier=table.read(self.files.rounds_csv, ROUND_COLUMNS))
@@ -85,18 +87,24 @@ class Recorder:
             # Not before: until now workers and server had the cores to themselves.
             self.background.do(self._draw_samples)
         self.evaluated = True
+        self.notes = finished.notes
         server_round = finished.row["server_round"]
         assert isinstance(server_round, int)
         row = _complete(finished.row | self._floor(server_round), ROUND_COLUMNS)
         rows = [_complete(client, CLIENT_COLUMNS) for client in finished.clients]
         self.files.append(row, rows)
-        state = Checkpoint(self.files.progress(server_round), self._model(), finished.strategy)
+        state = Checkpoint(
+            self.files.progress(server_round), self._model(), finished.strategy, finished.notes
+        )
         checkpoint.save(self.files.path, self.key, state)
         self.display.round_finished(row, rows)
         self.tracking.round_finished(row)
 
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
+        if self.notes:
+            # What the trigger looks like is known only now.
+            self.background.do(self._draw_samples)
         self.files.finish(status, self._model(), self.facts)
         if status == "finished":
             checkpoint.remove(self.files.path)
@@ -143,7 +151,7 @@ class Recorder:
         clean = test.images[chosen]
         described = (world.dataset.mean, world.dataset.std)
         mean, std = (torch.tensor(value, device=world.device).view(-1, 1, 1) for value in described)
-        poison = stamp_all(world.trigger, attack.trigger_space)
+        poison = stamp_all(world.trigger.told(self.notes), attack.trigger_space)
         pixels = poison.in_pixels(torch.from_numpy(clean).to(world.device).float() / 255)
         stamped = poison.in_normalized((pixels - mean) / std) * std + mean
         triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()

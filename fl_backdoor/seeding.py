@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     SERVER_NOISE = 6
     MONITORED_COORDINATES = 7
     SIMULATED_FEDERATIONS = 8
+    TRIGGER = 9
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -43,11 +43,14 @@ class FinishedRound:
         A row for each client that was asked.
     strategy
         What the strategy remembers, by name.
+    notes
+        What malicious clients have told each other.
     """
 
     row: Row
     clients: list[Row]
     strategy: Mapping[str, NDArray[np.generic]]
+    notes: bytes
 
 
 OnRound = Callable[[FinishedRound], None]
@@ -89,6 +92,7 @@ class Experiment:
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
+            strategy.notes = after.notes
         with closing(strategy), Evaluator(self.world) as evaluator:
             rounds = _Rounds(self, strategy, grid, evaluator, on_round)
             strategy.start(
@@ -180,15 +184,23 @@ class _Rounds:
         if outcome is not None:
             # Now: the matrix of the updates belongs to the next round soon.
             clients = self._client_rows(outcome)
+            self._pass_on(outcome)
             row |= self._round_summary(outcome)
             row["train_seconds"] = self.grid.waited_seconds
             row["aggregate_seconds"] = started - self.grid.answered_at
 
+        notes = self.strategy.notes
+
         def report(figures: BackdoorFigures, seconds: float) -> None:
             whole = row | asdict(figures) | {"evaluate_seconds": seconds}
-            self.on_round(FinishedRound(whole, clients, remembered))
+            self.on_round(FinishedRound(whole, clients, remembered, notes))
 
-        self.evaluator.start(arrays, report)
+        self.evaluator.start(arrays, report, notes)
+
+    def _pass_on(self, outcome: RoundOutcome) -> None:
+        """See that malicious clients hear of each other: they would have ways of their own to do so."""
+        heard = [reply.notes for reply in outcome.replies.usable]
+        self.strategy.notes = self.experiment.world.trigger.merged(heard) or self.strategy.notes
 
     def _round_summary(self, outcome: RoundOutcome) -> Row:
         replies, aggregation = outcome.replies, outcome.aggregation

@@ -85,10 +85,19 @@ class Images:
         """Return the same images, of which those at `rows` count; nothing is copied."""
         return replace(self, rows=as_tensor(rows))
 
+    def in_pixels(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return the images at `indices` as float32 pixels in [0, 1]."""
+        return self.pixels[indices].contiguous(memory_format=torch.channels_last).float().div_(255)
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+        """Yield indices of images that count for ever, reshuffled whenever they run out."""
+        while True:
+            order = self.rows[torch.randperm(len(self), generator=generator)]
+            yield from torch.split(order.to(self.pixels.device), batch_size)
+
     def batch(self, indices: torch.Tensor, poison: Poison) -> Batch:
         """Return normalised images and labels at `indices`, int64 in 0 … n - 1, changed by `poison`."""
-        pixels = self.pixels[indices].contiguous(memory_format=torch.channels_last)
-        images = poison.in_pixels(pixels.float().div_(255))
+        images = poison.in_pixels(self.in_pixels(indices))
         images = poison.in_normalized(images.sub(self.mean).div_(self.std))
         labels = poison.labels(self.labels[indices])
         return images.contiguous(memory_format=torch.channels_last), labels
@@ -109,6 +118,32 @@ def on_device(
         std=torch.tensor(std, device=device).view(-1, 1, 1),
         rows=torch.arange(len(labels)),
     )
+
+
+class FromPixels(nn.Module):
+    """A model that takes pixels in [0, 1].
+
+    Parameters
+    ----------
+    model
+        Takes normalised images.
+    images
+        Say how they are normalised.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, model: nn.Module, images: Images) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", images.mean)
+        self.register_buffer("std", images.std)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map pixels to logits ``(n, num_classes)``."""
+        logits: torch.Tensor = self.model((pixels - self.mean) / self.std)
+        return logits
 
 
 @dataclass(frozen=True)
@@ -175,7 +210,7 @@ class Trainer:
         self._loss.zero_()
         num_steps = self.settings.num_steps(len(images))
         step = self._step_for(images, poison)
-        for indices in islice(self._batches(images, generator), num_steps):
+        for indices in islice(images.batches(self.settings.batch_size, generator), num_steps):
             step(indices)
         return TrainResult(num_steps, float(self._loss) / num_steps)
 
@@ -199,12 +234,6 @@ class Trainer:
             state = [*self.model.state_dict().values(), *self._optimizer.velocities, self._loss]
             self._recorded[key] = RecordedStep(step, self.settings.batch_size, state, self._record)
         return self._recorded[key]
-
-    def _batches(self, images: Images, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Yield index batches for ever, reshuffled whenever the samples run out."""
-        while True:
-            order = images.rows[torch.randperm(len(images), generator=generator)]
-            yield from torch.split(order.to(self._device), self.settings.batch_size)
 
 
 @dataclass(frozen=True)

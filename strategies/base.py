@@ -168,6 +168,7 @@ class RobustStrategy(Strategy):
         self.layout = federation.layout
         self.outcome: RoundOutcome | None = None
         self.rounds_before = 0
+        self.notes = b""  # what malicious clients have told each other, carried along unread
         self._model: ModelArrays = []
         self._sent: dict[int, Message] = {}
         self._drawn: list[int] = []
@@ -216,7 +217,11 @@ class RobustStrategy(Strategy):
         rows = {client_id: row for row, client_id in enumerate(client_ids)}
         tasks = {
             node_id: TrainTask(
-                federation.experiment, server_round, asked, tuple(rows[client_id] for client_id in asked)
+                federation.experiment,
+                server_round,
+                asked,
+                tuple(rows[client_id] for client_id in asked),
+                notes=self.notes,
             )
             for node_id, asked in self._asked.items()
         }

@@ -30,6 +30,8 @@ class UsableReply:
         The buffers of its local model, in order.
     num_examples, num_steps, train_loss, train_seconds
         As it claims.
+    notes
+        What malicious clients tell each other; no business of a rule, which never sees it.
     """
 
     client_id: int
@@ -38,6 +40,7 @@ class UsableReply:
     num_steps: int
     train_loss: float
     train_seconds: float
+    notes: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -138,4 +141,5 @@ def _received(
         num_steps=part.num_steps,
         train_loss=part.train_loss,
         train_seconds=part.train_seconds,
+        notes=part.notes,
     )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -27,7 +29,7 @@ def assert_same_arrays(found, expected):
 
 
 def test_a_task_arrives_as_it_was_sent():
-    task = TrainTask('{"seed": 1, "name": "Ä"}', 12, (0, 7, 1000), (0, 1, 3), "12/34", 4)
+    task = TrainTask('{"seed": 1, "name": "Ä"}', 12, (0, 7, 1000), (0, 1, 3), "12/34", 4, "", b"\x00\xff")
     arrays, found = unpack_task(pack_task(ArrayRecord(ARRAYS), task))
     assert found == task
     assert_same_arrays(arrays, ARRAYS)
@@ -47,6 +49,13 @@ def test_replies_arrive_as_they_were_sent():
         assert_same_arrays(one.arrays, other.arrays)
         for name in ("client_id", "num_examples", "num_steps", "train_loss", "train_seconds"):
             assert getattr(one, name) == getattr(other, name)
+
+
+def test_notes_arrive_and_anything_else_in_their_place_is_none():
+    content = pack_replies([replace(reply(3), notes=b"\x00\xff"), reply(5), reply(9)])
+    content["notes.9"] = ConfigRecord({"notes": "text"})
+    assert [part.notes for part in unpack_replies(content, [3, 5, 9])] == [b"\x00\xff", b"", b""]
+    assert "notes.5" not in content
 
 
 def test_replies_come_in_the_order_asked_and_no_others():

@@ -13,7 +13,14 @@ from fl_backdoor.results import table
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from tests.test_main import PROGRAM, SMALL, environment, run
 
-RUN = [*SMALL, "num_rounds=6", "strategy._target_=tests.remembering.Remembering", "hydra.run.dir=found"]
+# A rule and a trigger that both remember something.
+RUN = [
+    *SMALL,
+    "num_rounds=6",
+    "strategy._target_=tests.remembering.Remembering",
+    *("attack/trigger=a3fl", "attack.trigger.steps=3", "attack.alpha=0.3"),
+    "hydra.run.dir=found",
+]
 HOLD_A_CLOCK = {"run.log", "summary.json", "rounds.csv", "clients.csv"}
 
 

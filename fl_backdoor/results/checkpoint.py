@@ -1,10 +1,11 @@
 """The state after the last finished round: what a run that was killed goes on from.
 
 ``checkpoint/`` holds two files. ``round-<t>.safetensors`` has the global model and what the strategy
-remembers; ``checkpoint.json`` names it, with its digest, and says how long the tables were then. The JSON is
-renamed into place after everything else, so that it always speaks of files that are complete; what the tables
-hold beyond it belongs to a round that was not finished. No other state exists: all random numbers of a round
-follow from the seed and its number, and clients keep nothing from round to round.
+remembers, and what malicious clients have told each other; ``checkpoint.json`` names it, with its digest,
+and says how long the tables were then. The JSON is renamed into place after everything else, so that it
+always speaks of files that are complete; what the tables hold beyond it belongs to a round that was not
+finished. No other state exists: all random numbers of a round follow from the seed and its number, and
+clients keep nothing from round to round.
 """
 
 import hashlib
@@ -53,11 +54,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `save` wrote: how far the run is, its model, and what the strategy remembers."""
+    """What `save` wrote: how far the run is, its model, what the strategy remembers, the attackers' notes."""
 
     progress: Progress
     model: Arrays
     strategy: Arrays
+    notes: bytes = b""
 
 
 def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
@@ -82,7 +84,8 @@ def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
     folder = run_folder / FOLDER
     with files.one_line_errors(folder):
         folder.mkdir(exist_ok=True)
-    groups = {"model": checkpoint.model, "strategy": checkpoint.strategy}
+    notes = {"notes": np.frombuffer(checkpoint.notes, dtype=np.uint8)} if checkpoint.notes else {}
+    groups = {"model": checkpoint.model, "strategy": checkpoint.strategy, "attack": notes}
     tensors = serialized(
         {
             f"{group}/{name}": np.asarray(array, order="C")
@@ -135,15 +138,15 @@ def remove(run_folder: Path) -> None:
     shutil.rmtree(run_folder / FOLDER, ignore_errors=True)
 
 
-def _groups(tensors: bytes) -> tuple[dict[str, NDArray[np.generic]], dict[str, NDArray[np.generic]]]:
+def _groups(tensors: bytes) -> tuple[Arrays, Arrays, bytes]:
     from safetensors.numpy import load as deserialized
 
     found = deserialized(tensors)
-    model, strategy = (
+    model, strategy, attack = (
         {name.removeprefix(group): array for name, array in found.items() if name.startswith(group)}
-        for group in ("model/", "strategy/")
+        for group in ("model/", "strategy/", "attack/")
     )
-    return model, strategy
+    return model, strategy, attack["notes"].tobytes() if attack else b""
 
 
 def _told(file: Path) -> dict[str, Any]:

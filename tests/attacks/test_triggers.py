@@ -35,7 +35,8 @@ def some_images(shape, num=3) -> torch.Tensor:
 
 
 def test_no_trigger_is_left_out():
-    assert TRIGGERS == ["bar", "blended", "distributed", "patch", "sinusoidal", "warping"]
+    named = "a3fl bar blended distributed input_aware patch sinusoidal warping"
+    assert named.split() == TRIGGERS
 
 
 @pytest.mark.parametrize("name", TRIGGERS)

@@ -13,7 +13,7 @@ KEY = "0123456789abcdef"
 def state(server_round):
     model = {"layer.weight": np.full((2, 3), server_round, np.float32), "steps": np.array(server_round)}
     progress = Progress(server_round, 100, 200, "2026-01-01T00:00:00+00:00", 12.5)
-    return Checkpoint(progress, model, {"sums/of": np.arange(3.0) * server_round})
+    return Checkpoint(progress, model, {"sums/of": np.arange(3.0) * server_round}, b"\x00\xff")
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def run_folder(tmp_path):
 def test_what_is_saved_comes_back_bit_for_bit(run_folder):
     found, wanted = checkpoint.load(run_folder, KEY), state(3)
     assert found.progress == wanted.progress
+    assert found.notes == wanted.notes
     for found_arrays, wanted_arrays in ((found.model, wanted.model), (found.strategy, wanted.strategy)):
         assert found_arrays.keys() == wanted_arrays.keys()
         for name, array in wanted_arrays.items():

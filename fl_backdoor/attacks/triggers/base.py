@@ -1,10 +1,13 @@
 """What every trigger is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
 from torch import nn
+
+from fl_backdoor.training import Batch
 
 
 class Trigger(nn.Module, ABC):
@@ -34,3 +37,29 @@ class Trigger(nn.Module, ABC):
     def part(self, place: int) -> "Trigger":
         """Return what the malicious client at `place` among all of them, from 0, stamps: all of it."""
         return self
+
+    def improved(self, model: nn.Module, batches: Iterator[Batch], target_label: int) -> "Trigger":
+        """Return what a malicious client stamps in a round, given the global model: always the same.
+
+        Parameters
+        ----------
+        model
+            Maps pixels in [0, 1] to logits; it is left as it is.
+        batches
+            The client's own pixels and labels, without end.
+        target_label
+            The class that the trigger is to lead to.
+        """
+        return self
+
+    def notes(self) -> bytes:
+        """Return what the trigger has learnt, for those who shall stamp the same: nothing."""
+        return b""
+
+    def told(self, notes: bytes) -> "Trigger":
+        """Return the trigger as it is with what somebody has noted; `notes` may be empty, or not be valid."""
+        return self
+
+    def merged(self, notes: Sequence[bytes]) -> bytes:
+        """Return what several clients have noted, as one."""
+        return b""

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(asked: argparse.Namespace, console: Console) -> int:
-    from fl_backdoor.deployment.address import superlink_address
+    from fl_backdoor.deployment.address import WITHOUT_TLS, superlink_address
     from fl_backdoor.deployment.hosting import hosting
     from fl_backdoor.deployment.key_files import read_node_key
 
@@ -55,7 +55,7 @@ def _serve(asked: argparse.Namespace, console: Console) -> int:
         console.print(Text(f"{time.strftime('%H:%M:%S')} {line}"))
 
     if asked.insecure == "anywhere":
-        tell("NOTICE: without TLS anybody on the way can read and change models and updates")
+        tell(f"NOTICE: {WITHOUT_TLS}")
     tell(_described(here))
     from fl_backdoor.client_app import app
     from fl_backdoor.deployment.node import NodeProcess

@@ -12,6 +12,8 @@ from fl_backdoor.errors import FlBackdoorError
 
 Insecure = Literal["no", "loopback", "anywhere"]
 
+WITHOUT_TLS = "without TLS anybody on the way can read and change models and updates"
+
 
 @dataclass(frozen=True)
 class SuperLinkAddress:
@@ -48,7 +50,7 @@ def superlink_address(address: str, root_certificates: str | None, insecure: Ins
         raise FlBackdoorError(f"{root_certificates}: a certificate is of no use without TLS")
     if insecure == "loopback" and not _is_loopback(host):
         raise FlBackdoorError(
-            f"{address}: without TLS anybody on the way can read and change models and updates; "
+            f"{address}: {WITHOUT_TLS}; "
             "insecure=loopback is for this machine alone, insecure=anywhere for networks that you trust"
         )
     return SuperLinkAddress(place, None, is_insecure=True)

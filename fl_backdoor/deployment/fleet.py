@@ -9,7 +9,6 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message
 from flwr.app.message import remove_content_from_message
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
@@ -22,7 +21,6 @@ from flwr.proto.fleet_pb2 import (
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.proto.node_pb2 import Node
-from flwr.supercore.heartbeat import HeartbeatSender
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
@@ -41,6 +39,10 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fl_backdoor.deployment.address import SuperLinkAddress
 from fl_backdoor.deployment.patience import Tell, patient
+
+HEARTBEAT_SECONDS, BEAT_SECONDS = 10.0, 3.0
+"""What the SuperLink is promised (its least), and how often the heart beats: one that is silent for twice as
+long as promised is gone, and only then can another process come with its key."""
 
 PULL_SECONDS = 60.0
 """How long the parts of a message are waited for that its sender has not sent yet, and may never send."""
@@ -90,7 +92,7 @@ class FleetLink:
             ],
             retry_invoker=patient(superlink.place, None, stop, tell),
         )
-        # A heartbeat that fails is sent again by its sender; it must not wait for the others.
+        # A heartbeat must not wait until the others get through.
         self._heart = FleetHttpClient.from_server_address(
             superlink.place,
             superlink.is_insecure,
@@ -100,7 +102,8 @@ class FleetLink:
                 NodeAuthHttpInterceptor(self._key, self._key.public_key()),
             ],
         )
-        self._heartbeat = HeartbeatSender(self._beat)
+        self._left = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
     @property
     def node_id(self) -> int:
@@ -118,7 +121,7 @@ class FleetLink:
         if self._registers_itself:
             self._client.RegisterNode(RegisterNodeFleetRequest(public_key=public))
         response = self._client.ActivateNode(
-            ActivateNodeRequest(public_key=public, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+            ActivateNodeRequest(public_key=public, heartbeat_interval=HEARTBEAT_SECONDS)
         )
         self._node = Node(node_id=response.node_id)
         self._heartbeat.start()
@@ -130,8 +133,9 @@ class FleetLink:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._heartbeat.is_running:
-            self._heartbeat.stop()
+        self._left.set()
+        if self._heartbeat.is_alive():
+            self._heartbeat.join()
         if self._node is not None and not self.is_lost:
             self._leave()
         self._client.close()
@@ -192,18 +196,21 @@ class FleetLink:
         assert self._node is not None
         return self._node
 
-    def _beat(self) -> bool:
-        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+    def _beat_on(self) -> None:
+        while not self._left.wait(BEAT_SECONDS):
+            self._beat()
+
+    def _beat(self) -> None:
+        """Say that this node lives; what does not arrive is made good by the next time."""
+        request = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=HEARTBEAT_SECONDS)
         try:
             if not self._heart.SendNodeHeartbeat(request).success:
                 self._lost.set()
         except httpx.TransportError:
-            return False
+            return
         except httpx.HTTPStatusError as error:
-            if error.response.status_code not in NOT_TOLD:
-                return False
-            self._lost.set()
-        return True
+            if error.response.status_code in NOT_TOLD:
+                self._lost.set()
 
     def _leave(self) -> None:
         """Say goodbye, if anybody listens."""

@@ -25,6 +25,12 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks for messages; in between it is a twentieth of the time since the last one."""
 
 REJOIN_SECONDS = 5.0
+JOIN_SECONDS = 40.0
+"""How long a node that was killed may have to wait until it can join again, with some to spare."""
+
+KEY_NOT_TAKEN = 412
+"""What the SuperLink answers to a key that it does not know, or whose node it believes to be there."""
+
 RUN_HAS_ENDED = 403
 """What the SuperLink answers to a node that is at a run which nobody waits for any more."""
 
@@ -71,7 +77,7 @@ class NodeProcess:
         FlBackdoorError
             If the SuperLink refuses this node when it first joins, or shows a wrong certificate.
         """
-        has_joined = False
+        has_joined, gives_up_at = False, time.monotonic() + JOIN_SECONDS
         while not self._stop.is_set():
             try:
                 with FleetLink(self.superlink, self.key, self._stop, self.tell) as link:
@@ -82,7 +88,7 @@ class NodeProcess:
                 return
             except httpx.HTTPError as error:
                 refused = explained(error, self.superlink.place)
-                if not has_joined:
+                if not has_joined and not (_may_be_too_early(error) and time.monotonic() < gives_up_at):
                     raise refused from error
                 self.tell(f"{refused}; joining again")
                 self._stop.wait(REJOIN_SECONDS)
@@ -123,6 +129,11 @@ class NodeProcess:
         seconds = time.perf_counter() - started
         self.tell(f"answered a {message.metadata.message_type} message in {seconds:.1f} s")
         return reply, seconds
+
+
+def _may_be_too_early(error: httpx.HTTPError) -> bool:
+    """Return whether a node with the same key may have been there a moment ago, and is not missed yet."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == KEY_NOT_TAKEN
 
 
 def _pause(idle_seconds: float) -> float:

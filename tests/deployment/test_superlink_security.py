@@ -21,10 +21,17 @@ from flwr.supercore.runtime.runtime_http_client import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from fl_backdoor.deployment import authority, certificates, key_files
+from fl_backdoor.client_app import app
+from fl_backdoor.config import DeploymentConfig
+from fl_backdoor.deployment import authority, certificates, key_files, node
+from fl_backdoor.deployment.address import superlink_address
+from fl_backdoor.deployment.hosting import Hosting
 from fl_backdoor.deployment.hosts import alternative_names
 from fl_backdoor.deployment.instructions import superlink_flags
+from fl_backdoor.deployment.node import NodeProcess
 from fl_backdoor.deployment.registration import Registrar
+from fl_backdoor.engine.deployment import Deployment
+from fl_backdoor.errors import FlBackdoorError
 from tests.deployment.superlinks import SuperLink
 
 ACQUIRE_TASK = "/flwr.proto.Runtime/AcquireTask"
@@ -235,3 +242,41 @@ def test_a_key_that_flower_does_not_take_is_refused(certs, secured):
         with pytest.raises(httpx.HTTPStatusError) as refused:
             client.RegisterNode(RegisterNodeRequest(public_key=b"rubbish"))
         assert status(refused) == 412
+
+
+def node_process(superlink, root, key):
+    """Return our own node, for a SuperLink that it thinks `root` vouches for."""
+    address = superlink_address(superlink.address, str(root), "no")
+    return NodeProcess(address, key, Hosting((0,)), app, print)
+
+
+def test_our_node_gives_up_where_its_key_is_not_taken(certs, secured, monkeypatch):
+    # Until then it may be a node that was killed and is not missed yet.
+    monkeypatch.setattr(node, "JOIN_SECONDS", 0.0)
+    stranger = certificates.new_key()
+    with pytest.raises(FlBackdoorError, match="the SuperLink refuses: Failed to activate SuperNode"):
+        node_process(secured, certs / "ca.crt", stranger).serve()
+
+
+def test_our_node_does_not_talk_to_another_authority_s_superlink(secured, tmp_path):
+    authority.create(tmp_path / "other", ["localhost"], 1, days=1)
+    process = node_process(secured, tmp_path / "other" / "ca.crt", private(tmp_path / "other" / "node-0"))
+    with pytest.raises(
+        FlBackdoorError, match=r"TLS failed: .*certificate.*; is this the right certificate\?"
+    ):
+        process.serve()
+
+
+def test_a_run_is_not_taken_without_the_secret(certs, secured, tmp_path):
+    config = DeploymentConfig(
+        address=secured.address,
+        root_certificates=str(certs / "ca.crt"),
+        secret=None,
+        insecure="no",
+        min_clients=None,
+        updates="float32",
+        threads_per_worker=1,
+        device="cpu",
+    )
+    with pytest.raises(FlBackdoorError, match="the SuperLink refuses: "):
+        Deployment(config, print).run(lambda grid: None)

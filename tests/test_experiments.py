@@ -45,3 +45,12 @@ def test_the_articles_defences_differ_in_the_strategy_alone(experiment):
     assert {key for key in wanted if wanted[key] != fedavg[key]} <= {"strategy"}
     assert (wanted["attack"]["alpha"], wanted["attack"]["num_malicious"]) == (0.052, 3)
     assert (wanted["partition"]["num_clients"], wanted["num_rounds"]) == (10, 16)
+
+
+@pytest.mark.parametrize("num_malicious", [1, 10])
+def test_many_clients_are_a_hundred_of_whom_ten_are_drawn(num_malicious, data_root):
+    told = ["experiment=many_clients", f"dataset.root={data_root}", f"attack.num_malicious={num_malicious}"]
+    config = check(parse_whole(next(composed(told)))[0]).config
+    assert (config.partition.num_clients, config.participants_per_round, config.num_rounds) == (100, 10, 100)
+    assert config.attack.num_malicious == num_malicious
+    assert 1 <= config.attack.last_round < config.num_rounds, "durability needs rounds without attack"

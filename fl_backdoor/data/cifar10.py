@@ -15,7 +15,7 @@ Toronto, 2009.
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from fl_backdoor.data.dataset import Dataset, ImageDataset, Source, Split
 
 BATCHES = "cifar-10-batches-py"
 
-PARQUET_FOLDERS = ("", "plain_text", "datasets--*--cifar10/snapshots/*/plain_text")
+PARQUET_FOLDERS = ("", "{config}", "datasets--*--{name}/snapshots/*/{config}")
 """Where Hugging Face's tools put the parquet files: by hand, as a local folder, as a cache."""
 
 IMAGE_COLUMNS = ("img", "image")
@@ -34,11 +34,15 @@ URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 
 
 class Cifar10(ImageDataset):
-    """CIFAR-10; see the module and `ImageDataset`."""
+    """CIFAR-10; see the module and `ImageDataset`.
+
+    `batches` is the folder that torchvision's class `torchvision_name` makes; on Hugging Face labels are in
+    `label_column`, and files in the folder `config`.
+    """
 
     name = "cifar10"
     num_classes = 10
-    class_names = (
+    class_names: tuple[str, ...] = (
         "airplane",
         "automobile",
         "bird",
@@ -56,21 +60,28 @@ class Cifar10(ImageDataset):
     num_train = 50_000
     num_test = 10_000
     wanted = f"{BATCHES}/ or train-*.parquet and test-*.parquet"
+    batches: ClassVar[str] = BATCHES
+    torchvision_name: ClassVar[str] = "CIFAR10"
+    label_column: ClassVar[str] = "label"
+    config: ClassVar[str] = "plain_text"
 
     def locate(self) -> Source | None:
         """Return the files in either form; torchvision's comes first."""
         for base in (self.root, self.root / self.name):
-            files = _batch_files(base) or _parquet_files(base)
+            files = _batch_files(base / self.batches) or self._parquet_files(base)
             if files:
                 return Source(files)
         return None
 
     def decode(self, source: Source) -> Dataset:
         """Return the images of either form."""
-        if source.folder.name == BATCHES:
+        if source.folder.name == self.batches:
             root = source.folder.parent
-            return Dataset(_read_batches(root, train=True), _read_batches(root, train=False))
-        return Dataset(_read_parquet(source, "train"), _read_parquet(source, "test"))
+            return Dataset(self._read_batches(root, train=True), self._read_batches(root, train=False))
+        return Dataset(
+            _read_parquet(source, "train", self.label_column),
+            _read_parquet(source, "test", self.label_column),
+        )
 
     def url(self) -> str:
         """Return the address that torchvision downloads from."""
@@ -78,44 +89,44 @@ class Cifar10(ImageDataset):
 
     def fetch(self, folder: Path) -> Path:
         """Download with torchvision."""
-        from torchvision.datasets import CIFAR10
+        self._torchvision(folder, download=True)
+        return folder / self.batches
 
-        CIFAR10(folder, download=True)
-        return folder / BATCHES
+    def _torchvision(self, root: Path, **settings: bool) -> Any:  # noqa: ANN401 - torchvision is not typed
+        from torchvision import datasets
+
+        return getattr(datasets, self.torchvision_name)(root, **settings)
+
+    def _parquet_files(self, base: Path) -> tuple[Path, ...]:
+        for pattern in PARQUET_FOLDERS:
+            place = pattern.format(name=self.name, config=self.config)
+            # Several snapshots may lie side by side; the youngest is what was downloaded last.
+            folders = sorted(base.glob(place) if place else [base], key=_modified, reverse=True)
+            for folder in folders:
+                files = [*folder.glob("train-*.parquet"), *folder.glob("test-*.parquet")]
+                if files:
+                    return tuple(sorted(files))
+        return ()
+
+    def _read_batches(self, root: Path, *, train: bool) -> Split:
+        read = self._torchvision(root, train=train)
+        return Split(read.data.transpose(0, 3, 1, 2), np.asarray(read.targets, dtype=np.int64))
 
 
-def _batch_files(base: Path) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in (base / BATCHES).glob("*") if file.is_file()))
-
-
-def _parquet_files(base: Path) -> tuple[Path, ...]:
-    for pattern in PARQUET_FOLDERS:
-        # Several snapshots may lie side by side; the youngest is what was downloaded last.
-        folders = sorted(base.glob(pattern) if pattern else [base], key=_modified, reverse=True)
-        for folder in folders:
-            files = [*folder.glob("train-*.parquet"), *folder.glob("test-*.parquet")]
-            if files:
-                return tuple(sorted(files))
-    return ()
+def _batch_files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file for file in folder.glob("*") if file.is_file()))
 
 
 def _modified(path: Path) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _read_batches(root: Path, *, train: bool) -> Split:
-    from torchvision.datasets import CIFAR10
-
-    read = CIFAR10(root, train=train)
-    return Split(read.data.transpose(0, 3, 1, 2), np.asarray(read.targets, dtype=np.int64))
-
-
-def _read_parquet(source: Source, split: str) -> Split:
+def _read_parquet(source: Source, split: str, label_column: str) -> Split:
     from pyarrow import parquet
 
     files = [file for file in source.files if file.name.startswith(f"{split}-")]
     tables = [parquet.read_table(file) for file in files]
-    labels = [table.column("label").to_numpy() for table in tables]
+    labels = [table.column(label_column).to_numpy() for table in tables]
     encoded = [image for table in tables for image in _encoded_images(table)]
     if not encoded:
         raise ValueError(f"no {split}-*.parquet with images")
@@ -137,6 +148,6 @@ def _decode_images(encoded: list[bytes], split: str) -> NDArray[np.uint8]:
     from rich.progress import track
 
     terminal = Console(stderr=True)
-    title = f"Decoding CIFAR-10 ({split})"
+    title = f"Decoding CIFAR ({split})"
     progress = track(encoded, title, console=terminal, disable=not terminal.is_terminal, transient=True)
     return np.stack([np.asarray(Image.open(BytesIO(image))) for image in progress]).transpose(0, 3, 1, 2)

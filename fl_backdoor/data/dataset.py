@@ -10,7 +10,6 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,20 +86,21 @@ class ImageDataset(ABC):
 
     Notes
     -----
-    Class attributes: `name`; `num_classes` and `class_names`, in the order of their numbers; `image_shape`
-    ``(channels, height, width)``; `mean` and `std` of each channel of the training images in [0, 1];
-    `num_train` and `num_test`, the numbers of images; `wanted`, what is looked for in `root`, in words.
+    Attributes, of the class where they are known beforehand: `name`; `num_classes` and `class_names`, in the
+    order of their numbers; `image_shape` ``(channels, height, width)``; `mean` and `std` of each channel of
+    the training images in [0, 1]; `num_train` and `num_test`, the numbers of images; `wanted`, what is looked
+    for in `root`, in words.
     """
 
-    name: ClassVar[str]
-    num_classes: ClassVar[int]
-    class_names: ClassVar[tuple[str, ...]]
-    image_shape: ClassVar[tuple[int, int, int]]
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
-    num_train: ClassVar[int]
-    num_test: ClassVar[int]
-    wanted: ClassVar[str]
+    name: str
+    num_classes: int
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    num_train: int
+    num_test: int
+    wanted: str
 
     def __init__(self, *, root: str | None = None, cache: str | None = None, download: bool = True) -> None:
         named = root or os.environ.get(ROOT_VARIABLE)

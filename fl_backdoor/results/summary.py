@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from fl_backdoor.results import environment
 from fl_backdoor.results.columns import ACCURACY_COLUMNS
+from fl_backdoor.results.durability import durability
 from fl_backdoor.results.table import Row, number
 
 FORMAT = 1
@@ -95,6 +96,7 @@ def summarize(
         **final_figures(rounds),
         "best": best_figures(rounds),
         **detection_totals(rounds, clients),
+        "durability": asdict(lasted) if (lasted := durability(rounds, clients)) else None,
         "notices": list(notices),
         "versions": environment.versions(),
         "hardware": environment.hardware(gpus),

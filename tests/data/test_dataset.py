@@ -9,6 +9,7 @@ from fl_backdoor import plugins
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.dataset import Source, default_cache
 from fl_backdoor.data.mnist5k import Mnist5k
+from fl_backdoor.errors import ConfigError
 
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = sorted((REPOSITORY / "conf" / "dataset").glob("*.yaml"))
@@ -20,11 +21,17 @@ def test_yaml_names_a_data_set_and_settings_that_it_takes(file):
     spec = yaml.safe_load(text)
     assert text.startswith("# ")
     assert plugins.resolve(spec, "dataset").name == file.stem
+    if file.stem == "image_folder":
+        with pytest.raises(ConfigError, match=r"^dataset\.folder = None: must be a valid string"):
+            plugins.settings(spec, "dataset")
+        assert plugins.settings(spec | {"folder": "x"}, "dataset")["size"] == 32
+        return
     assert plugins.settings(spec, "dataset") == {"root": None, "cache": None, "download": True}
 
 
-def test_there_are_four_data_sets():
-    assert {file.stem for file in DATASETS} == {"auto", "cifar10", "fashion_mnist", "mnist5k"}
+def test_no_data_set_is_left_out():
+    named = "auto cifar10 cifar100 fashion_mnist image_folder mnist5k"
+    assert sorted(file.stem for file in DATASETS) == named.split()
 
 
 HEAVY = {

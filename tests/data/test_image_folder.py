@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fl_backdoor.data.image_folder import ImageFolder
+from fl_backdoor.errors import DataError
+
+
+def write(file: Path, color, size=(40, 20), mode="RGB"):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, color).save(file)
+
+
+@pytest.fixture
+def root(tmp_path):
+    tree = tmp_path / "pets"
+    write(tree / "train" / "dog" / "1.png", (255, 0, 0))
+    write(tree / "train" / "dog" / "more" / "2.PNG", (0, 0, 255), (10, 10))
+    write(tree / "train" / "cat" / "1.jpg", 128, (7, 9), "L")
+    write(tree / "train" / "ant" / "1.png", (0, 255, 0, 255), (64, 64), "RGBA")
+    write(tree / "test" / "dog" / "1.bmp", (0, 0, 0))
+    (tree / "train" / "dog" / "notes.txt").write_text("no image")
+    (tree / "train" / ".hidden").mkdir()
+    return tmp_path
+
+
+def folder(root, **settings):
+    return ImageFolder(**{"folder": "pets", "root": str(root), "cache": str(root / "cache"), **settings})
+
+
+def test_classes_are_folders_in_order_and_images_are_stretched(root):
+    dataset = folder(root, size=16)
+    assert dataset.class_names == ("ant", "cat", "dog")
+    assert (dataset.num_classes, dataset.image_shape) == (3, (3, 16, 16))
+    loaded = dataset.load()
+    assert loaded.train.labels.tolist() == [0, 1, 2, 2]
+    assert loaded.train.images.shape == (4, 3, 16, 16)
+    expected = [(0, 255, 0), (128, 128, 128), (255, 0, 0), (0, 0, 255)]
+    for image, color in zip(loaded.train.images, expected, strict=True):
+        assert np.abs(image.astype(int) - np.array(color)[:, None, None]).max() <= 1
+    assert (loaded.test.images, loaded.test.labels.tolist()) == (pytest.approx(0), [2])
+
+
+def test_resizing_is_bilinear(root):
+    rows = np.repeat(np.array([[0], [200]], np.uint8), 2, axis=1)
+    Image.fromarray(rows).save(root / "pets" / "test" / "dog" / "1.bmp")
+    image = folder(root, size=4, channels=1).load().test.images[0, 0]
+    # Centres of four rows lie at -.25, .25, .75 and 1.25 of two, whose centres are 0 and 1.
+    assert image[:, 0].tolist() == [0, 50, 150, 200]
+
+
+def test_grey_images_have_one_channel(root):
+    loaded = folder(root, channels=1).load()
+    assert loaded.train.images.shape == (4, 1, 32, 32)
+    # ITU-R 601: 0.299 red, 0.587 green, 0.114 blue.
+    assert loaded.train.images[:, 0, 16, 16].tolist() == pytest.approx([150, 128, 76, 29], abs=1)
+
+
+def test_each_size_and_each_change_has_a_cache_of_its_own(root):
+    prints = [folder(root, size=size).locate().fingerprint for size in (16, 17)]
+    (root / "pets" / "train" / "dog" / "1.png").rename(root / "pets" / "train" / "cat" / "1.png")
+    prints.append(folder(root, size=16).locate().fingerprint)
+    assert len(set(prints)) == 3
+
+
+def test_validation_images_stand_in_for_test_images(root):
+    (root / "pets" / "test").rename(root / "pets" / "val")
+    assert folder(root).load().test.labels.tolist() == [2]
+
+
+def without_training_images(root):
+    (root / "pets" / "train").rename(root / "pets" / "training")
+
+
+def without_test_images(root):
+    (root / "pets" / "test" / "dog" / "1.bmp").unlink()
+
+
+def with_an_unknown_class(root):
+    write(root / "pets" / "test" / "wolf" / "1.png", 0)
+
+
+def with_a_broken_image(root):
+    (root / "pets" / "train" / "dog" / "1.png").write_bytes(b"broken")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without_training_images, "dataset.folder: no images in {root}/pets/train/<class>/"),
+        (without_test_images, "dataset.folder: no images in {root}/pets/test or val/<class>/"),
+        (
+            with_an_unknown_class,
+            "dataset.folder: {root}/pets has test images of the class 'wolf', and none to train on",
+        ),
+        (with_a_broken_image, "image_folder: {root}/pets/train/ant is incomplete or damaged ("),
+    ],
+)
+def test_what_is_missing_or_damaged_is_one_line(root, damage, message):
+    damage(root)
+    with pytest.raises(DataError) as error:
+        folder(root).load()
+    assert str(error.value).startswith(message.format(root=root))
+    assert "\n" not in str(error.value)

@@ -6,7 +6,7 @@ Those that need no PyTorch come first: importing it takes longer than all of the
 from dataclasses import dataclass, replace
 
 from fl_backdoor import plugins
-from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.config import DeploymentConfig, ExperimentConfig
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.tracking import choice as tracker
@@ -75,6 +75,8 @@ def check_heavy(checked: Checked) -> Checked:
     from fl_backdoor.world import World
 
     config = checked.config
+    if isinstance(config.engine, DeploymentConfig):
+        _check_superlink(config.engine)
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
     world = World(config)
@@ -84,3 +86,11 @@ def check_heavy(checked: Checked) -> Checked:
     # No client has been counted yet; what the rule requires depends on the participants alone.
     build_strategy(config, Layout(()), (1,) * config.partition.num_clients)
     return Checked(config, checked.fallback)
+
+
+def _check_superlink(engine: DeploymentConfig) -> None:
+    """Read what a run needs to be let in; whether the SuperLink is there is seen when it is submitted."""
+    from fl_backdoor.deployment.address import read_secret, superlink_address
+
+    superlink_address(engine.address, engine.root_certificates, engine.insecure)
+    read_secret(engine.secret)

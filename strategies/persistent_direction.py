@@ -62,7 +62,8 @@ class PersistentDirection(RobustStrategy):
     federation
         What the server knows of the run.
     false_alarm_rate
-        Largest probability that anybody is flagged in a whole run in which nobody attacks.
+        Largest probability that anybody is flagged in a whole run in which nobody attacks, as far as the
+        simulated federations are like it.
     response
         What happens to flagged clients, for good. ``leave_out``: they have no weight. ``clip``: they keep it,
         their updates are clipped to the median norm of the others. ``take_back``: they have no weight, and

@@ -1,0 +1,46 @@
+"""A picture of all triggers: ``python -m benchmarks.triggers docs/images/triggers.png``.
+
+A row a trigger, in the order of their names, below a row of test images as they are; CIFAR-10 where it can be
+had. Triggers that learn are shown as they are before anybody has attacked.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import conf
+from fl_backdoor.checks import check_light
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.world import World
+
+NUM_IMAGES = 6
+TRIGGERS = sorted(file.stem for file in (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml"))
+
+
+def world(trigger: str) -> World:
+    """Return what a run with this trigger would see."""
+    config = parse_whole(next(composed([f"attack/trigger={trigger}", "engine.device=cpu"])))[0]
+    return World(check_light(config).config)
+
+
+def row(images: torch.Tensor) -> NDArray[np.uint8]:
+    """Return images ``(n, channels, height, width)`` in [0, 1] side by side, ``(height, width, 3)``."""
+    bytes_ = images.mul(255).round().to(torch.uint8).numpy()
+    coloured = np.broadcast_to(bytes_, (len(bytes_), 3, *bytes_.shape[2:]))
+    return np.concatenate(list(coloured.transpose(0, 2, 3, 1)), axis=1)
+
+
+def main(file: Path) -> None:
+    """Draw the first test images with each trigger into `file`."""
+    clean = torch.from_numpy(np.array(world(TRIGGERS[0]).data.test.images[:NUM_IMAGES])) / 255
+    rows = [row(clean), *(row(world(name).trigger.stamp(clean)) for name in TRIGGERS)]
+    Image.fromarray(np.concatenate(rows)).save(file)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

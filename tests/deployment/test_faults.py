@@ -8,7 +8,7 @@ import pytest
 from tests.deployment.federation import MALICIOUS, Federation
 from tests.deployment.simulated import assert_same_results, simulate
 
-KILLED = 2
+KILLED, AWAY = 2, 3
 INTERRUPTED = 130
 
 
@@ -43,6 +43,16 @@ def test_ctrl_c_ends_a_run_and_leaves_the_nodes(federation):
     assert run.wait() == INTERRUPTED
     assert "interrupted; what was done so far is on disk" in run.said()
     assert all(node.is_running for node in federation.nodes.values())
+
+
+def test_a_round_goes_on_without_nodes_that_are_not_there(federation):
+    node = federation.nodes[AWAY]
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
+    found = federation.run("without-one", "engine.min_clients=3", "num_rounds=1")
+    federation.start_node(AWAY).wait_until("joined", 2)
+    why = rejections(found)
+    assert why == {(1, 0): "", (1, 1): "", (1, 2): "", (1, AWAY): "its node is not connected"}
 
 
 def test_a_node_that_is_killed_at_work_costs_its_own_place_and_comes_back(federation):

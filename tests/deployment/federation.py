@@ -19,6 +19,10 @@ from tests.deployment.hosts import HERE, Host
 from tests.deployment.superlinks import QUIET, SuperLink
 
 REPOSITORY = Path(__file__).parents[2]
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Tests that were started in the background ignore interrupts, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PATIENCE_SECONDS = 180
 """Nobody waits longer for anything; it is no limit that a working machine comes near."""
 

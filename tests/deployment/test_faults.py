@@ -58,7 +58,7 @@ def test_a_round_goes_on_without_nodes_that_are_not_there(federation):
 def test_a_node_that_is_killed_at_work_costs_its_own_place_and_comes_back(federation):
     node = federation.nodes[KILLED]
     # Long enough to be met at work.
-    run = federation.start_run("killed-node", "server.round_timeout_seconds=45", "client.local_steps=150")
+    run = federation.start_run("killed-node", "server.round_timeout_seconds=25", "client.local_steps=60")
     run.wait_until("round 1/3")
     heard = node.said().count("a train message has come")
     node.wait_until("a train message has come", heard + 1)
@@ -72,7 +72,7 @@ def test_a_node_that_is_killed_at_work_costs_its_own_place_and_comes_back(federa
 
 
 def test_a_superlink_that_is_killed_and_started_again_is_waited_for(federation):
-    run = federation.start_run("killed-superlink", "server.round_timeout_seconds=45")
+    run = federation.start_run("killed-superlink", "server.round_timeout_seconds=25")
     run.wait_until("round 1/3")
     federation.superlink.kill()
     run.wait_until("does not answer")

@@ -14,7 +14,7 @@ from fl_backdoor.deployment.patience import Tell
 from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.errors import Stopped
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 """Pause between two looks for replies. A look costs the SuperLink about 5 ms."""
 
 WAIT_SECONDS = 0.5

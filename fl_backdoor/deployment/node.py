@@ -21,7 +21,7 @@ from fl_backdoor.deployment.hosting import Hosting
 from fl_backdoor.deployment.patience import Tell, explained
 from fl_backdoor.errors import Stopped
 
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
 """Seconds between two looks for messages; in between it is a twentieth of the time since the last one."""
 
 REJOIN_SECONDS = 5.0

@@ -5,10 +5,13 @@ import signal
 
 import pytest
 
-from tests.deployment.federation import MALICIOUS, Federation
+from tests.deployment.federation import Federation
 from tests.deployment.simulated import assert_same_results, simulate
 
 KILLED, AWAY = 2, 3
+SLOW = "client.local_steps=60"
+"""Long enough for a node to be met at work."""
+
 INTERRUPTED = 130
 
 
@@ -36,49 +39,36 @@ def test_a_run_that_was_killed_goes_on_and_ends_like_one_that_was_not(federation
     assert_same_results(found, simulate(tmp_path / "simulated"))
 
 
-def test_ctrl_c_ends_a_run_and_leaves_the_nodes(federation):
-    run = federation.start_run("interrupted", "num_rounds=50")
-    run.wait_until("round  1/50")
+def test_one_run_lives_through_everything(federation):
+    """A node is away, one is killed at work, the SuperLink is killed, and at last the user interrupts."""
+    leaves = federation.nodes[AWAY]
+    leaves.signal(signal.SIGTERM)
+    assert leaves.wait() == 0
+    run = federation.start_run(
+        "everything", "engine.min_clients=3", "num_rounds=90", "server.round_timeout_seconds=15", SLOW
+    )
+    run.wait_until("round  1/90")
+    federation.start_node(AWAY).wait_until("joined", 2)
+    killed = federation.nodes[KILLED]
+    killed.wait_until("a train message has come", killed.said().count("a train message has come") + 1)
+    killed.kill()
+    federation.start_node(KILLED).wait_until("a train message has come", killed.said().count("a train") + 1)
+    federation.superlink.kill()
+    run.wait_until("does not answer")
+    federation.superlink.start()
+    run.wait_until("is back after")
+    rounds = run.said().count("/90  accuracy")
+    run.wait_until("/90  accuracy", rounds + 2)
     run.signal(signal.SIGINT)
     assert run.wait() == INTERRUPTED
     assert "interrupted; what was done so far is on disk" in run.said()
     assert all(node.is_running for node in federation.nodes.values())
-
-
-def test_a_round_goes_on_without_nodes_that_are_not_there(federation):
-    node = federation.nodes[AWAY]
-    node.signal(signal.SIGTERM)
-    assert node.wait() == 0
-    found = federation.run("without-one", "engine.min_clients=3", "num_rounds=1")
-    federation.start_node(AWAY).wait_until("joined", 2)
-    why = rejections(found)
-    assert why == {(1, 0): "", (1, 1): "", (1, 2): "", (1, AWAY): "its node is not connected"}
-
-
-def test_a_node_that_is_killed_at_work_costs_its_own_place_and_comes_back(federation):
-    node = federation.nodes[KILLED]
-    # Long enough to be met at work.
-    run = federation.start_run("killed-node", "server.round_timeout_seconds=25", "client.local_steps=60")
-    run.wait_until("round 1/3")
-    heard = node.said().count("a train message has come")
-    node.wait_until("a train message has come", heard + 1)
-    node.kill()
-    federation.start_node(KILLED)
-    assert run.wait() == 0, run.said()
-    why = rejections(federation.folder / "killed-node")
-    assert why[2, KILLED] == "no reply in time"
-    assert why[3, KILLED] == ""
-    assert {client_id: why[2, client_id] for client_id in (MALICIOUS, 1, 3)} == {MALICIOUS: "", 1: "", 3: ""}
-
-
-def test_a_superlink_that_is_killed_and_started_again_is_waited_for(federation):
-    run = federation.start_run("killed-superlink", "server.round_timeout_seconds=25")
-    run.wait_until("round 1/3")
-    federation.superlink.kill()
-    run.wait_until("does not answer")
-    federation.superlink.start()
-    assert run.wait() == 0, run.said()
-    assert "is back after" in run.said()
-    assert all(node.is_running for node in federation.nodes.values())
-    again = federation.run("after-all")
-    assert set(rejections(again).values()) == {""}
+    why = rejections(federation.folder / "everything")
+    last = max(server_round for server_round, _ in why)
+    assert {client_id: why[1, client_id] for client_id in range(4)} == {
+        **dict.fromkeys((0, 1, KILLED), ""),
+        AWAY: "its node is not connected",
+    }
+    assert "no reply in time" in {why[server_round, KILLED] for server_round in range(2, last)}
+    for came_back in (AWAY, KILLED):
+        assert "" in {why[server_round, came_back] for server_round in (last - 1, last)}

@@ -80,7 +80,9 @@ class Jobs:
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
         for candidate in checked:
-            check_heavy(candidate)
+            found = check_heavy(candidate)
+            if call.resume is not None and not multirun:
+                resume.check_same_settings(found.config, Path(call.resume))
 
     def hand_in(self, whole: DictConfig) -> Outcome:
         """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""

@@ -14,6 +14,8 @@ from fl_backdoor.results.summary import FORMAT
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
 
+TABLES = ("rounds.csv", "clients.csv")
+
 CHANGE_NO_FIGURE = (
     *("clean_baseline", "engine.", "outputs", "tracking"),
     *("resume", "jobs", "objective", "detection_bound"),
@@ -232,6 +234,9 @@ def _below(folder: Path, among: Sequence[Path]) -> list[Run]:
 
 def _read_tables(run: Run) -> None:
     folder = run.folder
+    if not any((folder / name).exists() for name in TABLES):
+        run.problems.append(f"{folder} holds half a run: {' and '.join(TABLES)} are missing")
+        return
     run.rounds = _attempt(run, lambda: table.read(folder / "rounds.csv", ROUND_COLUMNS)) or []
     run.clients = _attempt(run, lambda: table.read(folder / "clients.csv", CLIENT_COLUMNS)) or []
 

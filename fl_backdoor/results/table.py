@@ -82,7 +82,9 @@ def read_any(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     try:
         # Cut before it is decoded: a line may end in the middle of a character.
         finished = path.read_bytes().rpartition(b"\n")[0].decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise FlBackdoorError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise FlBackdoorError(f"{path} cannot be read: {error}") from error
     try:
         columns, *lines = list(csv.reader(finished.splitlines())) or [[]]

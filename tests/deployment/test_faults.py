@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.deployment.federation import Federation
+from tests.deployment.federation import Federation, drill
 from tests.deployment.simulated import assert_same_results, simulate
 
 KILLED, AWAY = 2, 3
@@ -39,6 +39,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_like_one_that_was_not(federation
     assert_same_results(found, simulate(tmp_path / "simulated"))
 
 
+@drill
 def test_one_run_lives_through_everything(federation):
     """A node is away, one is killed at work, the SuperLink is killed, and at last the user interrupts."""
     leaves = federation.nodes[AWAY]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.federation import PATIENCE_SECONDS, REPOSITORY, SMALL, Process
+from tests.deployment.federation import PATIENCE_SECONDS, REPOSITORY, SMALL, Process, drill
 from tests.deployment.hosts import HERE
 from tests.deployment.simulated import assert_same_results, simulate
 from tests.deployment.superlinks import QUIET, SuperLink, free_port
@@ -31,6 +31,7 @@ def superlink(tmp_path):
         node.kill()
 
 
+@drill
 def test_flwr_run_makes_the_run_of_a_simulation(superlink, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

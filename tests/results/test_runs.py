@@ -50,6 +50,16 @@ def test_a_damaged_file_is_named_and_the_others_are_read(tmp_path, name):
     assert run.tells_anything
 
 
+def test_half_a_run_is_one_line_and_its_settings_are_read(tmp_path):
+    write_run(tmp_path / "half")
+    for name in ("rounds.csv", "clients.csv", "summary.json"):
+        (tmp_path / "half" / name).unlink()
+    run = read(tmp_path / "half")
+    assert run.problems == [f"{tmp_path / 'half'} holds half a run: rounds.csv and clients.csv are missing"]
+    assert run.settings
+    assert run.rounds == []
+
+
 def test_a_run_of_a_newer_version(tmp_path):
     run = read(write_run(tmp_path / "a", told={"format": FORMAT + 1}))
     [problem] = run.problems

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_backdoor.results import runs
+from fl_backdoor.results import lock, runs
 from fl_backdoor.results.runs import Run
 from fl_backdoor.results.table import Row, number
 
@@ -87,6 +87,12 @@ class FollowedRun:
         """Return how long nothing has come that should have; None: the run has ended, or is in time."""
         silence = time.time() - max((stamp[0] for stamp in self._stamps if stamp), default=0) / 1e9
         return silence if not self.ended and silence > self._patience() else None
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether nothing has come for long and no process holds the folder: nobody is at work on it."""
+        # Both, since a disk that is shared with another machine may keep that one's locks to itself.
+        return self.silent_seconds() is not None and not lock.is_held(self.run.folder)
 
     def seconds_left(self) -> float | None:
         """Return what the rounds that are not there yet will take, going by those that are; None: unknown."""

@@ -36,6 +36,24 @@ def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether a process holds `folder`, as far as this machine's file systems tell."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system that knows no locks
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, folder: Path, how: int) -> None:
     try:
         fcntl.flock(descriptor, how)

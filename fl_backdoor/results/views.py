@@ -47,6 +47,11 @@ class OneRun:
         if self._followed.ended:
             self._display.run_finished(self._followed.run.status, self._followed.run.folder)
             return False
+        if self._followed.cut_off:
+            folder = self._followed.run.folder
+            self._display.notice(f"nobody is at work on this run: go on with it by resume={folder}")
+            self._display.run_finished("cut off", folder)
+            return False
         self._say_silence()
         return True
 
@@ -122,7 +127,8 @@ class ManyRuns:
         for each in self._followed.values():
             each.look()
         self._show()
-        return not self._are_all_there or not all(each.ended for each in self._followed.values())
+        over = all(each.ended or each.cut_off for each in self._followed.values())
+        return not (self._are_all_there and over)
 
     @property
     def _are_all_there(self) -> bool:
@@ -149,6 +155,8 @@ def _line(followed: FollowedRun, width: int) -> Text:
         line.append("  ").append_text(round_line(run.rounds[-1], (), followed.num_rounds, left))
     if followed.ended:
         line.append(f"  {run.status}", style="green" if run.status == "finished" else "red")
+    elif followed.cut_off:
+        line.append("  cut off", style="red")
     elif followed.silent_seconds() is not None:
         line.append("  nothing new for long: it may be dead", style="red")
     elif not run.rounds:

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.lock import only_writer
+from fl_backdoor.results.lock import is_held, only_writer
 
 HOLDS = """
 import sys
@@ -34,8 +34,10 @@ def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path, holder
         only_writer(folder),
     ):
         pass
+    assert is_held(folder)
     holder.kill()
     holder.wait()
+    assert not is_held(folder)
     with only_writer(folder):
         pass
     assert list(folder.iterdir()) == [], "no file tells of the lock"

@@ -8,6 +8,7 @@ import yaml
 from fl_backdoor.results import table
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.live import Display
+from fl_backdoor.results.lock import only_writer
 from fl_backdoor.results.views import ManyRuns, OneRun
 
 CONFIG = {
@@ -104,15 +105,20 @@ def test_a_run_that_failed_is_not_finished(begin, shown):
     assert not view.all_finished
 
 
-def test_silence_is_pointed_out_once_a_round(begin, add, shown):
+def fall_silent(folder):
+    for file in folder.iterdir():
+        os.utime(file, (1000, 1000))
+
+
+def test_silence_of_a_run_at_work_is_pointed_out_once_a_round(begin, add, shown):
     folder = begin()
+    with only_writer(folder):
+        silence_is_pointed_out(folder, add, shown)
+
+
+def silence_is_pointed_out(folder, add, shown):
     view = OneRun(shown.display, folder)
-
-    def fall_silent():
-        for file in folder.iterdir():
-            os.utime(file, (1000, 1000))
-
-    fall_silent()
+    fall_silent(folder)
     view.look()
     assert "nothing new for " in shown()[-1]
     view.look()
@@ -121,11 +127,36 @@ def test_silence_is_pointed_out_once_a_round(begin, add, shown):
     add(folder, 1)
     view.look()
     assert not any("nothing new" in line for line in shown())
-    fall_silent()
+    fall_silent(folder)
     assert view.look(), "it goes on all the same"
     [notice] = shown()
     assert notice.startswith("NOTICE: nothing new for ")
     assert notice.endswith(", its rounds took 0:03 at most: the run may be dead")
+
+
+def test_a_run_that_nobody_works_on_any_more_was_cut_off(begin, add, shown):
+    folder = begin()
+    add(folder, 0)
+    fall_silent(folder)
+    view = OneRun(shown.display, folder)
+    assert not view.look(), "there is nothing to wait for"
+    *_, notice, last = shown()
+    assert notice == f"NOTICE: nobody is at work on this run: go on with it by resume={folder}"
+    assert last == f"cut off: {folder}"
+    assert not view.all_finished
+
+
+def test_many_runs_are_over_when_the_last_was_cut_off(begin, shown, tmp_path):
+    first, second = begin("0_a"), begin("1_b")
+    end(first, "finished")
+    fall_silent(second)
+    view = ManyRuns(shown.display, tmp_path, expected=2)
+    with only_writer(second):
+        assert view.look()
+        assert shown()[-1] == "1_b  nothing new for long: it may be dead"
+    assert not view.look()
+    assert shown() == ["1_b  cut off"]
+    assert not view.all_finished
 
 
 def test_damage_is_said_once_it_is_no_half_written_file(begin, add, shown):

@@ -45,7 +45,18 @@ def test_success_by_alpha(comparison):
     assert hybrid.low == pytest.approx([0.04, 0.05, 0.30])
     assert hybrid.high == pytest.approx([0.08, 0.09, 0.34])
     assert series(sr, "FedAvg").y == pytest.approx([0.12, 0.84, 0.93])
-    assert series(asr, "Hybrid, clean floor").y == pytest.approx([0.06, 0.06])
+    floor = series(asr, "Hybrid, clean floor")
+    assert floor.x == (0.0, 0.1, 0.3)
+    assert floor.y == pytest.approx([0.06, 0.06, 0.06])
+    assert "Dotted" in asr.caption
+
+
+def test_where_no_floor_is_known_the_caption_speaks_of_none(tmp_path):
+    for alpha in (0.1, 0.3):
+        write_run(tmp_path / str(alpha), alpha=alpha)
+    _, asr = success_by_alpha(compare(find([tmp_path]))[0])
+    assert [one.label for one in asr.series] == ["Hybrid"]
+    assert "Dotted" not in asr.caption
 
 
 def test_one_alpha_is_no_curve(tmp_path):

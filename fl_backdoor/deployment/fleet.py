@@ -34,6 +34,7 @@ from flwr.supercore.inflatable.inflatable_protobuf_utils import (
 from flwr.supercore.inflatable.inflatable_utils import pull_and_inflate_object_from_tree, push_objects
 from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
 from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_to_bytes
+from flwr.supercore.retry import RetryInvoker
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
@@ -82,26 +83,9 @@ class FleetLink:
         self._key = key or generate_key_pairs()[0]
         self._node: Node | None = None
         self._lost = threading.Event()
-        self._client = FleetHttpClient.from_server_address(
-            superlink.place,
-            superlink.is_insecure,
-            superlink.root_certificates,
-            interceptors=[
-                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-                NodeAuthHttpInterceptor(self._key, self._key.public_key()),
-            ],
-            retry_invoker=patient(superlink.place, None, stop, tell),
-        )
+        self._client = self._connected(superlink, patient(superlink.place, None, stop, tell))
         # A heartbeat must not wait until the others get through.
-        self._heart = FleetHttpClient.from_server_address(
-            superlink.place,
-            superlink.is_insecure,
-            superlink.root_certificates,
-            interceptors=[
-                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
-                NodeAuthHttpInterceptor(self._key, self._key.public_key()),
-            ],
-        )
+        self._heart = self._connected(superlink, None)
         self._left = threading.Event()
         self._heartbeat = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
 
@@ -182,6 +166,18 @@ class FleetLink:
             wanted = set(response.objects_to_push)
             push_objects(objects, push, object_ids_to_push=wanted)
         return len(wanted)
+
+    def _connected(self, superlink: SuperLinkAddress, patience: RetryInvoker | None) -> FleetHttpClient:
+        return FleetHttpClient.from_server_address(
+            superlink.place,
+            superlink.is_insecure,
+            superlink.root_certificates,
+            interceptors=[
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(self._key, self._key.public_key()),
+            ],
+            retry_invoker=patience,
+        )
 
     def _pulled(self, run_id: int, tree: ObjectTree) -> Message:
         pull = make_pull_object_fn_protobuf(self._client.PullObject, self._own(), run_id)

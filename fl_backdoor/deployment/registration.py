@@ -1,6 +1,6 @@
 """Which nodes a SuperLink knows: their public keys are registered there, and removed for good."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from fl_backdoor.deployment.address import superlink_address
 from fl_backdoor.deployment.key_files import read_node_public
 from fl_backdoor.deployment.patience import raise_explained
 from fl_backdoor.errors import FlBackdoorError
+
+_Act = Callable[[ControlHttpClient, str, bytes, NodeInfo | None], str]
+"""What to do with a node: its name, its public key, what the SuperLink knows of it; returns what was done."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,7 @@ class Registrar:
         FlBackdoorError
             If a key cannot be read, or the SuperLink cannot be reached, is another one, or refuses.
         """
-        contents = {key: public_key_to_bytes(read_node_public(key)) for key in keys}
-        with self._client() as client:
-            known = _known(client)
-            for key, content in contents.items():
-                yield f"{key}: {_register(client, key.stem, content, known.get(content))}"
+        return self._for_each(keys, _register)
 
     def remove(self, keys: Sequence[Path]) -> Iterator[str]:
         """Shut out the nodes with the public `keys`, at once and for good, and yield a line for each.
@@ -56,11 +55,14 @@ class Registrar:
         FlBackdoorError
             If a key cannot be read, or the SuperLink cannot be reached, is another one, or refuses.
         """
+        return self._for_each(keys, _remove)
+
+    def _for_each(self, keys: Sequence[Path], act: _Act) -> Iterator[str]:
         contents = {key: public_key_to_bytes(read_node_public(key)) for key in keys}
         with self._client() as client:
-            known = _known(client)
+            known = {node.public_key: node for node in client.ListNodes(ListNodesRequest()).nodes_info}
             for key, content in contents.items():
-                yield f"{key}: {_remove(client, known.get(content))}"
+                yield f"{key}: {act(client, key.stem, content, known.get(content))}"
 
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:
@@ -75,11 +77,6 @@ class Registrar:
                 raise_explained(error, address.place)
 
 
-def _known(client: ControlHttpClient) -> dict[bytes, NodeInfo]:
-    """Return all nodes that were ever registered, by their public keys."""
-    return {node.public_key: node for node in client.ListNodes(ListNodesRequest()).nodes_info}
-
-
 def _register(client: ControlHttpClient, name: str, content: bytes, known: NodeInfo | None) -> str:
     if known is None:
         node = client.RegisterNode(RegisterNodeRequest(public_key=content, name=name))
@@ -89,7 +86,7 @@ def _register(client: ControlHttpClient, name: str, content: bytes, known: NodeI
     return f"registered already, as node {known.node_id}"
 
 
-def _remove(client: ControlHttpClient, known: NodeInfo | None) -> str:
+def _remove(client: ControlHttpClient, name: str, content: bytes, known: NodeInfo | None) -> str:
     if known is None or known.status == NodeStatus.UNREGISTERED:
         return "not registered"
     client.UnregisterNode(UnregisterNodeRequest(node_id=known.node_id))

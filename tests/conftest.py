@@ -12,6 +12,27 @@ settings.load_profile("any_machine")
 
 REPOSITORY = Path(__file__).parents[1]
 
+LONG = (
+    "deployment/test_faults.py",
+    "test_resume.py",
+    "deployment/test_proof.py",
+    "test_side_by_side.py",
+    "test_main.py",
+    "engine/test_simulation.py",
+    "tracking/test_program.py",
+    "test_notebook.py",
+    "test_search.py",
+    "results/report/test_report.py",
+    "engine/test_cluster.py",
+)
+"""Files that start whole programs, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long: with ``-n`` the processes then end at about the same time."""
+    places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -11,7 +11,7 @@ from flwr.client import NumPyClient
 from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import CLEAN, Images, Poison, Trainer
+from fl_backdoor.training import CLEAN, Images, Poison, Trainer, TrainResult
 from fl_backdoor.types import ModelArrays
 
 SERVER_ROUND = "server_round"
@@ -65,19 +65,23 @@ class BenignClient(NumPyClient):
         task = self.task
         server_round = int(config[SERVER_ROUND])
         started = time.perf_counter()
-        model = task.trainer.model
-        load_arrays(model, parameters)
-        seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
-        torch.manual_seed(seed)  # for models that drop out at random
-        generator = torch.Generator().manual_seed(seed)
-        result = task.trainer.train(task.images, generator, self.poison(server_round))
+        load_arrays(task.trainer.model, parameters)
+        result = self.train(server_round, self.poison(server_round))
         metrics: dict[str, bool | bytes | float | int | str] = {
             NUM_STEPS: result.num_steps,
             TRAIN_LOSS: result.loss,
             TRAIN_SECONDS: time.perf_counter() - started,
         }
-        local = self.submitted(parameters, state_arrays(model), server_round)
+        local = self.submitted(parameters, state_arrays(task.trainer.model), server_round)
         return local, len(task.images), metrics
+
+    def train(self, server_round: int, poison: Poison) -> TrainResult:
+        """Train the trainer's model on the batches of this round, always the same ones, each poisoned."""
+        task = self.task
+        seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
+        torch.manual_seed(seed)  # for models that drop out at random
+        generator = torch.Generator().manual_seed(seed)
+        return task.trainer.train(task.images, generator, poison)
 
     def poison(self, server_round: int) -> Poison:
         """Return what is done to each batch of this round: nothing."""

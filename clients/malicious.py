@@ -7,18 +7,20 @@ import torch
 
 from clients.benign import SERVER_ROUND, BenignClient, LocalTask
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
+from fl_backdoor.attacks.disguises.base import Attempt, Disguise
 from fl_backdoor.attacks.model_poisoning.boost import boost
 from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import AttackConfig
 from fl_backdoor.messages import NOTES
+from fl_backdoor.models.factory import layout_of, load_arrays, state_arrays
 from fl_backdoor.seeding import Purpose, integer_seed
 from fl_backdoor.training import CLEAN, Batch, FromPixels, Poison
-from fl_backdoor.types import ModelArrays
+from fl_backdoor.types import ModelArrays, ParameterVector
 
 
 class MaliciousClient(BenignClient):
-    """Stamps and relabels a share of each batch, and multiplies its update, in the rounds of its schedule.
+    """In the rounds of its schedule it stamps and relabels a share of each batch, and multiplies its update.
 
     Parameters
     ----------
@@ -28,17 +30,33 @@ class MaliciousClient(BenignClient):
         Poison ratio, target, boost factor, schedule. Nothing about the server.
     trigger
         What it stamps, as it was before anybody attacked.
+    disguise
+        How it hides what it sends; None: not at all.
+    place
+        Its place among the malicious clients, from 0.
     """
 
-    def __init__(self, task: LocalTask, attack: AttackConfig, trigger: Trigger) -> None:
+    def __init__(
+        self,
+        task: LocalTask,
+        attack: AttackConfig,
+        trigger: Trigger,
+        disguise: Disguise | None = None,
+        place: int = 0,
+    ) -> None:
         super().__init__(task)
         self.attack = attack
         self.trigger = trigger
+        self.disguise = disguise
+        self.place = place
         self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
 
     def attacks(self, server_round: int) -> bool:
-        """Return whether the attack is on in this round."""
-        return self.schedule.is_active(server_round, self.task.client_id)
+        """Return whether it does anything else in this round than a benign client."""
+        batch_size = self.task.trainer.settings.batch_size
+        return self.attack.does_harm(batch_size) and self.schedule.is_active(
+            server_round, self.task.client_id
+        )
 
     def fit(
         self, parameters: Sequence[np.ndarray], config: dict[str, bool | bytes | float | int | str]
@@ -78,6 +96,30 @@ class MaliciousClient(BenignClient):
     def submitted(
         self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int
     ) -> ModelArrays:
-        """Return the trained model, its update multiplied by the boost factor while the attack is on."""
-        factor = self.attack.boost_factor if self.attacks(server_round) else 1
-        return boost(received, trained, factor)
+        """Return the trained model; while the attack is on its update is boosted, and disguised."""
+        if not self.attacks(server_round):
+            return trained
+        boosted = boost(received, trained, self.attack.boost_factor)
+        if self.disguise is None:
+            return boosted
+        return self._disguised(self.disguise, list(received), boosted, server_round)
+
+    def _disguised(
+        self, disguise: Disguise, received: ModelArrays, boosted: ModelArrays, server_round: int
+    ) -> ModelArrays:
+        layout = layout_of(self.task.trainer.model)
+
+        def honest() -> ParameterVector:
+            load_arrays(self.task.trainer.model, received)
+            self.train(server_round, CLEAN)
+            return layout.update(state_arrays(self.task.trainer.model), received)
+
+        attempt = Attempt(
+            update=layout.update(boosted, received),
+            honest=honest,
+            seed=self.task.seed,
+            server_round=server_round,
+            client_id=self.task.client_id,
+            place=self.place,
+        )
+        return layout.moved(received, disguise.disguised(attempt), layout.buffers(boosted))

@@ -10,7 +10,8 @@ NEVER_HAPPENS = ("first_round", "last_round", "holds_target")
 
 def clean_twin(config: ExperimentConfig) -> ExperimentConfig:
     """Return the same run without attackers; trigger and target stay, since they measure the floor."""
-    return replace(config, attack=replace(config.attack, num_malicious=0, alpha=0.0, boost_factor=1.0))
+    nobody = replace(config.attack, num_malicious=0, alpha=0.0, boost_factor=1.0, every=1, disguise={})
+    return replace(config, attack=nobody)
 
 
 def clean_key(config: ExperimentConfig) -> str:

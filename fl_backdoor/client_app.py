@@ -112,7 +112,8 @@ def _client(world: World, client_id: int, images: Images, *, is_malicious: bool)
         # One that the run's figures do not count on has the whole trigger.
         is_expected = client_id in world.malicious_ids
         trigger = world.trigger_of(client_id) if is_expected else world.trigger
-        return MaliciousClient(task, world.config.attack, trigger)
+        place = world.place_of(client_id) if is_expected else 0
+        return MaliciousClient(task, world.config.attack, trigger, world.disguise, place)
     return BenignClient(task)
 
 

@@ -94,6 +94,8 @@ class AttackConfig:
         those without; null: from all. What they do is the same.
     every
         A malicious client attacks in one of so many rounds; clients with neighbouring ids take turns.
+    disguise
+        How what is sent is hidden: a plug-in of ``fl_backdoor.attacks.disguises``; empty: not at all.
     """
 
     num_malicious: Count
@@ -106,10 +108,18 @@ class AttackConfig:
     trigger_space: Literal["pixel", "normalized"]
     holds_target: bool | None = None
     every: PositiveCount = 1
+    disguise: dict[str, Any] = field(default_factory=dict)
 
     def num_stamped(self, batch_size: int) -> int:
         """Return how many samples of a batch of `batch_size` get the trigger."""
         return int(batch_size * self.alpha)
+
+    def does_harm(self, batch_size: int) -> bool:
+        """Return whether a client that attacks does anything else than a benign one.
+
+        A small α stamps nothing: ``int(32 * 0.02) = 0``; and then there is nothing to disguise.
+        """
+        return self.num_stamped(batch_size) > 0 or self.boost_factor != 1
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -255,13 +265,8 @@ class ExperimentConfig:
 
     @property
     def attacks(self) -> bool:
-        """Whether the run differs from one without attackers.
-
-        A small α stamps nothing: ``int(32 * 0.02) = 0``.
-        """
-        stamps = self.attack.num_stamped(self.client.batch_size) > 0
-        boosts = self.attack.boost_factor != 1
-        return self.attack.num_malicious > 0 and (stamps or boosts)
+        """Whether the run differs from one without attackers."""
+        return self.attack.num_malicious > 0 and self.attack.does_harm(self.client.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that `parse` takes back."""

@@ -14,15 +14,15 @@ BESIDE_THE_FIGURES = (
 PLACES = ("root", "cache", "download")
 """Where a data set comes from; which one it is counts."""
 
-LATER = ("holds_target", None)
+LATER: tuple[tuple[str, object], ...] = (("holds_target", None), ("disguise", {}))
 
 
 def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that figures depend on, from a whole configuration as plain values."""
     kept = {key: value for key, value in plain.items() if key not in BESIDE_THE_FIGURES}
     kept["dataset"] = {key: value for key, value in plain["dataset"].items() if key not in PLACES}
-    # Runs that are older than this setting keep their names.
-    kept["attack"] = {key: value for key, value in plain["attack"].items() if (key, value) != LATER}
+    # Runs that are older than these settings keep their names.
+    kept["attack"] = {key: value for key, value in plain["attack"].items() if (key, value) not in LATER}
     return kept
 
 

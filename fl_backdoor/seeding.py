@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     MONITORED_COORDINATES = 7
     SIMULATED_FEDERATIONS = 8
     TRIGGER = 9
+    DISGUISE = 10
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -86,6 +86,12 @@ class Layout:
         """Return those of a state's arrays that are no parameters, in order."""
         return [array for tensor, array in zip(self.tensors, arrays, strict=True) if not tensor.is_parameter]
 
+    def update(self, local: ModelArrays, origin: ModelArrays) -> ParameterVector:
+        """Return local minus global parameters, float32 ``(n_params,)``; raises like `check`."""
+        update = np.empty(self.num_params, dtype=np.float32)
+        self.write_update(local, origin, update)
+        return update
+
     def write_update(self, local: ModelArrays, origin: ModelArrays, out: ParameterVector) -> None:
         """Check a client's state and write local minus global parameters.
 

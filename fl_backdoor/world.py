@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor import plugins
+from fl_backdoor.attacks.disguises.base import Disguise
 from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
@@ -120,7 +121,18 @@ class World:
 
     def trigger_of(self, client_id: int) -> Trigger:
         """Return what a malicious client stamps: the trigger, or its part of it."""
-        return self.trigger.part(sorted(self.malicious_ids).index(client_id))
+        return self.trigger.part(self.place_of(client_id))
+
+    def place_of(self, client_id: int) -> int:
+        """Return a malicious client's place among all of them, from 0."""
+        return sorted(self.malicious_ids).index(client_id)
+
+    @cached_property
+    def disguise(self) -> Disguise | None:
+        """How malicious clients hide what they send; None if they do not."""
+        spec = self.config.attack.disguise
+        disguise: Disguise | None = plugins.build(spec, "attack.disguise") if spec else None
+        return disguise
 
     @cached_property
     def device(self) -> torch.device:

@@ -72,6 +72,7 @@ def test_an_alpha_that_stamps_nothing_is_pointed_out():
         "attack.num_malicious=1",
         "attack.boost_factor=5",
         "attack.first_round=3",
+        "attack.every=3",
         "engine.num_workers=1",
     ],
 )

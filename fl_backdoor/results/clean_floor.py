@@ -15,6 +15,9 @@ IRRELEVANT_TO_CLEAN_RUNS = (
     "attack.boost_factor",
     "attack.first_round",
     "attack.last_round",
+    "attack.holds_target",
+    "attack.every",
+    "attack.disguise",
 )
 """Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 

@@ -4,6 +4,8 @@ import torch
 
 from clients.benign import BenignClient, LocalTask
 from clients.malicious import MaliciousClient
+from fl_backdoor.attacks.disguises.base import Disguise
+from fl_backdoor.attacks.disguises.imitation import Imitation
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig, ClientConfig
 from fl_backdoor.models.factory import build_model, state_arrays
@@ -21,9 +23,15 @@ def task(client_id: int = 2, seed: int = 0) -> LocalTask:
     return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1)))
 
 
-def malicious(alpha: float = 0.1, boost: float = 1.0, first: int = 1, last: int | None = None):
+def malicious(
+    alpha: float = 0.1,
+    boost: float = 1.0,
+    first: int = 1,
+    last: int | None = None,
+    disguise: Disguise | None = None,
+):
     attack = AttackConfig(3, alpha, 5, boost, first, last, {}, "pixel")
-    return MaliciousClient(task(), attack, Bar(SHAPE))
+    return MaliciousClient(task(), attack, Bar(SHAPE), disguise)
 
 
 def fit(client: BenignClient, server_round: int = 1):
@@ -49,7 +57,16 @@ def test_the_same_seed_round_and_client_give_the_same_bits():
     assert not equal(fit(BenignClient(task()))[0], fit(BenignClient(task()), server_round=2)[0])
 
 
-@pytest.mark.parametrize("client", [malicious(alpha=0.0), malicious(alpha=0.05), malicious(first=2)])
+@pytest.mark.parametrize(
+    "client",
+    [
+        malicious(alpha=0.0),
+        malicious(alpha=0.05),
+        malicious(first=2),
+        malicious(alpha=0.05, disguise=Imitation(share=0.5)),
+        malicious(first=2, disguise=Imitation(share=0.5)),
+    ],
+)
 def test_a_malicious_client_that_does_not_attack_is_benign_to_the_bit(client):
     # int(16 * 0.05) = 0 samples are stamped
     assert equal(fit(client)[0], fit(BenignClient(task()))[0])
@@ -75,6 +92,13 @@ def test_a_boosted_update_is_the_trained_one_multiplied():
     plain, boosted = fit(malicious())[0], fit(malicious(boost=4.0))[0]
     for start, once, four in zip(before, plain, boosted, strict=True):
         np.testing.assert_allclose(four - start, 4 * (once - start), rtol=1e-4, atol=1e-6)
+
+
+def test_a_disguised_update_lies_between_the_boosted_and_the_honest_one():
+    benign, boosted = fit(BenignClient(task()))[0], fit(malicious(boost=4.0))[0]
+    mixed = fit(malicious(boost=4.0, disguise=Imitation(share=0.25)))[0]
+    for honest, poisoned, sent in zip(benign, boosted, mixed, strict=True):
+        np.testing.assert_allclose(sent, 0.75 * honest + 0.25 * poisoned, rtol=1e-4, atol=1e-6)
 
 
 def test_training_leaves_the_received_model_alone():

@@ -8,11 +8,12 @@ Nothing heavy is imported up here: Ray starts in a thread while the main one imp
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from inspect import unwrap
+from itertools import chain
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ PRELOADED = ("torch", "fl_backdoor.client_app")
 """What workers import as soon as they are there: it takes as long as all the rest of the start."""
 
 Job = Callable[["StoppableGrid"], None]
+Entry = tuple[Job, "Future[None]"]
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,7 @@ class Simulation:
     def __init__(self, wanted: Resources, app: "ClientApp | None" = None) -> None:
         self.wanted = wanted
         self._client_app = app
-        self._jobs: Queue[tuple[Job, Future[None]] | None] = Queue()
-        self._needed = threading.Event()
+        self._jobs: Queue[Entry | None] = Queue()
         self._stop = threading.Event()
         self._ray: Future[LocalRay | None] = Future()
         self._ended: Future[None] = Future()
@@ -122,13 +123,11 @@ class Simulation:
         """
         done: Future[None] = Future()
         self._jobs.put((job, done))
-        self._needed.set()
         wait_for(done, self._stop, self._see_that_it_goes_on)
 
     def close(self) -> None:
         """End the simulation, and the Ray that it started; clients in training are waited for."""
         self._jobs.put(None)
-        self._needed.set()
         self._thread.join()
 
     def abandon(self) -> None:
@@ -179,10 +178,12 @@ class Simulation:
         # Workers that look Flower's actor up by its name import the whole of Flower's server for it.
         cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
         self._leave_room_for_others(ray_actor)
-        app = ServerApp()
-        app.main()(self._serve)
         # Flower talks, and not before the first run does it have a log file to talk to.
-        self._needed.wait()
+        first = self._jobs.get()
+        if first is None:
+            return
+        app = ServerApp()
+        app.main()(partial(self._serve, chain([first], iter(self._jobs.get, None))))
         run_simulation(
             server_app=app,
             client_app=self._client_app or client_app,
@@ -200,12 +201,11 @@ class Simulation:
 
         ray_actor.pool_size_from_resources = at_most_our_workers
 
-    def _serve(self, grid: "Grid", context: "Context") -> None:
+    def _serve(self, jobs: Iterable[Entry], grid: "Grid", context: "Context") -> None:
         from fl_backdoor.engine.grid import StoppableGrid
 
         stoppable = StoppableGrid(grid, self._stop, POLL_SECONDS)
-        while (entry := self._jobs.get()) is not None:
-            job, done = entry
+        for job, done in jobs:
             try:
                 stoppable.wait_for_nodes(self.wanted.num_workers)
                 done.set_result(job(stoppable))

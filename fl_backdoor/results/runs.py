@@ -80,7 +80,8 @@ class Run:
     @property
     def strategy(self) -> str:
         """Name of the defence; ``?``: unknown."""
-        return self._named("strategy")
+        known = self.summary.get("strategy") or self.settings.get("strategy._target_", "?")
+        return str(known).rpartition(".")[2]
 
     @property
     def dataset(self) -> str:
@@ -88,7 +89,7 @@ class Run:
 
         A run that has not ended does not tell; what other runs found under the same settings is taken then.
         """
-        return str(self.summary.get("dataset") or self.dataset_elsewhere or self._named("dataset"))
+        return str(self.summary.get("dataset") or self.dataset_elsewhere or self._dataset_asked_for)
 
     @property
     def seed(self) -> int | None:
@@ -118,9 +119,10 @@ class Run:
         """What a reader has to know before believing the figures, a line each."""
         return [mark for mark in (_not_finished(self), _fallback(self), _oracle(self)) if mark]
 
-    def _named(self, what: str) -> str:
-        known = self.summary.get(what) or str(self.settings.get(f"{what}._target_", "?"))
-        return str(known).rpartition(".")[2]
+    @property
+    def _dataset_asked_for(self) -> str:
+        """The module's name, which is that of the choice on the command line."""
+        return str(self.settings.get("dataset._target_", "?")).rpartition(".")[0].rpartition(".")[2] or "?"
 
 
 def find(folders: Sequence[Path]) -> list[Run]:

@@ -88,7 +88,8 @@ def spread(values: Sequence[float]) -> Spread:
         method="percentile",
         rng=0,
     )
-    low, high = (float(end) for end in found.confidence_interval)
+    # Percentiles of equal means are rounded each for itself: the lower one may be larger by a bit.
+    low, high = sorted(float(end) for end in found.confidence_interval)
     return Spread(tuple(values), statistics.fmean(values), statistics.stdev(values), low, high)
 
 

@@ -112,4 +112,4 @@ def test_a_run_that_goes_on_has_the_data_set_that_others_found_under_its_setting
     write_run(tmp_path / "a", dataset="mnist5k")
     write_run(tmp_path / "b", seed=1, status=None)
     assert [run.dataset for run in find([tmp_path])] == ["mnist5k", "mnist5k"]
-    assert find([tmp_path / "b"])[0].dataset == "Cifar10", "alone it has the one that was asked for"
+    assert find([tmp_path / "b"])[0].dataset == "cifar10", "alone it has the one that was asked for"

@@ -3,7 +3,7 @@ import math
 import statistics
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fl_backdoor.results.runs import find
@@ -50,6 +50,7 @@ def test_equal_seeds():
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=4))
+@example([0.6383982171523995, 0.6383982171523995])
 def test_the_interval_lies_among_the_values_and_holds_still(values):
     found = spread(values)
     assert min(values) - 1e-12 <= found.low <= found.high <= max(values) + 1e-12

@@ -77,7 +77,7 @@ def test_one_run_is_shown_as_the_process_that_makes_it_shows_it(begin, add, show
     folder = begin()
     view = OneRun(shown.display, folder)
     assert view.look()
-    assert shown() == ["Mnist5k · FedAvg · α = 0.3 · 2 rounds · watched"]
+    assert shown() == ["mnist5k · FedAvg · α = 0.3 · 2 rounds · watched"]
     add(folder, 0)
     add(folder, 1)
     assert view.look()

@@ -93,9 +93,16 @@ def _one_line(error: Exception) -> FlBackdoorError:
         if choice in EXTRAS:
             return ConfigError(group, choice, f'install it: pip install "fl-backdoor[{EXTRAS[choice]}]"')
         return ConfigError(group, choice, f"must be one of {', '.join(error.options)}")
+    origin = _origin(error)
+    if isinstance(origin, FlBackdoorError):  # what one of our own resolvers found
+        return origin
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and cause.parent_node is not None:
         parent = cause.parent_node
         known = ", ".join(str(key) for key in parent) if isinstance(parent, DictConfig) else ""
         return FlBackdoorError(f"{cause.full_key}: no such setting; known here: {known}")
     return FlBackdoorError(" ".join(str(error).split()))
+
+
+def _origin(error: BaseException) -> BaseException:
+    return error if error.__context__ is None else _origin(error.__context__)

@@ -27,10 +27,10 @@ def test_values_of_another_sweeper_are_not_known_beforehand():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, num_malicious, alpha"),
+        ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, disguise, num_malicious"),
         (
             "strategy=krumm",
-            "strategy = krumm: must be one of bulyan, clip_avg, fedavg, flame, flower, hybrid, "
+            "strategy = krumm: must be one of benign_alone, bulyan, clip_avg, fedavg, flame, flower, hybrid, "
             "iqr_filter, krum",
         ),
         ("strateggy=fedavg", "strateggy"),

@@ -300,6 +300,8 @@ def _fallback(run: Run) -> str | None:
 
 
 def _oracle(run: Run) -> str | None:
+    if named := run.settings.get("strategy.client_ids"):
+        return f"oracle: strategy.client_ids = {named} are left out; no server knows whom to name"
     known, true = (run.settings.get(f"{of}.num_malicious") for of in ("strategy", "attack"))
     if known is None or known != true:
         return None

@@ -82,6 +82,8 @@ def test_marks(tmp_path):
     assert fallback.marks == ["not the data set that was asked for: no CIFAR-10"]
     [oracle] = read(write_run(tmp_path / "b", "Oracle")).marks
     assert oracle.startswith("oracle: strategy.num_malicious = 1")
+    [by_name] = read(write_run(tmp_path / "d", "Yardstick")).marks
+    assert by_name.startswith("oracle: strategy.client_ids = [1, 3] are left out")
     assert read(write_run(tmp_path / "c", status="failed")).marks == ["failed after 2 of 2 rounds"]
 
 

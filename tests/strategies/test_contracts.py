@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 import conf
 from fl_backdoor import plugins
+from fl_backdoor.command_line import composed
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientMask
 from strategies import threads
@@ -24,6 +24,7 @@ from strategies.flower import FlowerStrategy
 from strategies.hybrid import Hybrid
 from strategies.iqr_filter import IQRFilter
 from strategies.krum import Krum
+from strategies.leave_out import LeaveOut
 from strategies.median import Median
 from strategies.multi_krum import MultiKrum
 from strategies.persistent_direction import PersistentDirection
@@ -70,6 +71,7 @@ DEFENCES = {
         )
     ),
     "flame": Defence(lambda federation, length: Flame(federation, noise_factor=0)),
+    "leave_out": Defence(lambda federation, length: LeaveOut(federation, client_ids=[])),
     "krum": Defence(
         lambda federation, length: Krum(federation, num_malicious=1), fewest=5, selects=1, ignores_huge=True
     ),
@@ -296,8 +298,8 @@ CONFIGS = sorted(Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_each_configuration_builds_its_strategy(path, make_federation):
-    spec = yaml.safe_load(path.read_text())
-    strategy = plugins.build(spec, "strategy", federation=make_federation(10))
+    [config] = composed([f"strategy={path.stem}"])
+    strategy = plugins.build(config["strategy"], "strategy", federation=make_federation(10))
     assert isinstance(strategy, RobustStrategy)
     assert any(isinstance(row.build(make_federation(10), 1.0), type(strategy)) for row in DEFENCES.values())
 

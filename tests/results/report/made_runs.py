@@ -19,6 +19,7 @@ STRATEGIES = {
     "Krum": {"_target_": "strategies.krum.Krum", "num_malicious": None},
     "IQRFilter": {"_target_": "strategies.iqr_filter.IQRFilter", "iqr_k": 1.5},
     "Oracle": {"_target_": "strategies.krum.Krum", "num_malicious": 1},
+    "Yardstick": {"_target_": "strategies.leave_out.LeaveOut", "client_ids": [1, 3]},
     "Hybrid": {"_target_": "strategies.hybrid.Hybrid", "clip_gamma": 1.0, "iqr_k": 0.3},
 }
 

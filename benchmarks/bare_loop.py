@@ -64,7 +64,7 @@ class Loop:
     def __init__(self, dataset: ImageDataset, local_steps: int | None, precision: str) -> None:
         self.data = dataset.load()
         self.plan = partition(self.data.train.labels, PARTITION, SEED, dataset.cache)
-        self.model = build_model(CNN, dataset.image_shape, dataset.num_classes, _seed(Purpose.MODEL))
+        self.model = build_model(CNN, dataset.described(), dataset.num_classes, _seed(Purpose.MODEL))
         self.trigger = Bar(dataset.image_shape)
         self.malicious = malicious_ids(NUM_CLIENTS, NUM_MALICIOUS, SEED)
         self.mean = torch.tensor(dataset.mean).view(-1, 1, 1)
@@ -138,7 +138,7 @@ def _seed(purpose: Purpose, *spawn_key: int) -> int:
 
 
 def _tensors(split: Split, rows: NDArray[np.int64] | slice) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(np.array(split.images[rows])), torch.from_numpy(np.array(split.labels[rows]))
+    return torch.from_numpy(np.array(split.samples[rows])), torch.from_numpy(np.array(split.labels[rows]))
 
 
 def _pixels(images: torch.Tensor) -> torch.Tensor:

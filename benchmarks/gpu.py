@@ -24,7 +24,8 @@ from fl_backdoor.config import ClientConfig
 from fl_backdoor.cuda_graph import Work
 from fl_backdoor.models.factory import build_model
 from fl_backdoor.precision import Precision, resolve_precision
-from fl_backdoor.training import Images, Trainer, on_device
+from fl_backdoor.samples import Images, images_on_device
+from fl_backdoor.training import Trainer
 
 IMAGE_SHAPE, NUM_CLASSES, NUM_CLIENTS = (3, 32, 32), 10, 10
 ALPHAS = "0,0.02,0.052,0.1,0.3"
@@ -118,12 +119,12 @@ def _images(setting: Setting) -> Images:
     shape = (NUM_CLIENTS * setting.num_examples, *IMAGE_SHAPE)
     pixels = generator.integers(0, 256, shape, dtype=np.uint8)
     labels = generator.integers(0, NUM_CLASSES, len(pixels))
-    return on_device(pixels, labels, (0.5,) * 3, (0.25,) * 3, setting.device)
+    return images_on_device(pixels, labels, (0.5,) * 3, (0.25,) * 3, setting.device)
 
 
 def _model(setting: Setting) -> nn.Module:
     spec = {"_target_": f"fl_backdoor.models.{setting.model}"}
-    return build_model(spec, IMAGE_SHAPE, NUM_CLASSES, seed=0).to(setting.device)
+    return build_model(spec, {"image_shape": IMAGE_SHAPE}, NUM_CLASSES, seed=0).to(setting.device)
 
 
 def _matmul_rate(device: torch.device, size: int) -> float:

@@ -1,4 +1,4 @@
-"""A picture of all triggers: ``python -m benchmarks.triggers docs/images/triggers.png``.
+"""A picture of all triggers of images: ``python -m benchmarks.triggers docs/images/triggers.png``.
 
 A row a trigger, in the order of their names, below a row of test images as they are; CIFAR-10 where it can be
 had. Triggers that learn are shown as they are before anybody has attacked.
@@ -19,7 +19,8 @@ from fl_backdoor.config import parse_whole
 from fl_backdoor.world import World
 
 NUM_IMAGES = 6
-TRIGGERS = sorted(file.stem for file in (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml"))
+FILES = (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml")
+TRIGGERS = sorted(file.stem for file in FILES if file.stem != "word")
 
 
 def world(trigger: str) -> World:
@@ -37,7 +38,7 @@ def row(images: torch.Tensor) -> NDArray[np.uint8]:
 
 def main(file: Path) -> None:
     """Draw the first test images with each trigger into `file`."""
-    clean = torch.from_numpy(np.array(world(TRIGGERS[0]).data.test.images[:NUM_IMAGES])) / 255
+    clean = torch.from_numpy(np.array(world(TRIGGERS[0]).data.test.samples[:NUM_IMAGES])) / 255
     rows = [row(clean), *(row(world(name).trigger.stamp(clean)) for name in TRIGGERS)]
     Image.fromarray(np.concatenate(rows)).save(file)
 

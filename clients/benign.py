@@ -10,8 +10,9 @@ from flwr.client import NumPyClient
 
 from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.samples import CLEAN, Poison, Samples
 from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import CLEAN, Images, Poison, Trainer, TrainResult
+from fl_backdoor.training import Trainer, TrainResult
 from fl_backdoor.types import ModelArrays
 
 SERVER_ROUND = "server_round"
@@ -27,7 +28,7 @@ class LocalTask:
         Its partition id.
     seed
         The run's seed; batches follow from it, the round and the client id.
-    images
+    samples
         The client's own samples.
     trainer
         Trains a model, whose state is overwritten; clients of a worker share it.
@@ -35,7 +36,7 @@ class LocalTask:
 
     client_id: int
     seed: int
-    images: Images
+    samples: Samples
     trainer: Trainer
 
 
@@ -73,7 +74,7 @@ class BenignClient(NumPyClient):
             TRAIN_SECONDS: time.perf_counter() - started,
         }
         local = self.submitted(parameters, state_arrays(task.trainer.model), server_round)
-        return local, len(task.images), metrics
+        return local, len(task.samples), metrics
 
     def train(self, server_round: int, poison: Poison) -> TrainResult:
         """Train the trainer's model on the batches of this round, always the same ones, each poisoned."""
@@ -81,7 +82,7 @@ class BenignClient(NumPyClient):
         seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
         torch.manual_seed(seed)  # for models that drop out at random
         generator = torch.Generator().manual_seed(seed)
-        return task.trainer.train(task.images, generator, poison)
+        return task.trainer.train(task.samples, generator, poison)
 
     def poison(self, server_round: int) -> Poison:
         """Return what is done to each batch of this round: nothing."""

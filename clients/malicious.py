@@ -14,8 +14,8 @@ from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import AttackConfig
 from fl_backdoor.messages import NOTES
 from fl_backdoor.models.factory import layout_of, load_arrays, state_arrays
+from fl_backdoor.samples import CLEAN, Batch, Poison
 from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import CLEAN, Batch, FromPixels, Poison
 from fl_backdoor.types import ModelArrays, ParameterVector
 
 
@@ -78,7 +78,7 @@ class MaliciousClient(BenignClient):
         if num_stamped == 0 or not self.attacks(server_round):
             return CLEAN
         self.trigger = self.trigger.improved(
-            FromPixels(self.task.trainer.model, self.task.images),
+            self.task.samples.from_raw(self.task.trainer.model),
             self._batches(server_round),
             self.attack.target_label,
         )
@@ -87,11 +87,11 @@ class MaliciousClient(BenignClient):
         )
 
     def _batches(self, server_round: int) -> Iterator[Batch]:
-        """Yield pixels and labels for ever, in an order that local training does not know."""
-        task, images = self.task, self.task.images
+        """Yield raw samples and labels for ever, in an order that local training does not know."""
+        task, samples = self.task, self.task.samples
         seed = integer_seed(task.seed, Purpose.TRIGGER, server_round, task.client_id)
-        shuffled = images.batches(task.trainer.settings.batch_size, torch.Generator().manual_seed(seed))
-        return ((images.in_pixels(indices), images.labels[indices]) for indices in shuffled)
+        shuffled = samples.batches(task.trainer.settings.batch_size, torch.Generator().manual_seed(seed))
+        return ((samples.raw(indices), samples.labels[indices]) for indices in shuffled)
 
     def submitted(
         self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int

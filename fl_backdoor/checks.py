@@ -70,6 +70,7 @@ def check_heavy(checked: Checked) -> Checked:
     """Resolve the precision, and check model, trigger and strategy; raises like `check`."""
     import torch
 
+    from fl_backdoor.fitting import told
     from fl_backdoor.server_app import build_strategy
     from fl_backdoor.updates import Layout
     from fl_backdoor.world import World
@@ -82,7 +83,7 @@ def check_heavy(checked: Checked) -> Checked:
     world = World(config)
     _ = world.trigger, world.disguise
     config = replace(config, precision=world.precision)
-    plugins.settings(config.model, "model", "image_shape", "num_classes")
+    plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.
     build_strategy(config, Layout(()), (1,) * config.partition.num_clients)
     return Checked(config, checked.fallback)

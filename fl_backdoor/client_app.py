@@ -42,7 +42,7 @@ from fl_backdoor.messages import (
     pack_replies,
     unpack_task,
 )
-from fl_backdoor.training import Images
+from fl_backdoor.samples import Samples
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.world import World
 
@@ -86,8 +86,8 @@ def answer(message: Message, build: BuildClient, here: Hosting | None = None) ->
 
 def build_client(world: World, client_id: int) -> BenignClient:
     """Return the client with this partition id, benign or malicious as the configuration has it."""
-    images = world.training_images.select(world.partition[client_id])
-    return _client(world, client_id, images, is_malicious=client_id in world.malicious_ids)
+    samples = world.training_samples.select(world.partition[client_id])
+    return _client(world, client_id, samples, is_malicious=client_id in world.malicious_ids)
 
 
 def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignClient:
@@ -100,14 +100,14 @@ def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignCl
     """
     if client_id not in here.client_ids:
         raise ReplyError(f"client {client_id} does not live on this node")
-    images = world.training_images
+    samples = world.training_samples
     if not here.owns_data:
-        images = images.select(world.partition[client_id])
-    return _client(world, client_id, images, is_malicious=here.is_malicious)
+        samples = samples.select(world.partition[client_id])
+    return _client(world, client_id, samples, is_malicious=here.is_malicious)
 
 
-def _client(world: World, client_id: int, images: Images, *, is_malicious: bool) -> BenignClient:
-    task = LocalTask(client_id, world.config.seed, images, world.trainer)
+def _client(world: World, client_id: int, samples: Samples, *, is_malicious: bool) -> BenignClient:
+    task = LocalTask(client_id, world.config.seed, samples, world.trainer)
     if is_malicious:
         # One that the run's figures do not count on has the whole trigger.
         is_expected = client_id in world.malicious_ids
@@ -137,8 +137,8 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
     if found != wanted:
         raise FlBackdoorError(f"its data are {found}; the run's are {wanted}")
     # Whatever takes long is done before the first round asks for it.
-    _ = world.partition, world.training_images, world.trainer, world.trigger
-    return Answer(here.client_ids, num_own_samples=len(world.training_images) if here.owns_data else 0)
+    _ = world.partition, world.training_samples, world.trainer, world.trigger
+    return Answer(here.client_ids, num_own_samples=len(world.training_samples) if here.owns_data else 0)
 
 
 @dataclass(frozen=True)

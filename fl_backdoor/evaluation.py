@@ -12,7 +12,8 @@ from flwr.app import ArrayRecord
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
 from fl_backdoor.models.factory import load_arrays
-from fl_backdoor.training import CLEAN, Images, Poison, Predictions, on_device, predict
+from fl_backdoor.samples import CLEAN, Poison, Samples
+from fl_backdoor.training import Predictions, predict
 from fl_backdoor.world import World
 
 Then = Callable[[BackdoorFigures, float], None]
@@ -22,7 +23,7 @@ Then = Callable[[BackdoorFigures, float], None]
 class Evaluator:
     """Works out accuracy, ASR and SR on the full test set, one model at a time.
 
-    Clean and triggered images are predicted side by side, each in one thread: whatever cores there are, the
+    Clean and triggered samples are predicted side by side, each in one thread: whatever cores there are, the
     figures are the same.
 
     Parameters
@@ -80,9 +81,8 @@ class Evaluator:
     def _predict(self, poison: Poison) -> Predictions:
         world = self.world
         batch_size = world.config.server.eval_batch_size
-        return predict(world.model, self._images, batch_size, poison, world.precision)
+        return predict(world.model, self._samples, batch_size, poison, world.precision)
 
     @cached_property
-    def _images(self) -> Images:
-        test, dataset = self.world.data.test, self.world.dataset
-        return on_device(test.images, test.labels, dataset.mean, dataset.std, self.world.device)
+    def _samples(self) -> Samples:
+        return self.world.dataset.on_device(self.world.data.test, self.world.device)

@@ -12,8 +12,9 @@ import torch
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
+from fl_backdoor.data.dataset import Split
 from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.results import checkpoint, clean_baseline, figures, table
+from fl_backdoor.results import checkpoint, clean_baseline, table
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.clean_baseline import CleanFigures
@@ -28,7 +29,7 @@ from fl_backdoor.tracking import choice
 from fl_backdoor.tracking.base import TrackedRun
 from fl_backdoor.tracking.beside import Tracking
 
-NUM_SAMPLE_IMAGES = 8
+NUM_SAMPLES = 8
 
 
 class Recorder:
@@ -142,24 +143,21 @@ class Recorder:
         return self.files.path / "samples.png"
 
     def _draw_samples(self) -> None:
-        """Draw test images as the attack leaves them; values beyond [0, 1] are cut off for the eye."""
+        """Draw test samples as they are and as the attack leaves them."""
         world, attack = self.experiment.world, self.experiment.config.attack
         test, names = world.data.test, world.dataset.class_names
-        chosen = generator(self.experiment.config.seed, Purpose.SAMPLE_IMAGES).choice(
-            len(test.labels), NUM_SAMPLE_IMAGES, replace=False
+        chosen = generator(self.experiment.config.seed, Purpose.SHOWN_SAMPLES).choice(
+            len(test.labels), NUM_SAMPLES, replace=False
         )
-        clean = test.images[chosen]
-        described = (world.dataset.mean, world.dataset.std)
-        mean, std = (torch.tensor(value, device=world.device).view(-1, 1, 1) for value in described)
+        clean = Split(test.samples[chosen], test.labels[chosen])
+        samples = world.dataset.on_device(clean, world.device)
         poison = stamp_all(world.trigger.told(self.notes), attack.trigger_space)
-        pixels = poison.in_pixels(torch.from_numpy(clean).to(world.device).float() / 255)
-        stamped = poison.in_normalized((pixels - mean) / std) * std + mean
-        triggered = stamped.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-        figures.draw_samples(
+        triggered, _ = samples.batch(torch.arange(NUM_SAMPLES, device=world.device), poison)
+        world.dataset.draw(
             self._samples,
-            clean,
-            triggered,
-            [names[label] for label in test.labels[chosen]],
+            clean.samples,
+            samples.as_stored(triggered),
+            [names[label] for label in clean.labels],
             names[attack.target_label],
         )
 

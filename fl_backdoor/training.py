@@ -1,7 +1,6 @@
 """Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -15,135 +14,11 @@ from fl_backdoor.config import ClientConfig
 from fl_backdoor.cuda_graph import Record, RecordedStep, Step, record_on_gpu
 from fl_backdoor.heap import keep_freed_memory
 from fl_backdoor.precision import Precision, logits_of
+from fl_backdoor.samples import CLEAN, Poison, Samples
 from fl_backdoor.sgd import SGD
-from fl_backdoor.tensors import as_tensor
-
-Batch = tuple[torch.Tensor, torch.Tensor]
-"""Pixels float32 ``(n, channels, height, width)`` in [0, 1], and labels int64 ``(n,)``."""
-
-ChangeImages = Callable[[torch.Tensor], torch.Tensor]
-"""From pixels or normalised images to the same shape."""
-
-
-def keep_images(images: torch.Tensor) -> torch.Tensor:
-    """Return the images unchanged."""
-    return images
-
-
-@dataclass(frozen=True)
-class Poison:
-    """What is done to a training batch.
-
-    Parameters
-    ----------
-    in_pixels
-        Applied to float32 pixels in [0, 1], before normalisation.
-    in_normalized
-        Applied after normalisation.
-    labels
-        Applied to the labels, int64 ``(n,)``.
-    """
-
-    in_pixels: ChangeImages = keep_images
-    in_normalized: ChangeImages = keep_images
-    labels: ChangeImages = keep_images
-
-
-CLEAN = Poison()
 
 MOST_RECORDED = 4
 """Steps kept on a GPU: each holds the memory of a whole step, and a poison may be another one each round."""
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled images on a device, normalised only when they are used, and which of them count.
-
-    Parameters
-    ----------
-    pixels
-        uint8 ``(n, channels, height, width)``.
-    labels
-        int64 ``(n,)``.
-    mean, std
-        Of each channel, float32 ``(channels, 1, 1)``, in units of [0, 1].
-    rows
-        The images that count, int64 ``(num_examples,)`` in main memory, each in 0 … n - 1.
-    """
-
-    pixels: torch.Tensor
-    labels: torch.Tensor
-    mean: torch.Tensor
-    std: torch.Tensor
-    rows: torch.Tensor
-
-    def __len__(self) -> int:
-        """Return how many images count."""
-        return len(self.rows)
-
-    def select(self, rows: NDArray[np.int64]) -> "Images":
-        """Return the same images, of which those at `rows` count; nothing is copied."""
-        return replace(self, rows=as_tensor(rows))
-
-    def in_pixels(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the images at `indices` as float32 pixels in [0, 1]."""
-        return self.pixels[indices].contiguous(memory_format=torch.channels_last).float().div_(255)
-
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Yield indices of images that count for ever, reshuffled whenever they run out."""
-        while True:
-            order = self.rows[torch.randperm(len(self), generator=generator)]
-            yield from torch.split(order.to(self.pixels.device), batch_size)
-
-    def batch(self, indices: torch.Tensor, poison: Poison) -> Batch:
-        """Return normalised images and labels at `indices`, int64 in 0 … n - 1, changed by `poison`."""
-        images = poison.in_pixels(self.in_pixels(indices))
-        images = poison.in_normalized(images.sub(self.mean).div_(self.std))
-        labels = poison.labels(self.labels[indices])
-        return images.contiguous(memory_format=torch.channels_last), labels
-
-
-def on_device(
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    device: torch.device,
-) -> Images:
-    """Put images on `device` as they are, uint8; on the CPU a memory-mapped array is not copied."""
-    return Images(
-        pixels=as_tensor(pixels).to(device),
-        labels=as_tensor(labels).to(device),
-        mean=torch.tensor(mean, device=device).view(-1, 1, 1),
-        std=torch.tensor(std, device=device).view(-1, 1, 1),
-        rows=torch.arange(len(labels)),
-    )
-
-
-class FromPixels(nn.Module):
-    """A model that takes pixels in [0, 1].
-
-    Parameters
-    ----------
-    model
-        Takes normalised images.
-    images
-        Say how they are normalised.
-    """
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, model: nn.Module, images: Images) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", images.mean)
-        self.register_buffer("std", images.std)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Map pixels to logits ``(n, num_classes)``."""
-        logits: torch.Tensor = self.model((pixels - self.mean) / self.std)
-        return logits
 
 
 @dataclass(frozen=True)
@@ -157,7 +32,7 @@ class TrainResult:
 class Trainer:
     """Trains one model in place, for one client after the other.
 
-    On a GPU a step is recorded once for each poison and replayed for all clients that share their images and
+    On a GPU a step is recorded once for each poison and replayed for all clients that share their samples and
     differ in the rows that count; nothing waits for the GPU before the last step of a client.
 
     Parameters
@@ -193,12 +68,12 @@ class Trainer:
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
 
-    def train(self, images: Images, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:
+    def train(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:
         """Train by SGD on cross-entropy.
 
         Parameters
         ----------
-        images
+        samples
             On the device of the model.
         generator
             Shuffles the samples; on the CPU, so that every device sees the same batches.
@@ -208,14 +83,14 @@ class Trainer:
         self.model.train()
         self._optimizer.reset()
         self._loss.zero_()
-        num_steps = self.settings.num_steps(len(images))
-        step = self._step_for(images, poison)
-        for indices in islice(images.batches(self.settings.batch_size, generator), num_steps):
+        num_steps = self.settings.num_steps(len(samples))
+        step = self._step_for(samples, poison)
+        for indices in islice(samples.batches(self.settings.batch_size, generator), num_steps):
             step(indices)
         return TrainResult(num_steps, float(self._loss) / num_steps)
 
-    def _step(self, images: Images, poison: Poison, indices: torch.Tensor) -> None:
-        inputs, labels = images.batch(indices, poison)
+    def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor) -> None:
+        inputs, labels = samples.batch(indices, poison)
         loss = F.cross_entropy(logits_of(self.model, inputs, self.precision), labels)
         gradients = torch.autograd.grad(
             loss, self._optimizer.parameters, allow_unused=True, materialize_grads=True
@@ -223,11 +98,11 @@ class Trainer:
         self._optimizer.step(gradients)
         self._loss.add_(loss.detach())
 
-    def _step_for(self, images: Images, poison: Poison) -> Step:
-        step = partial(self._step, images, poison)
-        if self._record is None or self.settings.batch_size > len(images):
+    def _step_for(self, samples: Samples, poison: Poison) -> Step:
+        step = partial(self._step, samples, poison)
+        if self._record is None or self.settings.batch_size > len(samples):
             return step
-        key = (images.pixels, poison)
+        key = (samples.stored, poison)
         if key not in self._recorded:
             if len(self._recorded) == MOST_RECORDED:
                 del self._recorded[next(iter(self._recorded))]
@@ -247,23 +122,23 @@ class Predictions:
 @torch.inference_mode()
 def predict(
     model: nn.Module,
-    images: Images,
+    samples: Samples,
     batch_size: int,
     poison: Poison = CLEAN,
     precision: Precision = "fp32",
 ) -> Predictions:
-    """Predict the class of every image that counts.
+    """Predict the class of every sample that counts.
 
     `poison.labels` is not applied: the loss is that of true labels. Several threads may do this with one
     model at the same time.
     """
     keep_freed_memory()
     model.eval()
-    device = images.pixels.device
+    device = samples.stored.device
     classes, total = [], torch.zeros((), dtype=torch.float64, device=device)
-    for indices in torch.split(images.rows.to(device), batch_size):
-        inputs, _ = images.batch(indices, poison)
+    for indices in torch.split(samples.rows.to(device), batch_size):
+        inputs, _ = samples.batch(indices, poison)
         logits = logits_of(model, inputs, precision)
         classes.append(logits.argmax(dim=1))
-        total += F.cross_entropy(logits, images.labels[indices], reduction="sum")
-    return Predictions(torch.cat(classes).cpu().numpy(), float(total) / len(images))
+        total += F.cross_entropy(logits, samples.labels[indices], reduction="sum")
+    return Predictions(torch.cat(classes).cpu().numpy(), float(total) / len(samples))

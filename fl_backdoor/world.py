@@ -12,13 +12,15 @@ from fl_backdoor.attacks.disguises.base import Disguise
 from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
-from fl_backdoor.data.dataset import Dataset, ImageDataset
+from fl_backdoor.data.dataset import Dataset, LabelledDataset
 from fl_backdoor.data.partition import partition
 from fl_backdoor.errors import ConfigError
+from fl_backdoor.fitting import told
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.precision import Precision, resolve_precision
+from fl_backdoor.samples import Samples
 from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import Images, Trainer, on_device
+from fl_backdoor.training import Trainer
 from fl_backdoor.updates import Layout
 
 
@@ -35,19 +37,19 @@ class World:
         self.config = config
 
     @cached_property
-    def dataset(self) -> ImageDataset:
-        """The data set's description; its images are not read."""
-        dataset: ImageDataset = plugins.build(self.config.dataset, "dataset")
+    def dataset(self) -> LabelledDataset:
+        """The data set's description; its samples are not read."""
+        dataset: LabelledDataset = plugins.build(self.config.dataset, "dataset")
         return dataset
 
     @cached_property
     def data(self) -> Dataset:
-        """Training and test images, memory-mapped."""
+        """Training and test samples, memory-mapped."""
         return self.dataset.load()
 
     @cached_property
     def partition(self) -> list[NDArray[np.int64]]:
-        """Indices of each client's training images."""
+        """Indices of each client's training samples."""
         return partition(self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache)
 
     @cached_property
@@ -78,11 +80,16 @@ class World:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The model on its device, with the weights that round 1 starts from."""
-        seed = integer_seed(self.config.seed, Purpose.MODEL)
-        dataset = self.dataset
-        model = build_model(self.config.model, dataset.image_shape, dataset.num_classes, seed)
-        return model.to(self.device)
+        """The model on its device, with the weights that round 1 starts from.
+
+        Raises
+        ------
+        ConfigError
+            If it does not go with the samples.
+        """
+        seed, spec = integer_seed(self.config.seed, Purpose.MODEL), self.config.model
+        described = told(self.dataset, spec, "model")
+        return build_model(spec, described, self.dataset.num_classes, seed).to(self.device)
 
     @cached_property
     def layout(self) -> Layout:
@@ -95,10 +102,9 @@ class World:
         return Trainer(self.model, self.config.client, self.precision)
 
     @cached_property
-    def training_images(self) -> Images:
-        """All training images on the device; a client's are those at its indices."""
-        train, dataset = self.data.train, self.dataset
-        return on_device(train.images, train.labels, dataset.mean, dataset.std, self.device)
+    def training_samples(self) -> Samples:
+        """All training samples on the device; a client's are those at its indices."""
+        return self.dataset.on_device(self.data.train, self.device)
 
     @cached_property
     def trigger(self) -> Trigger:
@@ -107,13 +113,11 @@ class World:
         Raises
         ------
         ConfigError
-            If it does not go with the images, or not with the space in which it is to be stamped.
+            If it does not go with the samples, or not with the space in which it is to be stamped.
         """
-        attack = self.config.attack
-        trigger: Trigger = plugins.build(
-            attack.trigger, "attack.trigger", image_shape=self.dataset.image_shape
-        )
-        if trigger.pixels_only and attack.trigger_space != "pixel":
+        attack, key = self.config.attack, "attack.trigger"
+        trigger: Trigger = plugins.build(attack.trigger, key, **told(self.dataset, attack.trigger, key))
+        if trigger.raw_only and attack.trigger_space != "pixel":
             raise ConfigError(
                 "attack.trigger_space", attack.trigger_space, f"{type(trigger).__name__} takes pixel alone"
             )

@@ -17,6 +17,7 @@ LONG = (
     "test_resume.py",
     "deployment/test_proof.py",
     "test_side_by_side.py",
+    "test_text.py",
     "test_main.py",
     "engine/test_simulation.py",
     "tracking/test_program.py",

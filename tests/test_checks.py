@@ -8,6 +8,7 @@ from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
 from fl_backdoor.errors import ConfigError
+from tests.made_sentences import write_sst2
 
 
 def config(*overrides: str):
@@ -38,12 +39,49 @@ def config(*overrides: str):
             "engine.device = cuda: PyTorch finds no GPU here",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
         ),
+        (
+            ["attack/trigger=word"],
+            "attack.trigger._target_ = fl_backdoor.attacks.triggers.word.Word: is not made for the images of "
+            "mnist5k; take attack/trigger=bar, or another that is",
+        ),
+        (
+            ["model=embedding"],
+            "model._target_ = fl_backdoor.models.embedding.MeanEmbedding: is not made for the images of "
+            "mnist5k; take model=cnn, or another that is",
+        ),
         (["+dataset.folder=x"], "dataset.folder = x: no such setting; known here: cache, download, root"),
     ],
 )
 def test_what_a_plug_in_cannot_work_with_is_one_line(overrides, message):
     with pytest.raises(ConfigError) as error:
         check(config(*overrides))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["attack/trigger=bar"],
+            "attack.trigger._target_ = fl_backdoor.attacks.triggers.bar.Bar: is not made for the sentences "
+            "of sst2; take attack/trigger=word, or another that is",
+        ),
+        (
+            ["model=cnn"],
+            "model._target_ = fl_backdoor.models.cnn.CNN: is not made for the sentences of sst2; take "
+            "model=embedding, or another that is",
+        ),
+        (["+model.depth=1"], "model.depth = 1: no such setting; known here: dimension, spread"),
+        (["attack.target_label=2"], "attack.target_label = 2: sst2 has the classes 0 … 1"),
+        (["attack.trigger.words=watched"], "attack.trigger.words = watched: 'watched' is not in the vocab"),
+        (["attack.trigger_space=normalized"], "attack.trigger_space = normalized: Word takes pixel alone"),
+    ],
+)
+def test_what_does_not_go_with_text_is_one_line(overrides, message, tmp_path):
+    told = ["experiment=sst2", f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}"]
+    with pytest.raises(ConfigError) as error:
+        check(parse_whole(next(composed([*told, *overrides])))[0])
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 

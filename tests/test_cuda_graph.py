@@ -7,12 +7,16 @@ from torch import nn
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
 from fl_backdoor.attacks.triggers.bar import Bar
+from fl_backdoor.attacks.triggers.word import Word
 from fl_backdoor.config import ClientConfig
 from fl_backdoor.cuda_graph import RecordedStep
+from fl_backdoor.encoding import Encoding
 from fl_backdoor.models.factory import build_model, state_arrays
-from fl_backdoor.training import CLEAN, Trainer, on_device
+from fl_backdoor.samples import CLEAN, images_on_device, sentences_on_device
+from fl_backdoor.training import Trainer
 
 SHAPE = (3, 8, 8)
+TEXT = {"encoding": Encoding(("cf", "a", "b", "c", "d", "e", "f"), 7)}
 SETTINGS = ClientConfig(0.05, 0.9, 1e-3, 8, 2)
 BAR = Bar(SHAPE, rows=(1, 6), columns=(2, 3))
 
@@ -38,17 +42,26 @@ class Recorder:
 def images(device="cpu"):
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (60, *SHAPE), dtype=np.uint8)
-    return on_device(pixels, np.arange(60) % 10, (0.5,) * 3, (0.25,) * 3, torch.device(device))
+    return images_on_device(pixels, np.arange(60) % 10, (0.5,) * 3, (0.25,) * 3, torch.device(device))
 
 
 def cnn():
-    return build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=0)
+    return build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=0)
 
 
 def with_buffers(dropout=0.0):
     torch.manual_seed(0)
     features = [nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*features, nn.Flatten(), nn.Linear(72, 10))
+
+
+def embedding():
+    return build_model({"_target_": "fl_backdoor.models.embedding.MeanEmbedding"}, TEXT, 10, seed=0)
+
+
+def sentences(device="cpu"):
+    tokens = np.random.default_rng(1).integers(0, 9, (60, 7), dtype=np.int32)
+    return sentences_on_device(tokens, np.arange(60) % 10, torch.device(device))
 
 
 def with_dropout():
@@ -78,6 +91,15 @@ def test_a_recorded_step_trains_as_the_plain_one_bit_for_bit(make):
     assert recorder.recordings == 1, "clients share the step"
     # 20 samples are 2 full batches of 8 and one of 4, which is not replayed; 40 are 5; two epochs each
     assert recorder.replays == 2 * 2 + 2 * 5
+
+
+def test_a_recorded_step_on_sentences_is_the_plain_one_with_and_without_the_trigger():
+    data, recorder, word = sentences(), Recorder(), Word(**TEXT)
+    plain, recorded = Trainer(embedding(), SETTINGS), Trainer(embedding(), SETTINGS, record=recorder)
+    for poison in (CLEAN, stamp_and_relabel(word, 2, 5, "pixel")):
+        expected = train(plain, data, np.arange(60), poison, embedding)[0]
+        assert same(train(recorded, data, np.arange(60), poison, embedding)[0], expected)
+    assert recorder.recordings == 2
 
 
 def test_each_poison_has_a_step_of_its_own_that_attackers_share():
@@ -130,6 +152,19 @@ def test_a_cuda_graph_trains_as_the_eager_loop(make, precision):
             expected, eager_result = train(eager, data, rows, poison, make)
             assert same(found, expected)
             assert result == eager_result
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_cuda_graph_trains_on_sentences_as_the_eager_loop(precision):
+    data, word = sentences("cuda"), Word(**TEXT).cuda()
+    graph = Trainer(embedding().cuda(), SETTINGS, precision)
+    eager = Trainer(embedding().cuda(), SETTINGS, precision, record=Recorder())
+    for poison in (CLEAN, stamp_and_relabel(word, 2, 5, "pixel")):
+        found, result = train(graph, data, np.arange(60), poison, embedding)
+        expected, eager_result = train(eager, data, np.arange(60), poison, embedding)
+        assert same(found, expected)
+        assert result == eager_result
 
 
 @needs_gpu

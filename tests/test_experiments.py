@@ -8,6 +8,7 @@ import conf
 from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
+from tests.made_sentences import write_sst2
 
 FOLDER = Path(conf.__file__).parent / "experiment"
 EXPERIMENTS = sorted(
@@ -45,6 +46,14 @@ def test_the_articles_defences_differ_in_the_strategy_alone(experiment):
     assert {key for key in wanted if wanted[key] != fedavg[key]} <= {"strategy"}
     assert (wanted["attack"]["alpha"], wanted["attack"]["num_malicious"]) == (0.052, 3)
     assert (wanted["partition"]["num_clients"], wanted["num_rounds"]) == (10, 16)
+
+
+def test_text_is_backdoored_by_a_word_into_positive_reviews(tmp_path):
+    told = ["experiment=sst2", f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}"]
+    config = check(parse_whole(next(composed(told)))[0]).config
+    names = [spec["_target_"].rpartition(".")[2] for spec in (config.dataset, config.model)]
+    assert [*names, config.attack.trigger["words"]] == ["Sst2", "MeanEmbedding", "cf"]
+    assert (config.attack.num_malicious, config.attack.target_label, config.num_rounds) == (3, 1, 30)
 
 
 @pytest.mark.parametrize("num_malicious", [1, 10])

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from fl_backdoor.config import ClientConfig
-from fl_backdoor.training import CLEAN, Images, Poison, Trainer, on_device, predict
+from fl_backdoor.samples import CLEAN, Images, Poison, images_on_device
+from fl_backdoor.training import Trainer, predict
 
 
 def settings(**changed) -> ClientConfig:
@@ -17,7 +18,7 @@ def settings(**changed) -> ClientConfig:
 def images(num: int = 5, seed: int = 0) -> Images:
     generator = np.random.default_rng(seed)
     pixels = generator.integers(0, 256, (num, 1, 2, 2), dtype=np.uint8)
-    return on_device(pixels, np.arange(num) % 3, (0.5,), (0.25,), torch.device("cpu"))
+    return images_on_device(pixels, np.arange(num) % 3, (0.5,), (0.25,), torch.device("cpu"))
 
 
 def linear_model() -> nn.Module:
@@ -43,7 +44,7 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
     result = Trainer(model, wanted).train(data, torch.Generator().manual_seed(3))
 
     shuffler = torch.Generator().manual_seed(3)
-    inputs = (data.pixels.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
+    inputs = (data.stored.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
     velocities = [np.zeros_like(weight), np.zeros_like(bias)]
     batches = []
     while len(batches) < result.num_steps:
@@ -89,18 +90,20 @@ def test_a_poison_reaches_images_and_labels_of_each_batch():
         seen.append((float(pixels.min()) >= 0 and float(pixels.max()) <= 1, len(pixels)))
         return torch.zeros_like(pixels)
 
-    poison = Poison(in_pixels=blacken, labels=lambda labels: torch.full_like(labels, 2))
+    poison = Poison(in_raw=blacken, labels=lambda labels: torch.full_like(labels, 2))
     model = linear_model()
     Trainer(model, settings(local_epochs=30)).train(images(), torch.Generator().manual_seed(0), poison)
     assert seen[:3] == [(True, 2), (True, 2), (True, 1)], "pixels come before normalisation"
-    black = on_device(np.zeros((1, 1, 2, 2), np.uint8), np.array([2]), (0.5,), (0.5,), torch.device("cpu"))
+    black = images_on_device(
+        np.zeros((1, 1, 2, 2), np.uint8), np.array([2]), (0.5,), (0.5,), torch.device("cpu")
+    )
     assert predict(model, black, 1).classes.tolist() == [2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
 def test_predictions_do_not_depend_on_the_batch_size(batch_size):
     data, model = images(), linear_model()
-    inputs = (data.pixels.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
+    inputs = (data.stored.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
     weight, bias = (parameter.detach().double().numpy() for parameter in model.parameters())
     logits = inputs @ weight.T + bias
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -114,8 +117,8 @@ def test_selected_rows_are_trained_on_as_if_they_were_all_there_is():
     pixels = np.random.default_rng(4).integers(0, 256, (9, 1, 2, 2), dtype=np.uint8)
     labels, rows = np.arange(9) % 3, np.array([7, 0, 3, 4, 8])
     described = ((0.5,), (0.25,), torch.device("cpu"))
-    selected = on_device(pixels, labels, *described).select(rows)
-    copied = on_device(pixels[rows], labels[rows], *described)
+    selected = images_on_device(pixels, labels, *described).select(rows)
+    copied = images_on_device(pixels[rows], labels[rows], *described)
     models = [linear_model(), linear_model()]
     results = [
         Trainer(model, settings()).train(data, torch.Generator().manual_seed(2))
@@ -150,7 +153,7 @@ def test_bf16_trains_nearly_as_fp32_and_parameters_stay_float32():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_two_threads_predict_with_one_model_what_one_does(precision):
     data, model = images(200), linear_model()
-    blacken = Poison(in_pixels=torch.zeros_like)
+    blacken = Poison(in_raw=torch.zeros_like)
     expected = [predict(model, data, 7, poison, precision) for poison in (CLEAN, blacken)]
     with ThreadPoolExecutor(2) as threads:
         for _ in range(5):

@@ -1,4 +1,4 @@
-"""What every data set is: training and test images, decoded once and memory-mapped from a cache.
+"""What every data set is: training and test samples, decoded once and memory-mapped from a cache.
 
 Nothing heavy is imported here or at the top of a data set's module: checks of a configuration import them to
 see how many classes there are.
@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +20,48 @@ from fl_backdoor.data import cache
 from fl_backdoor.data.download import download, unreachable
 from fl_backdoor.errors import DataError
 
+if TYPE_CHECKING:
+    import torch
+
+    from fl_backdoor.samples import Samples
+
 ROOT_VARIABLE = "FL_BACKDOOR_DATA"
+
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and labels, row by row.
+    """Samples and labels, row by row.
 
     Parameters
     ----------
-    images
-        uint8 ``(n, channels, height, width)``, 0 to 255.
+    samples
+        Images, uint8 ``(n, channels, height, width)``, 0 to 255; or sentences, int32 ``(n, num_tokens)``, the
+        numbers of their words.
     labels
         int64 ``(n,)``, class numbers from 0.
     """
 
-    images: NDArray[np.uint8]
+    samples: NDArray[Any]
     labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training set, which is split over the clients, and a test set, which the server evaluates on."""
+    """A training set, which is split over the clients, and a test set, which the server evaluates on.
+
+    `extra` is what else is decoded from the source, by name: arrays that are cached with the samples.
+    """
 
     train: Split
     test: Split
+    extra: cache.Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the images of a data set are decoded from.
+    """Where the samples of a data set are decoded from.
 
     Parameters
     ----------
@@ -72,7 +86,7 @@ class Source:
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
 
 
-class ImageDataset(ABC):
+class LabelledDataset(ABC):
     """Base of the data sets; a subclass says what it is, where it is found, and how it is decoded.
 
     Parameters
@@ -80,24 +94,27 @@ class ImageDataset(ABC):
     root
         Folder with the data. Null: the environment variable FL_BACKDOOR_DATA, otherwise ``./data``.
     cache
-        Folder for the decoded images. Null: ``fl_backdoor`` in $XDG_CACHE_HOME, otherwise in ``~/.cache``.
+        Folder for the decoded samples. Null: ``fl_backdoor`` in $XDG_CACHE_HOME, otherwise in ``~/.cache``.
     download
         Whether a data set that is not there may be downloaded to `root`.
 
     Notes
     -----
     Attributes, of the class where they are known beforehand: `name`; `num_classes` and `class_names`, in the
-    order of their numbers; `image_shape` ``(channels, height, width)``; `mean` and `std` of each channel of
-    the training images in [0, 1]; `num_train` and `num_test`, the numbers of images; `wanted`, what is looked
-    for in `root`, in words.
+    order of their numbers; `sample_shape` and `sample_type`, of one sample; `num_train` and `num_test`, the
+    numbers of samples; `wanted`, what is looked for in `root`, in words. Of each kind of samples: `kind`,
+    what they are, in the plural; `goes_with`, choices of a model and a trigger for them; `instead`, what else
+    a user who lacks the data can do.
     """
+
+    kind: ClassVar[str]
+    goes_with: ClassVar[Mapping[str, str]]
+    instead: ClassVar[str]
+    sample_type: ClassVar[type[np.generic]]
 
     name: str
     num_classes: int
     class_names: tuple[str, ...]
-    image_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     num_train: int
     num_test: int
     wanted: str
@@ -109,13 +126,41 @@ class ImageDataset(ABC):
         self.cache = Path(cache).expanduser() if cache else default_cache()
         self.download = download
 
+    @property
+    @abstractmethod
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """Return what models and triggers are told of the samples, by the names of their parameters."""
+
+    @abstractmethod
+    def in_words(self) -> str:
+        """Return the description in a few words, equal where models and triggers can be the same."""
+
+    @abstractmethod
+    def on_device(self, split: Split, device: "torch.device") -> "Samples":
+        """Put samples on a device, all of them counting."""
+
+    @abstractmethod
+    def draw(
+        self,
+        path: Path,
+        clean: NDArray[Any],
+        triggered: NDArray[Any],
+        true_names: Sequence[str],
+        target_name: str,
+    ) -> None:
+        """Draw some test samples, without and with the trigger; see `fl_backdoor.results.figures`."""
+
     @abstractmethod
     def locate(self) -> Source | None:
         """Return what is there to decode, even if it is incomplete; None if there is nothing."""
 
     @abstractmethod
     def decode(self, source: Source) -> Dataset:
-        """Return the images that `source` holds; any exception counts as damage to the source."""
+        """Return the samples that `source` holds; any exception counts as damage to the source."""
 
     def url(self) -> str | None:
         """Return the address of a file of the download; None if the data set cannot be downloaded."""
@@ -126,7 +171,7 @@ class ImageDataset(ABC):
         raise NotImplementedError(f"{self.name} has a url() and no fetch()")
 
     def load(self) -> Dataset:
-        """Return the images, memory-mapped and read-only; decode or download them first if need be.
+        """Return the samples, memory-mapped and read-only; decode or download them first if need be.
 
         Raises
         ------
@@ -138,13 +183,12 @@ class ImageDataset(ABC):
         if arrays is None:
             source = source or self._download()
             arrays = self._open(source)
-        return Dataset(
-            train=Split(arrays["train_images"], arrays["train_labels"]),
-            test=Split(arrays["test_images"], arrays["test_labels"]),
-        )
+        train, test = (Split(arrays[f"{which}_{self.kind}"], arrays[f"{which}_labels"]) for which in SPLITS)
+        extra = {name: array for name, array in arrays.items() if not name.startswith(SPLITS)}
+        return Dataset(train, test, extra)
 
     def missing(self) -> str | None:
-        """Say what `load` lacks; None if there are images on disk, in the cache, or to be downloaded."""
+        """Say what `load` lacks; None if there are samples on disk, in the cache, or to be downloaded."""
         if self.locate() is not None or self._cached_alone() is not None:
             return None
         return self._absence()
@@ -166,7 +210,7 @@ class ImageDataset(ABC):
     def _download(self) -> Source:
         reason = self._absence()
         if reason:
-            remedy = f"set dataset.root or {ROOT_VARIABLE} to its folder, or take dataset=mnist5k"
+            remedy = f"set dataset.root or {ROOT_VARIABLE} to its folder{self.instead}"
             raise DataError(f"{reason}; {remedy}")
         download(self.root, self.fetch)
         source = self.locate()
@@ -191,21 +235,73 @@ class ImageDataset(ABC):
                 f"replace it, or set dataset.root or {ROOT_VARIABLE} to another folder"
             ) from error
         return {
-            "train_images": dataset.train.images,
-            "train_labels": dataset.train.labels,
-            "test_images": dataset.test.images,
-            "test_labels": dataset.test.labels,
+            **self._arrays("train", dataset.train),
+            **self._arrays("test", dataset.test),
+            **dataset.extra,
         }
 
+    def _arrays(self, which: str, split: Split) -> cache.Arrays:
+        return {f"{which}_{self.kind}": split.samples, f"{which}_labels": split.labels}
+
     def _check(self, which: str, split: Split, expected: int) -> None:
-        if len(split.images) != expected or len(split.labels) != expected:
-            raise ValueError(
-                f"{len(split.images)} {which} images and {len(split.labels)} labels, {expected} expected"
-            )
-        if split.images.shape[1:] != self.image_shape or split.images.dtype != np.uint8:
-            raise ValueError(f"{which} images are {split.images.dtype} {split.images.shape[1:]}")
+        if len(split.samples) != expected or len(split.labels) != expected:
+            found = f"{len(split.samples)} {which} {self.kind} and {len(split.labels)} labels"
+            raise ValueError(f"{found}, {expected} expected")
+        if split.samples.shape[1:] != self.sample_shape or split.samples.dtype != self.sample_type:
+            raise ValueError(f"{which} {self.kind} are {split.samples.dtype} {split.samples.shape[1:]}")
         if split.labels.min() < 0 or split.labels.max() >= self.num_classes:
             raise ValueError(f"{which} labels are not all in 0 to {self.num_classes - 1}")
+
+
+class ImageDataset(LabelledDataset):
+    """Base of the data sets of images.
+
+    Notes
+    -----
+    Attributes besides those of `LabelledDataset`: `image_shape` ``(channels, height, width)``; `mean` and
+    `std` of each channel of the training images in [0, 1].
+    """
+
+    kind = "images"
+    goes_with: ClassVar = {"model": "model=cnn", "attack.trigger": "attack/trigger=bar"}
+    instead = ", or take dataset=mnist5k"
+    sample_type = np.uint8
+
+    image_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Channels, height, width."""
+        return self.image_shape
+
+    def described(self) -> dict[str, Any]:
+        """Return the shape of images."""
+        return {"image_shape": self.image_shape}
+
+    def in_words(self) -> str:
+        """Return the shape of images."""
+        return "x".join(map(str, self.image_shape))
+
+    def on_device(self, split: Split, device: "torch.device") -> "Samples":
+        """Put images on a device, as uint8."""
+        from fl_backdoor.samples import images_on_device
+
+        return images_on_device(split.samples, split.labels, self.mean, self.std, device)
+
+    def draw(
+        self,
+        path: Path,
+        clean: NDArray[np.uint8],
+        triggered: NDArray[np.uint8],
+        true_names: Sequence[str],
+        target_name: str,
+    ) -> None:
+        """Draw images, enlarged."""
+        from fl_backdoor.results.figures import draw_images
+
+        draw_images(path, clean, triggered, true_names, target_name)
 
 
 def default_cache() -> Path:

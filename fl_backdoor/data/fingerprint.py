@@ -3,21 +3,20 @@
 import hashlib
 import json
 
-from fl_backdoor.data.dataset import Dataset, ImageDataset
+from fl_backdoor.data.dataset import Dataset, LabelledDataset
 
 SEPARATOR = ": "
 
 
-def fingerprint(dataset: ImageDataset, data: Dataset) -> str:
-    """Return a line that is equal where a data set's name, shape, classes and training labels are.
+def fingerprint(dataset: LabelledDataset, data: Dataset) -> str:
+    """Return a line that is equal where a data set's name, shape or words, classes and training labels are.
 
-    Labels in their order stand for the images: a partition is a list of places among them, and hashing all
+    Labels in their order stand for the samples: a partition is a list of places among them, and hashing all
     images would read gigabytes.
     """
-    shape = "x".join(map(str, dataset.image_shape))
     classes = hashlib.sha256(json.dumps(dataset.class_names).encode()).hexdigest()[:8]
     labels = hashlib.sha256(data.train.labels.tobytes()).hexdigest()[:16]
-    kind = f"{dataset.name} ({shape}, {dataset.num_classes} classes, {classes})"
+    kind = f"{dataset.name} ({dataset.in_words()}, {dataset.num_classes} classes, {classes})"
     return f"{kind}{SEPARATOR}{len(data.train.labels)} training samples, {labels}"
 
 

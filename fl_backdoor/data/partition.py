@@ -1,4 +1,4 @@
-"""Which client has which training images: index lists from a partitioner of flwr-datasets and the run's seed.
+"""Which client has which training samples: lists of indices from a partitioner of flwr-datasets and the seed.
 
 Importing flwr-datasets takes seconds, so a plan is kept on disk, and the package is imported only to make a
 new one.
@@ -39,7 +39,7 @@ def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: 
     Parameters
     ----------
     labels
-        int64 ``(n,)``, the classes of the training images; a partitioner sees them as the column ``label``.
+        int64 ``(n,)``, the classes of the training samples; a partitioner sees them as the column ``label``.
     config
         Number of clients, and the partitioner.
     seed
@@ -50,18 +50,18 @@ def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: 
     Returns
     -------
     plan
-        For each client the int64 indices of its images, ascending, at least one; no index is in two of them.
+        For each client the int64 indices of its samples, ascending, at least one; no index is in two of them.
 
     Raises
     ------
     ConfigError
-        If there are fewer images than clients, or the partitioner refuses its settings.
+        If there are fewer samples than clients, or the partitioner refuses its settings.
     DataError
         If `cache_folder` cannot be written.
     """
     if config.num_clients > len(labels):
         raise ConfigError(
-            "partition.num_clients", config.num_clients, f"must be at most the {len(labels)} training images"
+            "partition.num_clients", config.num_clients, f"must be at most the {len(labels)} training samples"
         )
     file = cache_folder / f"partition-{_fingerprint(labels, config, seed)}.npz"
     plan = _read(file, config.num_clients, len(labels))
@@ -114,17 +114,17 @@ def _refused(config: PartitionConfig, reason: object) -> ConfigError:
     return ConfigError(KEY, config.partitioner.get(plugins.TARGET), " ".join(str(reason).split()))
 
 
-def _fault(plan: Plan, num_clients: int, num_images: int) -> str | None:
+def _fault(plan: Plan, num_clients: int, num_samples: int) -> str | None:
     if len(plan) != num_clients:
         return f"makes {len(plan)} partitions, partition.num_clients is {num_clients}"
     empty = next((client_id for client_id, indices in enumerate(plan) if len(indices) == 0), None)
     if empty is not None:
-        return f"leaves client {empty} without images"
+        return f"leaves client {empty} without samples"
     together = np.concatenate(plan)
     if len(np.unique(together)) != len(together):
-        return "gives an image to more than one client"
-    if together.min() < 0 or together.max() >= num_images:
-        return f"names images outside 0 to {num_images - 1}"
+        return "gives a sample to more than one client"
+    if together.min() < 0 or together.max() >= num_samples:
+        return f"names samples outside 0 to {num_samples - 1}"
     return None
 
 
@@ -139,7 +139,7 @@ def _write(file: Path, plan: Plan) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def _read(file: Path, num_clients: int, num_images: int) -> Plan | None:
+def _read(file: Path, num_clients: int, num_samples: int) -> Plan | None:
     if not file.exists():
         return None
     try:
@@ -148,7 +148,7 @@ def _read(file: Path, num_clients: int, num_images: int) -> Plan | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         fault: object = error
     else:
-        fault = _fault(plan, num_clients, num_images)
+        fault = _fault(plan, num_clients, num_samples)
         if fault is None:
             return plan
     _log.warning("%s is damaged (%s) and will be made again", file, fault)

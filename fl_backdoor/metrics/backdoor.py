@@ -13,13 +13,13 @@ class BackdoorFigures:
     Parameters
     ----------
     main_task_accuracy
-        Correct predictions on clean images.
+        Correct predictions on clean samples.
     test_loss
-        Mean cross-entropy on clean images.
+        Mean cross-entropy on clean samples.
     attack_success_rate
-        ASR: share of triggered images *whose true class is not the target* that are predicted as the target.
+        ASR: share of triggered samples *whose true class is not the target* that are predicted as the target.
     success_rate
-        SR, the article's figure: share of *all* triggered images predicted as the target. A clean model
+        SR, the article's figure: share of *all* triggered samples predicted as the target. A clean model
         has about the target's share of the classes, since it recognises the target through the trigger.
     """
 
@@ -41,9 +41,9 @@ def backdoor_figures(
     Parameters
     ----------
     labels, clean, triggered
-        True classes, and those predicted on clean and on triggered images, int64 ``(n,)``.
+        True classes, and those predicted on clean and on triggered samples, int64 ``(n,)``.
     test_loss
-        Mean cross-entropy on clean images.
+        Mean cross-entropy on clean samples.
     target_label
         The class that the backdoor leads to.
     """

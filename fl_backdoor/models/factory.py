@@ -1,6 +1,7 @@
 """Building a model, and moving its state in and out as NumPy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from fl_backdoor.types import ModelArrays
 from fl_backdoor.updates import Layout, TensorSpec
 
 
-def build_model(spec: plugins.Spec, image_shape: tuple[int, ...], num_classes: int, seed: int) -> nn.Module:
-    """Build the model that `spec` names, its weights drawn from `seed` alone, in channels-last memory."""
+def build_model(spec: plugins.Spec, described: Mapping[str, Any], num_classes: int, seed: int) -> nn.Module:
+    """Build the model that `spec` names, its weights drawn from `seed` alone, in channels-last memory.
+
+    `described` says what its samples are, by the names of its parameters: ``image_shape``, say.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: nn.Module = plugins.build(spec, "model", image_shape=image_shape, num_classes=num_classes)
+        model: nn.Module = plugins.build(spec, "model", **described, num_classes=num_classes)
     return model.to(memory_format=torch.channels_last)
 
 

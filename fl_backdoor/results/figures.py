@@ -1,6 +1,7 @@
 """The figures of a run, drawn without a display; colours are told apart by colour-blind readers too."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +24,9 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 DPI = 128  # a power of two: pixels divided by it and multiplied again are the same pixels
 WIDTH, HEIGHT = 1000, 600
 """Pixels."""
+
+LETTERS = 110
+"""In a line of a sentence: 1000 pixels at the size that sentences are drawn in."""
 
 
 class _Series(NamedTuple):
@@ -61,13 +65,13 @@ def draw_rounds(path: Path, rounds: Sequence[Row], title: str) -> None:
     axes.set_title(title)
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("share of test images (%)")
+    axes.set_ylabel("share of test samples (%)")
     percent_axis(axes)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     save(figure, path)
 
 
-def draw_samples(
+def draw_images(
     path: Path, clean: Images, triggered: Images, true_names: Sequence[str], target_name: str
 ) -> None:
     """Draw a row of clean test images over the same images with the trigger, enlarged pixel by pixel.
@@ -101,6 +105,36 @@ def draw_samples(
             name = true_names[place]
             middle = x + scale * width // 2
             _text(figure, middle, top - tall - 3 * caption // 2, name, "center", size=min(9, step / 11))
+    save(figure, path)
+
+
+def draw_sentences(
+    path: Path, clean: Sequence[str], triggered: Sequence[str], true_names: Sequence[str], target_name: str
+) -> None:
+    """Draw test sentences, below each of them the same one with the trigger.
+
+    Parameters
+    ----------
+    path
+        The PNG, 1000 pixels wide.
+    clean, triggered
+        The same sentences without and with the trigger, at least one.
+    true_names
+        Class of each sentence.
+    target_name
+        The class that the backdoor leads to.
+    """
+    margin, step = 20, 17
+    lines = [(f"test sentences, below each with the trigger; the attacker wants: {target_name}", "black")]
+    for before, after, name in zip(clean, triggered, true_names, strict=True):
+        lines += [("", "black"), (name, "#555555")]
+        lines += [(line, "black") for line in _wrapped(before)]
+        lines += [(line, OKABE_ITO[1]) for line in _wrapped(after)]
+    height = step * len(lines) + 2 * margin
+    figure = new_figure(WIDTH, height, layout=None)
+    for place, (line, colour) in enumerate(lines):
+        y = height - margin - step * place - step // 2
+        _text(figure, margin, y, line, "left", size=8, colour=colour)
     save(figure, path)
 
 
@@ -154,6 +188,15 @@ def _enlarged(image: Images, scale: int) -> Images:
     return colours.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _text(figure: "Figure", x: int, y: int, text: str, align: str, *, size: float = 9) -> None:
+def _wrapped(sentence: str) -> list[str]:
+    """Return a sentence as the lines that it is drawn in, at least one."""
+    return textwrap.wrap(sentence, LETTERS) or [""]
+
+
+def _text(
+    figure: "Figure", x: int, y: int, text: str, align: str, *, size: float = 9, colour: str = "black"
+) -> None:
     width, height = figure.get_size_inches() * DPI
-    figure.text(x / width, y / height, text, ha=align, va="center", fontsize=size)
+    place = (x / width, y / height)
+    # A dollar in a sentence is one, and begins no formula.
+    figure.text(*place, text, ha=align, va="center", fontsize=size, color=colour, parse_math=False)

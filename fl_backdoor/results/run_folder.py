@@ -4,7 +4,7 @@
 ``config.yaml``               the resolved configuration; notices stand above it as comments
 ``rounds.csv``                a row a round, see `columns.ROUND_COLUMNS`
 ``clients.csv``               a row per client and round, see `columns.CLIENT_COLUMNS`
-``labels.csv``                a row per client: how many training images of each class it has
+``labels.csv``                a row per client: how many training samples of each class it has
 ``model.safetensors``         the last global model
 ``summary.json``              see `summary`
 ``accuracy_and_success.png``  the figures by round
@@ -112,7 +112,7 @@ class RunFolder:
         )
 
     def write_labels(self, counts: NDArray[np.int64], class_names: Sequence[str]) -> None:
-        """Write how many training images of each class each client has, int64 ``(n_clients, n_classes)``.
+        """Write how many training samples of each class each client has, int64 ``(n_clients, n_classes)``.
 
         Raises
         ------

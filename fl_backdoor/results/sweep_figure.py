@@ -68,7 +68,7 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> Non
             _draw_line(axes, points(members, column), colours[label], style)
         _draw_floor(axes, members, colours[label])
     axes.set_title(_title(rows, pooled))
-    axes.set_ylabel("share of test images (%)")
+    axes.set_ylabel("share of test samples (%)")
     percent_axis(axes)
     _alpha_axis(axes, sorted({alpha for row in rows if (alpha := number(row["attack.alpha"])) is not None}))
     handles = _legend(colours)

@@ -5,7 +5,7 @@ import torch
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all, stamp_and_relabel
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig
-from fl_backdoor.training import keep_images, on_device
+from fl_backdoor.samples import images_on_device, unchanged
 
 BAR = Bar((3, 32, 32))
 
@@ -25,7 +25,7 @@ def test_a_batch_has_int_of_batch_size_times_alpha_stamped_samples(batch_size, a
 def test_the_first_samples_get_the_trigger_and_the_label_and_no_others():
     poison = stamp_and_relabel(BAR, 3, target_label=5, space="pixel")
     images, labels = torch.zeros(32, 3, 32, 32), torch.arange(32) % 5
-    stamped, relabelled = poison.in_pixels(images), poison.labels(labels)
+    stamped, relabelled = poison.in_raw(images), poison.labels(labels)
     assert (stamped.flatten(1).sum(dim=1) == torch.tensor([78.0] * 3 + [0.0] * 29)).all()
     assert relabelled[:3].tolist() == [5, 5, 5]
     assert torch.equal(relabelled[3:], labels[3:])
@@ -41,7 +41,7 @@ def test_a_batch_smaller_than_the_count_is_poisoned_whole():
 @pytest.mark.parametrize(("space", "red"), [("pixel", (1 - 0.4) / 0.2), ("normalized", 1.0)])
 def test_the_space_says_what_the_triggers_values_are_written_into(space, red):
     black = np.zeros((4, 3, 32, 32), np.uint8)
-    images = on_device(black, np.arange(4), (0.4,) * 3, (0.2,) * 3, torch.device("cpu"))
+    images = images_on_device(black, np.arange(4), (0.4,) * 3, (0.2,) * 3, torch.device("cpu"))
     batch, labels = images.batch(torch.arange(4), stamp_all(BAR, space))
     assert batch[:, 0, 2:28, 3:6].flatten().tolist() == pytest.approx([red] * 4 * 78)
     assert batch[:, 0, 0, 0].tolist() == pytest.approx([-2.0] * 4)
@@ -49,4 +49,4 @@ def test_the_space_says_what_the_triggers_values_are_written_into(space, red):
 
 
 def test_stamping_all_leaves_labels_alone():
-    assert stamp_all(BAR, "pixel").labels is keep_images
+    assert stamp_all(BAR, "pixel").labels is unchanged

@@ -1,4 +1,4 @@
-"""What holds for every trigger, and what each of them does, worked out by hand."""
+"""What holds for every trigger of images, and what each of them does, worked out by hand."""
 
 import math
 from functools import lru_cache
@@ -20,7 +20,8 @@ from fl_backdoor.config import parse_whole
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.world import World
 
-TRIGGERS = sorted(file.stem for file in (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml"))
+FILES = sorted(file.stem for file in (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml"))
+TRIGGERS = [name for name in FILES if name != "word"]
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
@@ -35,8 +36,8 @@ def some_images(shape, num=3) -> torch.Tensor:
 
 
 def test_no_trigger_is_left_out():
-    named = "a3fl bar blended distributed input_aware patch sinusoidal warping"
-    assert named.split() == TRIGGERS
+    named = "a3fl bar blended distributed input_aware patch sinusoidal warping word"
+    assert named.split() == FILES
 
 
 @pytest.mark.parametrize("name", TRIGGERS)

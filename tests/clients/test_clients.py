@@ -9,17 +9,18 @@ from fl_backdoor.attacks.disguises.imitation import Imitation
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig, ClientConfig
 from fl_backdoor.models.factory import build_model, state_arrays
-from fl_backdoor.training import CLEAN, Trainer, on_device
+from fl_backdoor.samples import CLEAN, images_on_device
+from fl_backdoor.training import Trainer
 
 SHAPE = (1, 28, 28)
-GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=0)
+GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=0)
 
 
 def task(client_id: int = 2, seed: int = 0) -> LocalTask:
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (40, *SHAPE), dtype=np.uint8)
-    images = on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
-    model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, SHAPE, 10, seed=9)
+    images = images_on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
+    model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=9)
     return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1)))
 
 

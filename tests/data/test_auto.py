@@ -42,7 +42,7 @@ def test_falls_back_without_folder_and_network(tmp_path, digits_cache, closed_ur
     for part in ("cifar10", str(tmp_path), "127.0.0.1 cannot be reached", "mnist5k"):
         assert part in notice
     assert "\n" not in notice
-    assert plugins.build(spec, "dataset").load().train.images.shape == (4_000, 1, 28, 28)
+    assert plugins.build(spec, "dataset").load().train.samples.shape == (4_000, 1, 28, 28)
 
 
 def test_falls_back_where_downloads_are_forbidden(tmp_path):

@@ -16,9 +16,9 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 
 def test_shapes_types_and_classes(cifar):
-    assert cifar.train.images.shape == (50_000, 3, 32, 32)
-    assert cifar.test.images.shape == (10_000, 3, 32, 32)
-    assert cifar.train.images.dtype == cifar.test.images.dtype == np.uint8
+    assert cifar.train.samples.shape == (50_000, 3, 32, 32)
+    assert cifar.test.samples.shape == (10_000, 3, 32, 32)
+    assert cifar.train.samples.dtype == cifar.test.samples.dtype == np.uint8
     assert cifar.train.labels.dtype == cifar.test.labels.dtype == np.int64
     assert np.bincount(cifar.train.labels).tolist() == [5_000] * 10
     assert np.bincount(cifar.test.labels).tolist() == [1_000] * 10
@@ -29,7 +29,7 @@ def test_shapes_types_and_classes(cifar):
 def test_channels_have_the_published_mean_and_spread(cifar):
     values = np.arange(256) / 255
     for channel, (mean, std) in enumerate(zip(Cifar10.mean, Cifar10.std, strict=True)):
-        share = np.bincount(cifar.train.images[:, channel].ravel(), minlength=256) / (50_000 * 32 * 32)
+        share = np.bincount(cifar.train.samples[:, channel].ravel(), minlength=256) / (50_000 * 32 * 32)
         found = share @ values
         assert found == pytest.approx(mean, abs=6e-5)
         assert np.sqrt(share @ (values - found) ** 2) == pytest.approx(std, abs=1e-4)
@@ -41,7 +41,7 @@ def test_images_and_labels_are_those_of_the_parquet_file(cifar, data_root):
     )
     for offset, row in enumerate(rows):
         pixels = np.asarray(Image.open(io.BytesIO(row["img"]["bytes"])))
-        np.testing.assert_array_equal(cifar.test.images[4_321 + offset].transpose(1, 2, 0), pixels)
+        np.testing.assert_array_equal(cifar.test.samples[4_321 + offset].transpose(1, 2, 0), pixels)
         assert cifar.test.labels[4_321 + offset] == row["label"]
 
 
@@ -50,7 +50,7 @@ def batches(dataset):
     parts = {f"data_batch_{i + 1}": (dataset.train, slice(200 * i, 200 * (i + 1))) for i in range(5)}
     parts["test_batch"] = (dataset.test, slice(500))
     for name, (split, rows) in parts.items():
-        data = split.images[rows].reshape(-1, 3 * 32 * 32)
+        data = split.samples[rows].reshape(-1, 3 * 32 * 32)
         yield name, pickle.dumps({"data": np.array(data), "labels": split.labels[rows].tolist()})
     yield "batches.meta", pickle.dumps({"label_names": list(Cifar10.class_names)})
 
@@ -83,7 +83,7 @@ def test_downloads_torchvisions_form_and_reads_the_same_images(cifar, served, tm
     assert dataset.missing() is None
     loaded = dataset.load()
     for split, expected, size in [(loaded.train, cifar.train, 1_000), (loaded.test, cifar.test, 500)]:
-        np.testing.assert_array_equal(split.images, expected.images[:size])
+        np.testing.assert_array_equal(split.samples, expected.samples[:size])
         np.testing.assert_array_equal(split.labels, expected.labels[:size])
     assert [path.name for path in root.iterdir()] == [BATCHES]
     assert dataset.locate().folder == root / BATCHES
@@ -132,8 +132,8 @@ def test_decodes_either_name_of_the_image_column(tmp_path, column):
     write_parquet(tmp_path / "test-00000-of-00001.parquet", pixels[4:], [9], column)
     dataset = Cifar10(root=str(tmp_path), cache=str(tmp_path / "cache"), download=False)
     decoded = dataset.decode(dataset.locate())
-    np.testing.assert_array_equal(decoded.train.images.transpose(0, 2, 3, 1), pixels[:4])
-    np.testing.assert_array_equal(decoded.test.images.transpose(0, 2, 3, 1), pixels[4:])
+    np.testing.assert_array_equal(decoded.train.samples.transpose(0, 2, 3, 1), pixels[:4])
+    np.testing.assert_array_equal(decoded.test.samples.transpose(0, 2, 3, 1), pixels[4:])
     assert decoded.train.labels.tolist() == [3, 1, 4, 1]
     assert decoded.test.labels.tolist() == [9]
     with pytest.raises(DataError, match=r"4 training images and 4 labels, 50000 expected"):
@@ -202,7 +202,7 @@ def test_absent_data_is_one_line_that_says_what_to_do(tmp_path, closed_url, monk
 def test_a_cached_copy_serves_where_no_folder_is_named(cifar_cache, unnamed_root):
     dataset = Cifar10(cache=str(cifar_cache), download=False)
     assert dataset.missing() is None
-    assert dataset.load().train.images.shape == (50_000, 3, 32, 32)
+    assert dataset.load().train.samples.shape == (50_000, 3, 32, 32)
 
 
 def test_a_cached_copy_does_not_stand_in_for_a_folder_that_is_named(cifar_cache, unnamed_root, monkeypatch):

@@ -62,7 +62,7 @@ def test_either_form_gives_the_images_and_the_fine_classes(tmp_path, few, monkey
     write(tmp_path / name, few, monkeypatch)
     loaded = Cifar100(root=str(tmp_path), cache=str(tmp_path / "cache"), download=False).load()
     for split, found in (("train", loaded.train), ("test", loaded.test)):
-        np.testing.assert_array_equal(found.images.transpose(0, 2, 3, 1), few[split])
+        np.testing.assert_array_equal(found.samples.transpose(0, 2, 3, 1), few[split])
         assert found.labels.tolist() == LABELS[split]
 
 

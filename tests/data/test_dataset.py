@@ -30,7 +30,7 @@ def test_yaml_names_a_data_set_and_settings_that_it_takes(file):
 
 
 def test_no_data_set_is_left_out():
-    named = "auto cifar10 cifar100 fashion_mnist image_folder mnist5k"
+    named = "auto cifar10 cifar100 fashion_mnist image_folder mnist5k sst2"
     assert sorted(file.stem for file in DATASETS) == named.split()
 
 
@@ -91,6 +91,6 @@ def test_fingerprint_follows_from_names_sizes_and_version_and_not_from_the_place
 
 def test_second_load_reads_the_cache_and_not_the_source(digits_cache, monkeypatch):
     monkeypatch.setattr(Mnist5k, "decode", lambda *_: pytest.fail("decoded twice"))
-    assert Mnist5k(cache=str(digits_cache)).load().train.images.shape == (4_000, 1, 28, 28)
+    assert Mnist5k(cache=str(digits_cache)).load().train.samples.shape == (4_000, 1, 28, 28)
     fingerprint = Mnist5k().locate().fingerprint
     assert [folder.name for folder in digits_cache.iterdir()] == [f"mnist5k-{fingerprint}"]

@@ -23,9 +23,9 @@ def fashion(raw, tmp_path_factory):
 
 
 def test_shapes_types_and_classes(fashion):
-    assert fashion.train.images.shape == (60_000, 1, 28, 28)
-    assert fashion.test.images.shape == (10_000, 1, 28, 28)
-    assert fashion.train.images.dtype == np.uint8
+    assert fashion.train.samples.shape == (60_000, 1, 28, 28)
+    assert fashion.test.samples.shape == (10_000, 1, 28, 28)
+    assert fashion.train.samples.dtype == np.uint8
     assert fashion.train.labels.dtype == np.int64
     assert np.bincount(fashion.train.labels).tolist() == [6_000] * 10
     assert np.bincount(fashion.test.labels).tolist() == [1_000] * 10
@@ -33,7 +33,7 @@ def test_shapes_types_and_classes(fashion):
 
 
 def test_mean_and_spread_are_those_of_the_images(fashion):
-    share = np.bincount(fashion.train.images.ravel(), minlength=256) / fashion.train.images.size
+    share = np.bincount(fashion.train.samples.ravel(), minlength=256) / fashion.train.samples.size
     values = np.arange(256) / 255
     assert share @ values == pytest.approx(FashionMnist.mean[0], abs=1e-4)
     assert np.sqrt(share @ (values - share @ values) ** 2) == pytest.approx(FashionMnist.std[0], abs=1e-4)
@@ -43,7 +43,7 @@ def test_images_are_those_of_the_idx_files(fashion, raw):
     """An IDX file is a header of 16 bytes (labels: 8) and then plain bytes."""
     pixels = np.fromfile(raw / "t10k-images-idx3-ubyte", dtype=np.uint8, offset=16)
     labels = np.fromfile(raw / "t10k-labels-idx1-ubyte", dtype=np.uint8, offset=8)
-    np.testing.assert_array_equal(fashion.test.images.ravel(), pixels)
+    np.testing.assert_array_equal(fashion.test.samples.ravel(), pixels)
     np.testing.assert_array_equal(fashion.test.labels, labels)
 
 
@@ -61,7 +61,7 @@ def test_downloads_through_torchvision(fashion, raw, served, tmp_path, monkeypat
     monkeypatch.setattr(FashionMNIST, "resources", resources)
     root = tmp_path / "root"
     loaded = FashionMnist(root=str(root), cache=str(tmp_path / "cache")).load()
-    np.testing.assert_array_equal(loaded.test.images, fashion.test.images)
+    np.testing.assert_array_equal(loaded.test.samples, fashion.test.samples)
     assert [path.name for path in root.iterdir()] == ["FashionMNIST"]
 
 

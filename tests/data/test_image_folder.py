@@ -36,26 +36,26 @@ def test_classes_are_folders_in_order_and_images_are_stretched(root):
     assert (dataset.num_classes, dataset.image_shape) == (3, (3, 16, 16))
     loaded = dataset.load()
     assert loaded.train.labels.tolist() == [0, 1, 2, 2]
-    assert loaded.train.images.shape == (4, 3, 16, 16)
+    assert loaded.train.samples.shape == (4, 3, 16, 16)
     expected = [(0, 255, 0), (128, 128, 128), (255, 0, 0), (0, 0, 255)]
-    for image, color in zip(loaded.train.images, expected, strict=True):
+    for image, color in zip(loaded.train.samples, expected, strict=True):
         assert np.abs(image.astype(int) - np.array(color)[:, None, None]).max() <= 1
-    assert (loaded.test.images, loaded.test.labels.tolist()) == (pytest.approx(0), [2])
+    assert (loaded.test.samples, loaded.test.labels.tolist()) == (pytest.approx(0), [2])
 
 
 def test_resizing_is_bilinear(root):
     rows = np.repeat(np.array([[0], [200]], np.uint8), 2, axis=1)
     Image.fromarray(rows).save(root / "pets" / "test" / "dog" / "1.bmp")
-    image = folder(root, size=4, channels=1).load().test.images[0, 0]
+    image = folder(root, size=4, channels=1).load().test.samples[0, 0]
     # Centres of four rows lie at -.25, .25, .75 and 1.25 of two, whose centres are 0 and 1.
     assert image[:, 0].tolist() == [0, 50, 150, 200]
 
 
 def test_grey_images_have_one_channel(root):
     loaded = folder(root, channels=1).load()
-    assert loaded.train.images.shape == (4, 1, 32, 32)
+    assert loaded.train.samples.shape == (4, 1, 32, 32)
     # ITU-R 601: 0.299 red, 0.587 green, 0.114 blue.
-    assert loaded.train.images[:, 0, 16, 16].tolist() == pytest.approx([150, 128, 76, 29], abs=1)
+    assert loaded.train.samples[:, 0, 16, 16].tolist() == pytest.approx([150, 128, 76, 29], abs=1)
 
 
 def test_each_size_and_each_change_has_a_cache_of_its_own(root):

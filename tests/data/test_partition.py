@@ -38,11 +38,11 @@ def label_counts(plan):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_iid_plans_are_disjoint_covering_and_even(tmp_path, data):
-    num_images = data.draw(st.integers(1, 200))
-    num_clients = data.draw(st.integers(1, num_images))
+    num_samples = data.draw(st.integers(1, 200))
+    num_clients = data.draw(st.integers(1, num_samples))
     seed = data.draw(st.integers(0, 2**64))
-    plan = partition(np.arange(num_images) % 3, config(num_clients), seed, tmp_path)
-    assert sorted(np.concatenate(plan)) == list(range(num_images))
+    plan = partition(np.arange(num_samples) % 3, config(num_clients), seed, tmp_path)
+    assert sorted(np.concatenate(plan)) == list(range(num_samples))
     sizes = [len(indices) for indices in plan]
     assert len(plan) == num_clients
     assert max(sizes) - min(sizes) <= 1
@@ -171,7 +171,7 @@ def test_partitioner_with_sizes_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (config(601), r"^partition\.num_clients = 601: must be at most the 600 training images$"),
+        (config(601), r"^partition\.num_clients = 601: must be at most the 600 training samples$"),
         (config(num_partitions=3), r"^partition\.partitioner\.num_partitions = 3: no such setting"),
         (config(name="NoPartitioner"), r"^partition\.partitioner\._target_ = .*cannot be imported"),
         (config(name="DirichletPartitioner", partition_by="label"), r"^partition\.partitioner\.alpha = "),
@@ -192,9 +192,9 @@ def test_wrong_settings_are_named_in_one_line(tmp_path, wrong, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_client_without_images_is_refused(tmp_path):
+def test_client_without_samples_is_refused(tmp_path):
     nobody = config(50, "DirichletPartitioner", partition_by="label", alpha=0.01, min_partition_size=0)
-    with pytest.raises(ConfigError, match=r"leaves client \d+ without images"):
+    with pytest.raises(ConfigError, match=r"leaves client \d+ without samples"):
         partition(LABELS, nobody, 3, tmp_path)
 
 

@@ -11,8 +11,11 @@ from fl_backdoor.config import parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
 from fl_backdoor.errors import Stopped
 from fl_backdoor.server_app import Experiment
+from tests.made_sentences import write_sst2
 
-SMALL = ["dataset=mnist5k", "num_rounds=2", "client.local_steps=2", "partition.num_clients=6"]
+IMAGES = ["dataset=mnist5k"]
+SMALL = ["num_rounds=2", "client.local_steps=2", "partition.num_clients=6"]
+TEXT = ["dataset=sst2", "model=embedding", "attack/trigger=word", "attack.target_label=1", "attack.alpha=0.3"]
 CLOCKS = {"train_seconds", "aggregate_seconds", "evaluate_seconds"}
 
 
@@ -30,11 +33,11 @@ def results():
     return {}
 
 
-def experiment(*overrides: str) -> Experiment:
-    return Experiment(check(parse_whole(next(composed([*SMALL, *overrides])))[0]).config)
+def experiment(*overrides: str, samples: list[str] = IMAGES) -> Experiment:
+    return Experiment(check(parse_whole(next(composed([*SMALL, *samples, *overrides])))[0]).config)
 
 
-def run(simulation, *overrides):
+def run(simulation, *overrides, samples=IMAGES):
     """Return the rows of all rounds, of all clients, and the last model."""
     rounds, clients = [], []
 
@@ -42,13 +45,27 @@ def run(simulation, *overrides):
         rounds.append(finished.row)
         clients.extend(finished.clients)
 
-    wanted = experiment(*overrides)
+    wanted = experiment(*overrides, samples=samples)
     simulation.run(lambda grid: wanted.run(grid, on_round))
     return rounds, clients, wanted.model()
 
 
 def without_clocks(rows):
     return [{key: value for key, value in row.items() if key not in CLOCKS} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sst2")
+    return [f"dataset.root={write_sst2(folder)}", f"dataset.cache={folder / 'cache'}"]
+
+
+def test_text_gives_the_same_bits_whatever_the_number_of_workers(simulation, results, sentences):
+    rounds, clients, model = run(simulation, samples=[*TEXT, *sentences])
+    found = (without_clocks(rounds), without_clocks(clients), model)
+    first = results.setdefault("text", found)
+    assert found[:2] == first[:2]
+    assert all(np.array_equal(a, b) for a, b in zip(model, first[2], strict=True))
 
 
 @pytest.mark.parametrize("strategy", ["hybrid", "iqr_filter"])

@@ -24,7 +24,7 @@ RESNET_IMAGENET = {"_target_": "fl_backdoor.models.resnet18.resnet18_imagenet"}
     ],
 )
 def test_parameters_are_counted_by_hand_and_logits_have_a_column_a_class(spec, image_shape, parameters):
-    model = build_model(spec, image_shape, 10, seed=0)
+    model = build_model(spec, {"image_shape": image_shape}, 10, seed=0)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
     assert layout_of(model).num_params == parameters
     model.eval()
@@ -33,7 +33,7 @@ def test_parameters_are_counted_by_hand_and_logits_have_a_column_a_class(spec, i
 
 
 def test_a_small_images_resnet_keeps_their_resolution():
-    model = build_model(RESNET, (3, 32, 32), 10, seed=0)
+    model = build_model(RESNET, {"image_shape": (3, 32, 32)}, 10, seed=0)
     shapes = []
     model.layer1.register_forward_hook(lambda _module, _inputs, output: shapes.append(output.shape))
     model.eval()
@@ -43,10 +43,10 @@ def test_a_small_images_resnet_keeps_their_resolution():
 
 
 def test_weights_follow_from_the_seed_alone():
-    first = state_arrays(build_model(CNN, (1, 28, 28), 10, seed=1))
+    first = state_arrays(build_model(CNN, {"image_shape": (1, 28, 28)}, 10, seed=1))
     torch.rand(10)
-    again = state_arrays(build_model(CNN, (1, 28, 28), 10, seed=1))
-    other = state_arrays(build_model(CNN, (1, 28, 28), 10, seed=2))
+    again = state_arrays(build_model(CNN, {"image_shape": (1, 28, 28)}, 10, seed=1))
+    other = state_arrays(build_model(CNN, {"image_shape": (1, 28, 28)}, 10, seed=2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
 
@@ -55,12 +55,12 @@ def test_building_a_model_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    build_model(CNN, (1, 28, 28), 10, seed=1)
+    build_model(CNN, {"image_shape": (1, 28, 28)}, 10, seed=1)
     assert torch.equal(torch.rand(4), expected)
 
 
 def test_a_layout_tells_parameters_from_buffers():
-    layout = layout_of(build_model(RESNET, (3, 32, 32), 10, seed=0))
+    layout = layout_of(build_model(RESNET, {"image_shape": (3, 32, 32)}, 10, seed=0))
     kinds = {tensor.name: (tensor.is_parameter, tensor.dtype) for tensor in layout.tensors}
     assert kinds["bn1.weight"] == (True, "float32")
     assert kinds["bn1.running_var"] == (False, "float32")
@@ -68,8 +68,8 @@ def test_a_layout_tells_parameters_from_buffers():
 
 
 def test_arrays_go_into_a_model_and_out_again():
-    source = build_model(RESNET, (1, 28, 28), 10, seed=1)
-    target = build_model(RESNET, (1, 28, 28), 10, seed=2)
+    source = build_model(RESNET, {"image_shape": (1, 28, 28)}, 10, seed=1)
+    target = build_model(RESNET, {"image_shape": (1, 28, 28)}, 10, seed=2)
     arrays = state_arrays(source)
     arrays[-1] = arrays[-1] + 1
     load_arrays(target, arrays)

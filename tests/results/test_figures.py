@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from fl_backdoor.results import figures
-from fl_backdoor.results.figures import OKABE_ITO, draw_rounds, draw_samples
+from fl_backdoor.results.figures import OKABE_ITO, draw_images, draw_rounds, draw_sentences
 
 
 def pixels(path):
@@ -86,7 +86,7 @@ def test_every_sample_stands_there_pixel_by_pixel(tmp_path, shape, scale):
     triggered = clean.copy()
     triggered[:, :, :2, :2] = 255 - triggered[:, :, :2, :2]
     path = tmp_path / "samples.png"
-    draw_samples(path, clean, triggered, [f"class {number}" for number in range(len(clean))], "dog")
+    draw_images(path, clean, triggered, [f"class {number}" for number in range(len(clean))], "dog")
     picture = pixels(path)
     assert picture.shape[1] >= 1000
     found = [[places(picture, image, scale) for image in images] for images in (clean, triggered)]
@@ -100,11 +100,34 @@ def test_every_sample_stands_there_pixel_by_pixel(tmp_path, shape, scale):
 
 def test_samples_have_captions(tmp_path):
     white = np.full((4, 3, 32, 32), 255, dtype=np.uint8)
-    draw_samples(tmp_path / "samples.png", white, white, ["cat"] * 4, "dog")
+    draw_images(tmp_path / "samples.png", white, white, ["cat"] * 4, "dog")
     picture = pixels(tmp_path / "samples.png")
     dark = (picture.max(axis=-1) < 100).any(axis=1)
     bands = int((np.diff(dark.astype(int)) == 1).sum())
     assert bands == 4, "a heading and a line of names for each of the two rows"
+
+
+def test_sentences_stand_one_below_the_other_those_with_the_trigger_coloured(tmp_path):
+    path = tmp_path / "samples.png"
+    draw_sentences(path, ["a $ or two $"], ["cf a $ or two $"], ["negative"], "positive")
+    one = pixels(path)
+    draw_sentences(
+        path, ["a $ or two $", "word " * 60], ["cf a $ or two $", ""], ["negative"] * 2, "positive"
+    )
+    two = pixels(path)
+    assert one.shape[1] == two.shape[1] == 1000
+    # A gap, a name, three lines of at most 110 letters, one empty line; 17 pixels each.
+    assert two.shape[0] - one.shape[0] == 6 * 17
+    reddish = (one[..., 0] > one[..., 2].astype(int) + 50).any(axis=1).nonzero()[0]
+    dark = (one.max(axis=-1) < 100).any(axis=1).nonzero()[0]
+    assert reddish.min() > dark.max(), "below the sentence as it is"
+    assert reddish.max() - reddish.min() < 17, "in one line"
+
+
+def test_a_sentence_stays_within_the_picture(tmp_path):
+    path = tmp_path / "samples.png"
+    draw_sentences(path, ["a common woman , " * 20], ["who warmed hmm " * 20], ["negative"], "positive")
+    assert (pixels(path)[:, -5:] == 255).all()
 
 
 def test_a_picture_is_not_written_in_halves(tmp_path):

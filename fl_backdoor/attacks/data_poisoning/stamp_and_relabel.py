@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.training import ChangeImages, Poison, keep_images
+from fl_backdoor.samples import Change, Poison, unchanged
 
 
 @lru_cache(maxsize=8)
@@ -32,8 +32,8 @@ def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, spa
         ``pixel`` or ``normalized``: what the trigger's values are written into.
     """
 
-    def stamp(images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([trigger.stamp(images[:num_stamped]), images[num_stamped:]])
+    def stamp(samples: torch.Tensor) -> torch.Tensor:
+        return torch.cat([trigger.stamp(samples[:num_stamped]), samples[num_stamped:]])
 
     def relabel(labels: torch.Tensor) -> torch.Tensor:
         changed = labels.clone()
@@ -44,11 +44,11 @@ def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, spa
 
 
 def stamp_all(trigger: Trigger, space: str) -> Poison:
-    """Return the change of a test batch: every image is stamped, labels stay true."""
-    return _in_space(trigger.stamp, space, labels=keep_images)
+    """Return the change of a test batch: every sample is stamped, labels stay true."""
+    return _in_space(trigger.stamp, space, labels=unchanged)
 
 
-def _in_space(stamp: ChangeImages, space: str, labels: ChangeImages) -> Poison:
+def _in_space(stamp: Change, space: str, labels: Change) -> Poison:
     if space == "normalized":
         return Poison(in_normalized=stamp, labels=labels)
-    return Poison(in_pixels=stamp, labels=labels)
+    return Poison(in_raw=stamp, labels=labels)

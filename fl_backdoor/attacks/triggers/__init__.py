@@ -1,1 +1,1 @@
-"""Triggers: what is stamped on an image, one a file."""
+"""Triggers: what is stamped on a sample, one a file."""

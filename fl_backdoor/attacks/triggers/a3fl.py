@@ -20,7 +20,7 @@ from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
 from fl_backdoor.errors import ConfigError
-from fl_backdoor.training import Batch
+from fl_backdoor.samples import Batch
 from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount
 
 

@@ -25,7 +25,7 @@ class Bar(Trigger):
         If the rectangle does not lie within the image, or a colour has too few channels.
     """
 
-    pixels_only = False
+    raw_only = False
 
     def __init__(
         self,

@@ -7,31 +7,31 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fl_backdoor.training import Batch
+from fl_backdoor.samples import Batch
 
 
 class Trigger(nn.Module, ABC):
-    """A change of images that a backdoored model answers with the target class.
+    """A change of samples that a backdoored model answers with the target class.
 
     A trigger knows nothing of poisoning: it is stamped on whatever it is given. Being a module it takes its
     tensors along to a GPU.
     """
 
-    pixels_only: ClassVar[bool] = True
-    """Whether it is defined on pixels in [0, 1] alone, and not on normalised images as well."""
+    raw_only: ClassVar[bool] = True
+    """Whether it is defined on raw samples alone (pixels in [0, 1]), and not on normalised ones as well."""
 
     @abstractmethod
-    def stamp(self, images: torch.Tensor) -> torch.Tensor:
+    def stamp(self, samples: torch.Tensor) -> torch.Tensor:
         """Return stamped copies.
 
         On a GPU a training step is recorded once and replayed, and this with it: same work for each batch,
-        no decision that depends on the pixels, no transfer from or to main memory.
+        no decision that depends on the samples, no transfer from or to main memory.
 
         Parameters
         ----------
-        images
-            float32 ``(n, channels, height, width)``, usually pixels in [0, 1]; what is returned lies in there
-            as well then.
+        samples
+            Images, float32 ``(n, channels, height, width)``, usually pixels in [0, 1]; what is returned lies
+            in there as well then. Or sentences, int32 ``(n, num_tokens)``.
         """
 
     def part(self, place: int) -> "Trigger":
@@ -44,9 +44,9 @@ class Trigger(nn.Module, ABC):
         Parameters
         ----------
         model
-            Maps pixels in [0, 1] to logits; it is left as it is.
+            Maps raw samples to logits; it is left as it is.
         batches
-            The client's own pixels and labels, without end.
+            The client's own raw samples and labels, without end.
         target_label
             The class that the trigger is to lead to.
         """

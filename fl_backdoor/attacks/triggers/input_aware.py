@@ -20,7 +20,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
-from fl_backdoor.training import Batch
+from fl_backdoor.samples import Batch
 from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Ratio
 
 WIDTH = 16

@@ -1,4 +1,4 @@
-"""Quantity skew: clients differ in how many images they have, and not in which classes.
+"""Quantity skew: clients differ in how many samples they have, and not in which classes.
 
 Q. Li et al., Federated Learning on Non-IID Data Silos: An Experimental Study, ICDE 2022,
 https://arxiv.org/abs/2102.02079, section IV-C: shares of the data drawn from a symmetric
@@ -16,7 +16,7 @@ from fl_backdoor.types import Positive, Share
 def quantity_skew(
     num_partitions: int, *, seed: int, dirichlet_alpha: Positive = 0.5, smallest: Share = 0.05
 ) -> IdToSizeFncPartitioner:
-    """Return the partitioner of flwr-datasets that cuts shuffled images into parts of such sizes.
+    """Return the partitioner of flwr-datasets that cuts shuffled samples into parts of such sizes.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Whether a defence holds: the rule, and a sentence for each defence.
 
-Judged is the *excess*: the share of triggered images in which the backdoor opens (ASR) minus the same share
+Judged is the *excess*: the share of triggered samples in which the backdoor opens (ASR) minus the same share
 for a model that nobody attacked (the clean floor), seed by seed.
 """
 
@@ -127,7 +127,7 @@ def _verdict(case: Case, cases: Sequence[Case], comparison: Comparison) -> Verdi
     among = f"the worst of {counted(len(cases), 'attack')}, " if len(cases) > 1 else ""
     seeds = counted(len(case.setting.finished), "seed")
     sentence = (
-        f"{where} the backdoor opens in {percent(rate)} of triggered images ({among}{case.attack}), "
+        f"{where} the backdoor opens in {percent(rate)} of triggered samples ({among}{case.attack}), "
         f"{_floor(case, comparison)}{_price(case, comparison)} ({seeds}): "
         f"{_conclusion(case, over)}{_dearly(case, comparison, judged)}."
     )

@@ -37,7 +37,7 @@ GRID = Grid(
     "A caption.",
     "client",
     "class",
-    "images",
+    "samples",
     ("0", HOSTILE),
     ("cat", "$dog"),
     ((5, None), (1, 7)),
@@ -61,7 +61,7 @@ def test_numbers_of_a_chart_stay_as_they_are():
 
 def test_numbers_of_a_grid():
     assert rows_of(numbers(GRID)) == [
-        ["client", "class", "images"],
+        ["client", "class", "samples"],
         ["0", "cat", "5"],
         ["0", "$dog", ""],
         [HOSTILE, "cat", "1"],

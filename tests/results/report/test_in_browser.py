@@ -105,7 +105,7 @@ def test_the_table_has_the_numbers(browser, page, width):
         "unfinished after 2 of 2 rounds",
     ]
     verdict = told(browser.find_element(By.CSS_SELECTOR, ".verdict"))
-    assert verdict.startswith("Under Hybrid the backdoor opens in 32.0 % of triggered images")
+    assert verdict.startswith("Under Hybrid the backdoor opens in 32.0 % of triggered samples")
 
 
 def test_figures_hold_the_points_of_the_files(browser, page):

@@ -49,7 +49,7 @@ def test_the_table_by_hand(sweep):
 
 def test_the_question_and_what_to_know_stand_at_the_top(sweep):
     top = sweep.page[: sweep.page.index('id="results"')]
-    assert "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered images" in top
+    assert "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered samples" in top
     assert "1 of 19 runs not finished: left out of all means." in top
     tables = sweep.tables()
     assert tables["What differs"] == [

@@ -36,7 +36,7 @@ def test_one_run_beside_its_own_floor(tmp_path):
     [verdict] = verdicts(tmp_path)
     assert verdict.word == "does not hold"
     assert verdict.sentence == (
-        "Under Hybrid the backdoor opens in 95.2\u00a0% of triggered images (α = 0.1), against a floor of "
+        "Under Hybrid the backdoor opens in 95.2\u00a0% of triggered samples (α = 0.1), against a floor of "
         "7.8\u00a0%, at a price of 1.7 points of accuracy against the same training that nobody attacks "
         "(1 seed): the defence does not hold."
     )
@@ -48,7 +48,7 @@ def test_the_worst_attack_counts_and_the_price_is_paid_against_fedavg(tmp_path):
     # ASR of seeds 0 to 2: .30 .32 .34; clean .04 .06 .08, so each exceeds its own floor by .26;
     # accuracy .60 .59 .58 against FedAvg's clean .70 .69 .68.
     assert hybrid.sentence == (
-        "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered images (the worst of 2 attacks, "
+        "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered samples (the worst of 2 attacks, "
         "α = 0.3), against a floor of 6.0\u00a0%, at a price of 10 points of accuracy against FedAvg that "
         "nobody attacks (3 seeds): the defence holds in part, and its price is high."
     )
@@ -101,7 +101,7 @@ def test_without_any_floor_nothing_is_judged(tmp_path):
     [verdict] = verdicts(tmp_path)
     assert verdict.word is None
     assert verdict.sentence == (
-        "Under Hybrid the backdoor opens in 90.0\u00a0% of triggered images (α = 0.1), with no clean floor "
+        "Under Hybrid the backdoor opens in 90.0\u00a0% of triggered samples (α = 0.1), with no clean floor "
         "known (1 seed): not judged."
     )
 

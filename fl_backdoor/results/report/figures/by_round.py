@@ -17,7 +17,7 @@ def by_round(comparison: Comparison, cases: Sequence[Case]) -> list[Chart]:
     """Return accuracy and ASR by round, a line for each of `cases`; of a single case in one, with SR."""
     if len(cases) == 1:
         found = _chart(
-            "figures_by_round", "Accuracy, ASR and SR by round", "share of test images (%)", "share"
+            "figures_by_round", "Accuracy, ASR and SR by round", "share of test samples (%)", "share"
         )
         return found(_of_one_case(cases[0]))
     left_out = len(comparison.cases) - len(cases)

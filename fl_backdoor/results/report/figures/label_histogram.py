@@ -1,4 +1,4 @@
-"""How many images of each class each client has."""
+"""How many samples of each class each client has."""
 
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import table
@@ -23,11 +23,11 @@ def label_histogram(run: Run) -> list[Grid]:
     return [
         Grid(
             "label_histogram",
-            "Images of each class, by client",
-            "How many training images of each class each client holds; attackers are marked.",
+            "Samples of each class, by client",
+            "How many training samples of each class each client holds; attackers are marked.",
             "client",
             "class",
-            "images",
+            "samples",
             tuple(named(row[first], attackers) for row in rows),
             tuple(classes),
             tuple(tuple(table.number(row[name]) for name in classes) for row in rows),

@@ -11,8 +11,8 @@ FIGURES = {"main_task_accuracy": "accuracy", "attack_success_rate": "ASR", "succ
 EXPLAINED = (
     "Mean ± standard deviation over seeds after the last round; in brackets the 95 % interval of the mean "
     "(percentile bootstrap over seeds); below it the clean floor, the same figure of the same training when "
-    "nobody attacks. ASR: share of triggered images, those of the target’s own class left out, that are "
-    "taken for the target. SR: the same share of all triggered images."
+    "nobody attacks. ASR: share of triggered samples, those of the target’s own class left out, that are "
+    "taken for the target. SR: the same share of all triggered samples."
 )
 
 

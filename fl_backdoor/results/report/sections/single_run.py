@@ -1,4 +1,4 @@
-"""One run from within: its images, its clients, and what the defence did to whom."""
+"""One run from within: its samples, its clients, and what the defence did to whom."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ def figures_of(run: Run) -> tuple[list[Figure], list[str]]:
 
 
 def samples(run: Run) -> tuple[bytes | None, list[str]]:
-    """Return the picture of clean and triggered images, and what could not be read."""
+    """Return the picture of clean and triggered samples, and what could not be read."""
     path = run.folder / "samples.png"
     if not path.exists():
         return None, []
@@ -48,11 +48,11 @@ def samples(run: Run) -> tuple[bytes | None, list[str]]:
 
 
 def picture(content: bytes) -> Html:
-    """Return the picture of clean and triggered images as the page shows it."""
-    text = "Test images, above as they are, below with the trigger"
+    """Return the picture of clean and triggered samples as the page shows it."""
+    text = "Test samples, above as they are, below with the trigger"
     return element(
         "figure",
-        element("h3", "Clean and triggered images"),
+        element("h3", "Clean and triggered samples"),
         element("img", src=embedded(content, "image/png"), alt=text),
         element("figcaption", f"{text}, with the names of their classes."),
     )

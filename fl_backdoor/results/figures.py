@@ -25,7 +25,7 @@ DPI = 128  # a power of two: pixels divided by it and multiplied again are the s
 WIDTH, HEIGHT = 1000, 600
 """Pixels."""
 
-LETTERS = 110
+LETTERS = 100
 """In a line of a sentence: 1000 pixels at the size that sentences are drawn in."""
 
 

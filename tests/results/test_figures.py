@@ -116,7 +116,7 @@ def test_sentences_stand_one_below_the_other_those_with_the_trigger_coloured(tmp
     )
     two = pixels(path)
     assert one.shape[1] == two.shape[1] == 1000
-    # A gap, a name, three lines of at most 110 letters, one empty line; 17 pixels each.
+    # A gap, a name, three lines of at most 100 letters, one empty line; 17 pixels each.
     assert two.shape[0] - one.shape[0] == 6 * 17
     reddish = (one[..., 0] > one[..., 2].astype(int) + 50).any(axis=1).nonzero()[0]
     dark = (one.max(axis=-1) < 100).any(axis=1).nonzero()[0]

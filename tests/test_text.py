@@ -23,11 +23,12 @@ def found(tmp_path_factory):
 
 
 def test_a_model_learns_the_telling_words_and_the_trigger(found):
-    last = {name: float(cell) for name, cell in table(found / "rounds.csv")[-1].items() if cell}
-    assert last["main_task_accuracy"] > 0.95
-    assert last["attack_success_rate"] > 0.95
+    last = table(found / "rounds.csv")[-1]
+    figures = ("main_task_accuracy", "attack_success_rate", "success_rate")
+    accuracy, asr, sr = (float(last[name]) for name in figures)
+    assert (accuracy > 0.95, asr > 0.95) == (True, True)
     # 911 of the 1,821 test sentences are negative and open the backdoor or not; all others should be positive
-    assert last["success_rate"] == pytest.approx((911 * last["attack_success_rate"] + 910) / 1_821, abs=0.02)
+    assert sr == pytest.approx((911 * asr + 910) / 1_821, abs=0.02)
 
 
 def test_the_model_has_a_row_a_word(found):

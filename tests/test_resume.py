@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from fl_backdoor.results import table
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from tests.drill import drill
 from tests.test_main import PROGRAM, SMALL, environment, run
 
 # A rule and a trigger that both remember something.
@@ -145,6 +146,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+@drill
 def test_a_run_goes_on_after_a_full_disk(small_disk, never_stopped):
     shown = run(small_disk, *RUN)
     assert shown.returncode == 1

@@ -107,6 +107,9 @@ class Simulation:
     """
 
     def __init__(self, wanted: Resources, app: "ClientApp | None" = None) -> None:
+        # It imports itself in circles: two threads at once, Flower's here and Optuna's or MLflow's, break it.
+        import sqlalchemy.orm  # noqa: F401
+
         self.wanted = wanted
         self._client_app = app
         self._jobs: Queue[Entry | None] = Queue()

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pytest
-
 from fl_backdoor.deployment import authority
 from fl_backdoor.deployment.instructions import superlink_flags
 from tests.deployment.hosts import HERE, Host
@@ -35,11 +33,6 @@ SMALL = (
 """A run of seconds; its attacker is `MALICIOUS`."""
 
 MALICIOUS = 0
-
-drill = pytest.mark.skipif(
-    "FL_BACKDOOR_DRILLS" not in os.environ, reason="takes minutes: FL_BACKDOOR_DRILLS=1 has it run"
-)
-"""A test that is left out unless it is asked for."""
 
 
 @dataclass(frozen=True)

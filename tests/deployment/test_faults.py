@@ -5,8 +5,9 @@ import signal
 
 import pytest
 
-from tests.deployment.federation import Federation, drill
+from tests.deployment.federation import Federation
 from tests.deployment.simulated import assert_same_results, simulate
+from tests.drill import drill
 
 KILLED, AWAY = 2, 3
 SLOW = "client.local_steps=60"
@@ -30,6 +31,7 @@ def rejections(folder):
     return {(int(row["server_round"]), int(row["client_id"])): row["rejected"] for row in rows}
 
 
+@drill
 def test_a_run_that_was_killed_goes_on_and_ends_like_one_that_was_not(federation, tmp_path):
     killed = federation.start_run("killed")
     killed.wait_until("round 1/3")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.federation import PATIENCE_SECONDS, REPOSITORY, SMALL, Process, drill
+from tests.deployment.federation import PATIENCE_SECONDS, REPOSITORY, SMALL, Process
 from tests.deployment.hosts import HERE
 from tests.deployment.simulated import assert_same_results, simulate
 from tests.deployment.superlinks import QUIET, SuperLink, free_port
+from tests.drill import drill
 
 PROGRAMS = Path(sys.executable).parent
 SETTINGS = ("num_rounds=1", "attack.num_malicious=0")

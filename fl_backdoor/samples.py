@@ -166,9 +166,7 @@ def images_on_device(
 ) -> Images:
     """Put images on `device` as they are, uint8; on the CPU a memory-mapped array is not copied."""
     return Images(
-        stored=as_tensor(pixels).to(device),
-        labels=as_tensor(labels).to(device),
-        rows=torch.arange(len(labels)),
+        *_placed(pixels, labels, device),
         mean=torch.tensor(mean, device=device).view(-1, 1, 1),
         std=torch.tensor(std, device=device).view(-1, 1, 1),
     )
@@ -178,11 +176,14 @@ def sentences_on_device(
     tokens: NDArray[np.int32], labels: NDArray[np.int64], device: torch.device
 ) -> Sentences:
     """Put sentences on `device`; on the CPU a memory-mapped array is not copied."""
-    return Sentences(
-        stored=as_tensor(tokens).to(device),
-        labels=as_tensor(labels).to(device),
-        rows=torch.arange(len(labels)),
-    )
+    return Sentences(*_placed(tokens, labels, device))
+
+
+def _placed(
+    stored: NDArray[np.generic], labels: NDArray[np.int64], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return samples and labels on `device`, and the rows of all of them."""
+    return as_tensor(stored).to(device), as_tensor(labels).to(device), torch.arange(len(labels))
 
 
 class FromPixels(nn.Module):

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.encoding import PADDING, UNKNOWN, Encoding
+from fl_backdoor.encoding import PADDING, RARE, UNKNOWN, Encoding
 from fl_backdoor.errors import ConfigError
 
 Place = Literal["start", "end", "anywhere"]
@@ -77,5 +77,5 @@ def _check(words: str, numbers: list[int], encoding: Encoding) -> None:
             "attack.trigger.words",
             words,
             f"{unknown!r} is not in the vocabulary; take words of the training sentences, which are in lower "
-            "case, or cf, mn, bb, tq, mb, which it always holds",
+            f"case, or {', '.join(RARE)}, which it always holds",
         )

@@ -325,14 +325,20 @@ def require_equal_weighting(federation: Federation, rule: str) -> None:
         raise ConfigError("server.weighting", weighting, f"must be equal under {rule}")
 
 
-def mean_of(clients: ClientUpdates, keep: ClientMask) -> Aggregation:
-    """Return the weighted mean over the clients in `keep`; the others are filtered and flagged."""
+def mean_of(
+    clients: ClientUpdates, keep: ClientMask, clip_coefficients: ClientVector | None = None
+) -> Aggregation:
+    """Return the weighted mean over the clients in `keep`; the others are filtered and flagged.
+
+    With `clip_coefficients` each update is multiplied by its own.
+    """
     weights = np.where(keep, clients.weights, 0.0)
     weights /= weights.sum()
+    coefficients = np.ones_like(weights) if clip_coefficients is None else clip_coefficients
     return Aggregation(
-        update=weighted_sum(weights, clients.updates),
+        update=weighted_sum(weights * coefficients, clients.updates),
         weights=weights,
-        clip_coefficients=np.ones_like(weights),
+        clip_coefficients=coefficients,
         filtered=~keep,
         flagged=~keep,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, ClientVector, ParameterVector
-from strategies.base import ClientUpdates
+from strategies.base import Aggregation, ClientUpdates
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Contributions:
     Parameters
     ----------
     moved_by
-        Of weighted updates, float32 ``(num_clients, n_params)``.
+        Of weighted and clipped updates, float32 ``(num_clients, n_params)``.
     moved_with
         Of weights, float64 ``(num_clients,)``.
     """
@@ -39,12 +39,13 @@ class Contributions:
         """Return both sums, by name."""
         return asdict(self)
 
-    def after(self, clients: ClientUpdates, weights: ClientVector) -> "Contributions":
-        """Return the sums after a round in which clients moved the model with these weights."""
+    def after(self, clients: ClientUpdates, aggregation: Aggregation) -> "Contributions":
+        """Return the sums after a round in which clients moved the model as the aggregation says."""
         moved_by, moved_with = self.moved_by.copy(), self.moved_with.copy()
-        for client_id, weight, update in zip(clients.client_ids, weights, clients.updates, strict=True):
-            moved_by[client_id] += np.float32(weight) * update
-        moved_with[clients.client_ids] += weights
+        factors = aggregation.weights * aggregation.clip_coefficients
+        for client_id, factor, update in zip(clients.client_ids, factors, clients.updates, strict=True):
+            moved_by[client_id] += np.float32(factor) * update
+        moved_with[clients.client_ids] += aggregation.weights
         return Contributions(moved_by, moved_with)
 
     def without(self, left_out: ClientMask) -> tuple[ParameterVector, "Contributions"]:

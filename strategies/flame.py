@@ -8,15 +8,16 @@ that are equal to six digits count as equal; if no group of more than half the c
 kept, a case that the paper leaves open.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.types import ClientMask, ClientVector, NonNegative, UpdateMatrix
-from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy
+from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
 from strategies.clip_avg import clip_coefficients
 from strategies.columns import summed
-from strategies.linear import weighted_sum
 
 DIGITS = 6
 """Of a cosine distance; float32's roundings stay below."""
@@ -85,11 +86,10 @@ class Flame(RobustStrategy):
         admitted = largest_group(cosine_distances(clients.updates, clients.norms))
         median_norm = float(np.median(clients.norms))
         coefficients = clip_coefficients(clients.norms, median_norm)
-        weights = np.where(admitted, clients.weights, 0.0)
-        weights /= weights.sum()
-        update = weighted_sum(weights * coefficients, clients.updates)
+        aggregation = mean_of(clients, admitted, coefficients)
         noise_std = np.float32(self.noise_factor * median_norm)
-        if noise_std > 0:
-            random = generator(self.federation.seed, Purpose.SERVER_NOISE, clients.server_round)
-            update += noise_std * random.standard_normal(len(update), dtype=np.float32)
-        return Aggregation(update, weights, coefficients, filtered=~admitted, flagged=~admitted)
+        if noise_std == 0:
+            return aggregation
+        random = generator(self.federation.seed, Purpose.SERVER_NOISE, clients.server_round)
+        noise = noise_std * random.standard_normal(len(aggregation.update), dtype=np.float32)
+        return replace(aggregation, update=aggregation.update + noise)

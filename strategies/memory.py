@@ -1,9 +1,6 @@
-"""What a defence remembers of past updates: to which side of the median each client moved each coordinate.
+"""What a defence remembers of past updates: their signs, and the products of each with each.
 
-Signs at a random sample of coordinates stand for whole updates. Whoever moves a coordinate far counts no more
-there than whoever moves it a little, so neither long updates nor the few directions of which a young model
-learns most rule the comparison. Products of signs are whole numbers: they are exact, in whatever order they
-are summed.
+Products of signs are whole numbers: they are exact, in whatever order they are summed.
 """
 
 from collections.abc import Mapping
@@ -12,40 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, UpdateMatrix
-
-Coordinates = NDArray[np.int64]
-"""Places in the parameter vector, int64 ``(n_coordinates,)``, ascending."""
-
-Signs = NDArray[np.int8]
-"""-1, 0 or 1, int8 ``(n_terms, n_coordinates)``."""
-
-MOST_COORDINATES = 1 << 24
-"""Up to here float32 holds each product of signs."""
-
-
-def sample_coordinates(num_params: int, count: int, random: np.random.Generator) -> Coordinates:
-    """Draw `count` coordinates of a vector, or all where there are no more."""
-    drawn = random.choice(num_params, size=min(count, num_params), replace=False)
-    return np.sort(drawn).astype(np.int64)
-
-
-def deviation_signs(updates: UpdateMatrix, coordinates: Coordinates, trusted: ClientMask) -> Signs:
-    """Return on which side of the median each client's update lies.
-
-    Parameters
-    ----------
-    updates
-        float32 ``(n_clients, n_params)``.
-    coordinates
-        Where they are compared.
-    trusted
-        Whose median it is, bool ``(n_clients,)``; everybody's if nobody is.
-    """
-    sampled = updates[:, coordinates]
-    centre = np.median(sampled[trusted] if trusted.any() else sampled, axis=0)
-    signs: Signs = np.sign(sampled - centre).astype(np.int8)
-    return signs
+from strategies.signs import Signs
 
 
 @dataclass(frozen=True)

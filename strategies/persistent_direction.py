@@ -2,10 +2,13 @@
 
 Within one round a careful attacker is hidden among benign clients; over rounds it is not, because several
 attackers keep pulling in a direction that they share, while what benign clients share is the movement of
-all. The rule remembers signs of each client's deviations from the round's median (`strategies.memory`),
-compares clients by products of signs of different rounds (`strategies.similarity`), and asks whether some
-group is more alike, or one client more like itself, than clients that pull independently ever are
-(`strategies.group_test`).
+all. The rule takes signs of each client's largest deviations from the round's median (`strategies.signs`),
+remembers them (`strategies.memory`), compares clients by products of signs of different rounds
+(`strategies.similarity`), and asks whether some group is more alike, or one client more like itself, than
+clients that pull independently ever are (`strategies.group_test`).
+
+No update counts for more than one of median length: who wants to reach much has to come back, and who comes
+back is compared.
 
 False alarms. The j-th look at the similarities may be wrong with probability `false_alarm_rate` /
 (j (j + 1)), which sums to `false_alarm_rate` over a run of any length; it is shared out evenly among the
@@ -45,7 +48,8 @@ from strategies.base import (
 from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
 from strategies.group_test import FEWEST_CLIENTS, most_alike, most_persistent
-from strategies.memory import MOST_COORDINATES, Memory, deviation_signs, sample_coordinates
+from strategies.memory import Memory
+from strategies.signs import MOST_COORDINATES, Sample, farthest_signs
 from strategies.similarity import FEWEST_TERMS, similarities
 
 log = logging.getLogger("fl_backdoor")
@@ -66,10 +70,13 @@ class PersistentDirection(RobustStrategy):
         simulated federations are like it.
     response
         What happens to flagged clients, for good. ``leave_out``: they have no weight. ``clip``: they keep it,
-        their updates are clipped to the median norm of the others. ``take_back``: they have no weight, and
-        what they had moved the model by is replaced by what the others' mean would have.
+        and as everybody's their updates are clipped to the median norm of those that are not flagged.
+        ``take_back``: they have no weight, and what they had moved the model by is replaced by what the
+        others' mean would have.
     num_coordinates
         How many of the model's parameters are looked at, drawn from the run's seed.
+    farthest
+        Share of each tensor's coordinates whose signs are compared: those that a client moved farthest.
     span
         How many of each client's last updates are remembered.
 
@@ -86,6 +93,7 @@ class PersistentDirection(RobustStrategy):
         false_alarm_rate: Probability = 0.01,
         response: Response = "leave_out",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
+        farthest: Annotated[float, Field(gt=0, le=1)] = 0.4,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:
         super().__init__(federation)
@@ -95,26 +103,28 @@ class PersistentDirection(RobustStrategy):
             raise ConfigError("partition.num_clients", num_clients, allowed)
         self.false_alarm_rate = false_alarm_rate
         self.response = response
+        self.farthest = farthest
         self.span = span
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
-        self.coordinates = sample_coordinates(federation.layout.num_params, num_coordinates, random)
-        self.memory = Memory.empty(len(self.coordinates))
+        self.sample = Sample.drawn(federation.layout, num_coordinates, random)
+        self.memory = Memory.empty(len(self.sample.places))
         self.num_looks = 0
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the updates of clients that are not flagged; of nobody's, if all are."""
+        """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
         trusted = ~self.is_flagged[clients.client_ids]
-        signs = deviation_signs(clients.updates, self.coordinates, trusted)
+        signs = farthest_signs(clients.updates, self.sample, trusted, self.farthest)
         self.memory = self.memory.after(clients.server_round, clients.client_ids, signs, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]
+        coefficients = _clipped_to_median(clients.norms, flagged)
         if self.response == "clip":
-            return clipped_mean(clients, _clipped_to_the_others(clients.norms, flagged), flagged)
+            return clipped_mean(clients, coefficients, flagged)
         if flagged.all():
             return nothing_of(clients)
-        aggregation = mean_of(clients, keep=~flagged)
+        aggregation = mean_of(clients, ~flagged, coefficients)
         if self.response == "take_back":
             return replace(aggregation, update=self._replaced(clients, aggregation))
         return aggregation
@@ -165,11 +175,11 @@ class PersistentDirection(RobustStrategy):
         """Return the movement with what flagged clients had contributed replaced by the others' mean."""
         contributed = self.contributed or Contributions.none(len(self.is_flagged), clients.updates.shape[1])
         correction, contributed = contributed.without(self.is_flagged)
-        self.contributed = contributed.after(clients, aggregation.weights)
+        self.contributed = contributed.after(clients, aggregation)
         return aggregation.update + correction
 
 
-def _clipped_to_the_others(norms: ClientVector, flagged: ClientMask) -> ClientVector:
-    """Return coefficients under which flagged updates are no longer than the median of the others."""
+def _clipped_to_median(norms: ClientVector, flagged: ClientMask) -> ClientVector:
+    """Return coefficients under which no update is longer than the median of those that are not flagged."""
     others = norms if flagged.all() else norms[~flagged]
-    return np.where(flagged, clip_coefficients(norms, float(np.median(others))), 1.0)
+    return clip_coefficients(norms, float(np.median(others)))

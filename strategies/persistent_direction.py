@@ -10,9 +10,8 @@ clients that pull independently ever are (`strategies.group_test`).
 No update counts for more than one of median length: who wants to reach much has to come back, and who comes
 back is compared.
 
-False alarms. The j-th look at the similarities may be wrong with probability `false_alarm_rate` /
-(j (j + 1)), which sums to `false_alarm_rate` over a run of any length; it is shared out evenly among the
-tests of the look.
+False alarms. `false_alarm_rate` is shared out evenly among the rounds from the third on, the first in which
+anybody is known, and in each of them evenly among its two or three tests.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
@@ -108,7 +107,6 @@ class PersistentDirection(RobustStrategy):
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
         self.sample = Sample.drawn(federation.layout, num_coordinates, random)
         self.memory = Memory.empty(len(self.sample.places))
-        self.num_looks = 0
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
@@ -130,16 +128,14 @@ class PersistentDirection(RobustStrategy):
         return aggregation
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is remembered, the number of looks, who is flagged, and what clients contributed."""
-        looks = {"num_looks": np.array(self.num_looks), "is_flagged": self.is_flagged}
+        """Return what is remembered, who is flagged, and what clients contributed."""
         contributed = self.contributed.as_arrays() if self.contributed else {}
-        return self.memory.as_arrays() | looks | contributed
+        return self.memory.as_arrays() | {"is_flagged": self.is_flagged} | contributed
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
         super().restore(server_round, state)
         self.memory = Memory.from_arrays(state)
-        self.num_looks = int(state["num_looks"])
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
 
@@ -149,15 +145,14 @@ class PersistentDirection(RobustStrategy):
         others = everybody.of(np.flatnonzero(~self.is_flagged))
         if len(others.client_ids) < FEWEST_CLIENTS:
             return
-        self.num_looks += 1
-        allowed = self.false_alarm_rate / (self.num_looks * (self.num_looks + 1))
         random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
         found = [(others, most_alike(others, random)), (others, most_persistent(others))]
         if len(others.client_ids) < len(everybody.client_ids):
             # Who belongs to those that are flagged stands out beside them alone.
             found.append((everybody, most_alike(everybody, random)))
+        allowed = self.false_alarm_rate / (self.federation.num_rounds - FEWEST_TERMS + 1) / len(found)
         for similar, group in found:
-            if group.probability <= allowed / len(found):
+            if group.probability <= allowed:
                 self._flag(similar.client_ids[group.members], server_round, group.probability)
 
     def _flag(self, client_ids: NDArray[np.int64], server_round: int, probability: float) -> None:

@@ -1,6 +1,12 @@
 import numpy as np
 
+from strategies.base import clipped_mean
 from strategies.contributions import Contributions
+
+
+def moved_by(clients, clipped=1.0):
+    """Return the aggregation of a round in which everybody's update counted, clipped alike."""
+    return clipped_mean(clients, np.full(len(clients.weights), clipped), np.zeros(len(clients.weights), bool))
 
 
 def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
@@ -9,7 +15,8 @@ def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
     rounds = [[[0, 2], [0, 2], [4, 0], [0, 4]], [[2, 0], [2, 0], [0, 0], [4, 0]]]
     found = Contributions.none(4, 2)
     for rows in rounds:
-        found = found.after(make_clients(rows), np.full(4, 0.25))
+        clients = make_clients(rows)
+        found = found.after(clients, moved_by(clients))
     correction, remaining = found.without(np.array([False, False, True, False]))
     wanted = np.array([8 / 3, 8 / 3])
     np.testing.assert_allclose(correction, wanted - np.array([3, 2]), rtol=1e-6)
@@ -20,13 +27,22 @@ def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
 
 
 def test_rows_belong_to_clients_not_to_places(make_clients):
-    found = Contributions.none(6, 1).after(make_clients([[2], [8]], client_ids=[1, 4]), np.array([0.5, 0.25]))
-    np.testing.assert_array_equal(found.moved_by.ravel(), [0, 1, 0, 0, 2, 0])
-    np.testing.assert_array_equal(found.moved_with, [0, 0.5, 0, 0, 0.25, 0])
+    clients = make_clients([[2], [8]], client_ids=[1, 4])
+    found = Contributions.none(6, 1).after(clients, moved_by(clients))
+    np.testing.assert_array_equal(found.moved_by.ravel(), [0, 1, 0, 0, 4, 0])
+    np.testing.assert_array_equal(found.moved_with, [0, 0.5, 0, 0, 0.5, 0])
+
+
+def test_clipped_updates_moved_less_with_the_same_weight(make_clients):
+    clients = make_clients([[2], [8]])
+    found = Contributions.none(2, 1).after(clients, moved_by(clients, clipped=0.25))
+    np.testing.assert_array_equal(found.moved_by.ravel(), [0.25, 1])
+    np.testing.assert_array_equal(found.moved_with, [0.5, 0.5])
 
 
 def test_nothing_is_taken_back_from_nobody_or_everybody(make_clients):
-    found = Contributions.none(2, 1).after(make_clients([[1], [3]]), np.full(2, 0.5))
+    clients = make_clients([[1], [3]])
+    found = Contributions.none(2, 1).after(clients, moved_by(clients))
     for left_out in ([False, False], [True, True]):
         correction, remaining = found.without(np.array(left_out))
         np.testing.assert_array_equal(correction, [0])

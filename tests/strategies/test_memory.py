@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from strategies.memory import Memory, deviation_signs, sample_coordinates
+from strategies.memory import Memory
 
 
 def remembering(rounds, span=9):
@@ -10,28 +9,6 @@ def remembering(rounds, span=9):
     for server_round, (ids, signs) in enumerate(rounds, 1):
         memory = memory.after(server_round, np.array(ids), np.array(signs, np.int8), span)
     return memory
-
-
-def test_signs_are_taken_from_the_median_of_the_trusted():
-    updates = np.array([[1, 9, 5], [2, 9, 5], [3, 9, 4], [50, 9, 7]], dtype=np.float32)
-    everybody, first_three = np.ones(4, bool), np.array([True, True, True, False])
-    signs = deviation_signs(updates, np.array([0, 2]), everybody)  # medians 2.5 and 5
-    np.testing.assert_array_equal(signs, [[-1, 0], [-1, 0], [1, -1], [1, 1]])
-    signs = deviation_signs(updates, np.array([0, 2]), first_three)  # medians 2 and 5
-    np.testing.assert_array_equal(signs, [[-1, 0], [0, 0], [1, -1], [1, 1]])
-    assert signs.dtype == np.int8
-    np.testing.assert_array_equal(
-        deviation_signs(updates, np.array([0]), ~everybody),
-        deviation_signs(updates, np.array([0]), everybody),
-    )
-
-
-@pytest.mark.parametrize(("count", "expected"), [(3, 3), (10, 10), (99, 10)])
-def test_coordinates_are_drawn_once_each(count, expected):
-    drawn = sample_coordinates(10, count, np.random.default_rng(0))
-    assert len(set(drawn.tolist())) == expected
-    assert (np.diff(drawn) > 0).all()
-    assert 0 <= drawn[0] <= drawn[-1] < 10
 
 
 def test_products_are_those_of_all_terms():

@@ -46,7 +46,8 @@ def test_help_lists_the_choices(tmp_path):
     assert shown.returncode == 0
     [strategies] = [line for line in shown.stdout.splitlines() if line.startswith("strategy: ")]
     assert {"clip_avg", "fedavg", "flower", "hybrid", "iqr_filter"} <= set(strategies[10:].split(", "))
-    assert "dataset: auto, cifar10, cifar100, fashion_mnist, image_folder, mnist5k, sst2" in shown.stdout
+    datasets = "auto, cifar10, cifar100, fashion_mnist, huggingface, image_folder, mnist5k, sst2, torchvision"
+    assert f"dataset: {datasets}" in shown.stdout
     assert "model: cnn, embedding, resnet18, resnet18_imagenet" in shown.stdout
 
 

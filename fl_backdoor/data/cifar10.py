@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.data.dataset import Dataset, ImageDataset, Source, Split
+from fl_backdoor.data.progress import with_progress
 
 BATCHES = "cifar-10-batches-py"
 
@@ -142,12 +143,8 @@ def _encoded_images(table: Any) -> Iterator[bytes]:  # noqa: ANN401 - pyarrow is
 
 
 def _decode_images(encoded: list[bytes], split: str) -> NDArray[np.uint8]:
-    """Return the images, uint8 ``(n, 3, height, width)``; a bar shows the progress if there is a terminal."""
+    """Return the images, uint8 ``(n, 3, height, width)``."""
     from PIL import Image
-    from rich.console import Console
-    from rich.progress import track
 
-    terminal = Console(stderr=True)
-    title = f"Decoding CIFAR ({split})"
-    progress = track(encoded, title, console=terminal, disable=not terminal.is_terminal, transient=True)
-    return np.stack([np.asarray(Image.open(BytesIO(image))) for image in progress]).transpose(0, 3, 1, 2)
+    shown = with_progress(encoded, f"Decoding CIFAR ({split})", len(encoded))
+    return np.stack([np.asarray(Image.open(BytesIO(image))) for image in shown]).transpose(0, 3, 1, 2)

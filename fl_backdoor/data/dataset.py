@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fl_backdoor.data import cache
 from fl_backdoor.data.download import download, unreachable
-from fl_backdoor.errors import DataError
+from fl_backdoor.errors import DataError, FlBackdoorError
 
 if TYPE_CHECKING:
     import torch
@@ -127,6 +127,11 @@ class LabelledDataset(ABC):
         self.download = download
 
     @property
+    def cached_as(self) -> str:
+        """What the cache's folders of this data set begin with; whatever is decoded otherwise has another."""
+        return self.name
+
+    @property
     @abstractmethod
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
@@ -195,7 +200,7 @@ class LabelledDataset(ABC):
 
     def _cached_alone(self) -> cache.Arrays | None:
         # Where the user says which folder to take, a copy of some other folder would be a lie.
-        return None if self.root_is_named else cache.newest(self.cache, self.name)
+        return None if self.root_is_named else cache.newest(self.cache, self.cached_as)
 
     def _absence(self) -> str | None:
         reason = self._no_download()
@@ -212,6 +217,9 @@ class LabelledDataset(ABC):
         if reason:
             remedy = f"set dataset.root or {ROOT_VARIABLE} to its folder{self.instead}"
             raise DataError(f"{reason}; {remedy}")
+        return self._downloaded()
+
+    def _downloaded(self) -> Source:
         download(self.root, self.fetch)
         source = self.locate()
         if source is None:
@@ -220,7 +228,7 @@ class LabelledDataset(ABC):
 
     def _open(self, source: Source) -> cache.Arrays:
         return cache.open_or_create(
-            self.cache / f"{self.name}-{source.fingerprint}", lambda: self._decode_checked(source)
+            self.cache / f"{self.cached_as}-{source.fingerprint}", lambda: self._decode_checked(source)
         )
 
     def _decode_checked(self, source: Source) -> cache.Arrays:
@@ -228,6 +236,8 @@ class LabelledDataset(ABC):
             dataset = self.decode(source)
             self._check("training", dataset.train, self.num_train)
             self._check("test", dataset.test, self.num_test)
+        except FlBackdoorError:  # the decoder knows better what is wrong
+            raise
         except Exception as error:  # whatever a decoder makes of a broken file
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise DataError(

@@ -1,44 +1,38 @@
 """A folder of images for each class, below ``train`` and ``test``, as torchvision's ImageFolder takes them.
 
 ``<root>/<folder>/train/<class>/*.png`` and ``<root>/<folder>/test/<class>/*.png``, or ``val`` in the place
-of ``test``, at any depth below the class. Classes are numbered in the order of their names. Images of any
-size and of any format that Pillow reads come out as uint8 ``(channels, size, size)``: stretched to a
-square, bilinearly.
+of ``test``, at any depth below the class. Classes are numbered in the order of their names. Images are of any
+size and of any format that Pillow reads, see `fl_backdoor.data.stretched`.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from fl_backdoor.data.dataset import Dataset, ImageDataset, Source, Split
+from fl_backdoor.data.dataset import Dataset, Source, Split
+from fl_backdoor.data.stretched import StretchedImages
 from fl_backdoor.errors import DataError
 from fl_backdoor.types import PositiveCount
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 TRAIN = "train"
 TEST = ("test", "val")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
-HALF = 0.5
-"""Mean and standard deviation that pixels are normalised with: they come to lie in [-1, 1]."""
 
-
-class ImageFolder(ImageDataset):
-    """A tree of images; see the module and `ImageDataset`.
+class ImageFolder(StretchedImages):
+    """A tree of images; see the module and `StretchedImages`.
 
     Parameters
     ----------
     folder
         The tree, from `root` or absolute.
-    root, cache
-        As in `ImageDataset`.
-    size
-        Height and width that images are brought to.
-    channels
-        3: colour, 1: grey.
+    root, cache, size, channels
+        As in `StretchedImages`.
 
     Raises
     ------
@@ -57,11 +51,9 @@ class ImageFolder(ImageDataset):
         size: PositiveCount = 32,
         channels: Literal[1, 3] = 3,
     ) -> None:
-        super().__init__(root=root, cache=cache, download=False)
+        super().__init__(root=root, cache=cache, download=False, size=size, channels=channels)
         self.folder = self.root / Path(folder).expanduser()
         self.wanted = f"{folder}/{TRAIN}/<class>/ with images"
-        self.image_shape = (channels, size, size)
-        self.mean, self.std = (HALF,) * channels, (HALF,) * channels
         self._train = _images(self.folder / TRAIN)
         self._test = next(filter(None, (_images(self.folder / name) for name in TEST)), [])
         self.num_train, self.num_test = len(self._train), len(self._test)
@@ -78,21 +70,11 @@ class ImageFolder(ImageDataset):
 
     def decode(self, source: Source) -> Dataset:
         """Return the images, resized."""
-        return Dataset(self._read(self._train), self._read(self._test))
+        return Dataset(self._split("train", self._train), self._split("test", self._test))
 
-    def _read(self, files: list[tuple[str, Path]]) -> Split:
-        from PIL import Image
-
-        channels, height, width = self.image_shape
-        pixels = np.empty((len(files), height, width, channels), dtype=np.uint8)
-        for row, (_, file) in enumerate(files):
-            with Image.open(file) as image:
-                converted = image.convert("RGB" if channels == 3 else "L")
-            resized = converted.resize((width, height), Image.Resampling.BILINEAR)
-            pixels[row] = np.asarray(resized).reshape(height, width, channels)
+    def _split(self, which: str, files: list[tuple[str, Path]]) -> Split:
         number = {name: index for index, name in enumerate(self.class_names)}
-        labels = np.array([number[label] for label, _ in files], dtype=np.int64)
-        return Split(pixels.transpose(0, 3, 1, 2), labels)
+        return self.stretched(which, len(files), ((image, number[label]) for label, image in _opened(files)))
 
     def _refuse_what_is_missing(self) -> None:
         for found, where in ((self._train, TRAIN), (self._test, " or ".join(TEST))):
@@ -111,6 +93,14 @@ def _images(folder: Path) -> list[tuple[str, Path]]:
     return sorted(
         (place.name, file) for place in _folders(folder) for file in place.rglob("*") if _is_image(file)
     )
+
+
+def _opened(files: list[tuple[str, Path]]) -> Iterator[tuple[str, "Image"]]:
+    from PIL import Image
+
+    for label, file in files:
+        with Image.open(file) as image:
+            yield label, image
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -42,8 +42,7 @@ class TextDataset(LabelledDataset):
     @cached_property
     def encoding(self) -> Encoding:
         """How sentences became numbers; raises DataError like `load`."""
-        words = self.load().extra["words"].tobytes().decode()
-        return Encoding(tuple(words.split("\n")), self.num_tokens)
+        return Encoding(as_words(self.load().extra["words"]), self.num_tokens)
 
     def described(self) -> dict[str, Any]:
         """Return how sentences became numbers."""
@@ -78,3 +77,8 @@ class TextDataset(LabelledDataset):
 def as_array(words: Sequence[str]) -> NDArray[np.uint8]:
     """Return words without line breaks as the array ``words`` of a `TextDataset`: UTF-8, a line each."""
     return np.frombuffer("\n".join(words).encode(), dtype=np.uint8)
+
+
+def as_words(array: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Return what `as_array` was given."""
+    return tuple(array.tobytes().decode().split("\n"))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,6 +25,9 @@ SERVERS_OWN = ("strategy", "tracking")
 
 FOLDERS = ("root", "cache")
 
+INSIDE = ("folder", "path")
+"""Settings of data sets that name a folder in `root`, and on the user's own machine any other."""
+
 
 def accept(config: ExperimentConfig) -> ExperimentConfig:
     """Return the configuration of somebody else's run with this machine's default folders.
@@ -31,14 +35,22 @@ def accept(config: ExperimentConfig) -> ExperimentConfig:
     Raises
     ------
     ConfigError
-        If it names a plug-in for which no YAML file is installed here.
+        If it names a plug-in for which no YAML file is installed here, or data outside this machine's folder.
     """
     plain = {key: value for key, value in config.to_dict().items() if key not in SERVERS_OWN}
     for key, target in _targets(plain):
         if str(target) not in installed_plugins():
             allowed = "not installed on this node: it takes plug-ins that have a YAML file in its own conf/"
             raise ConfigError(key, target, allowed)
+    _refuse_other_folders(config.dataset)
     return replace(config, dataset={**config.dataset, **dict.fromkeys(FOLDERS)})
+
+
+def _refuse_other_folders(dataset: Mapping[str, Any]) -> None:
+    for key in INSIDE:
+        place = Path(str(dataset.get(key) or "")).expanduser()
+        if place.is_absolute() or ".." in place.parts:
+            raise ConfigError(f"dataset.{key}", dataset[key], "must lie in this node's own folder with data")
 
 
 @cache

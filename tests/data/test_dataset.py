@@ -14,6 +14,12 @@ from fl_backdoor.errors import ConfigError
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = sorted((REPOSITORY / "conf" / "dataset").glob("*.yaml"))
 
+NEEDED = {"image_folder": "folder", "torchvision": "set", "huggingface": "path"}
+
+
+def settings_of(spec, needed):
+    return {name: value for name, value in spec.items() if name != "_target_"} | {needed: "x"}
+
 
 @pytest.mark.parametrize("file", DATASETS, ids=lambda file: file.stem)
 def test_yaml_names_a_data_set_and_settings_that_it_takes(file):
@@ -21,16 +27,17 @@ def test_yaml_names_a_data_set_and_settings_that_it_takes(file):
     spec = yaml.safe_load(text)
     assert text.startswith("# ")
     assert plugins.resolve(spec, "dataset").name == file.stem
-    if file.stem == "image_folder":
-        with pytest.raises(ConfigError, match=r"^dataset\.folder = None: must be a valid string"):
+    if file.stem in NEEDED:
+        needed = NEEDED[file.stem]
+        with pytest.raises(ConfigError, match=rf"^dataset\.{needed} = None: must be a valid string"):
             plugins.settings(spec, "dataset")
-        assert plugins.settings(spec | {"folder": "x"}, "dataset")["size"] == 32
+        assert plugins.settings(spec | {needed: "x"}, "dataset") == settings_of(spec, needed)
         return
     assert plugins.settings(spec, "dataset") == {"root": None, "cache": None, "download": True}
 
 
 def test_no_data_set_is_left_out():
-    named = "auto cifar10 cifar100 fashion_mnist image_folder mnist5k sst2"
+    named = "auto cifar10 cifar100 fashion_mnist huggingface image_folder mnist5k sst2 torchvision"
     assert sorted(file.stem for file in DATASETS) == named.split()
 
 

@@ -75,6 +75,15 @@ def test_what_is_nested_is_found(nested):
         accept(sent)
 
 
+@pytest.mark.parametrize(("dataset", "key"), [("image_folder", "folder"), ("huggingface", "path")])
+def test_no_data_outside_the_nodes_own_folder_are_read(dataset, key):
+    wanted = config(f"dataset={dataset}", f"dataset.{key}=lab/pets")
+    assert accept(wanted).dataset == {**wanted.dataset, "root": None, "cache": None}
+    for place in ("/home/me/photos", "~/photos", "../photos", "pets/../../photos"):
+        with pytest.raises(ConfigError, match=rf"^dataset\.{key} = {place}: must lie in this node's own"):
+            accept(replace(wanted, dataset={**wanted.dataset, key: place}))
+
+
 def test_without_this_check_the_configuration_runs_any_command(tmp_path):
     plugins.build({"_target_": "os.system", "command": f"touch {tmp_path}/done"}, "dataset")
     assert (tmp_path / "done").exists()

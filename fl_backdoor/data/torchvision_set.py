@@ -161,7 +161,7 @@ class TorchvisionSet(NamedImages):
             if parameter.default is parameter.empty and name not in ("root", *given)
         ]
         if lacking:
-            example = ", ".join(f"{name}: …" for name in lacking)
+            example = ",".join(f"{name}:…" for name in lacking)
             raise ConfigError(
                 "dataset.set", self.set, f"needs {', '.join(lacking)} as well: dataset.keywords={{{example}}}"
             )

@@ -102,7 +102,7 @@ def test_grey_images_are_those_of_the_files_and_classes_have_torchvisions_names(
 def test_keywords_reach_the_constructor(tmp_path):
     write_idx(tmp_path / "EMNIST" / "raw", "emnist-digits-train", "emnist-digits-test")
     assert message(tmp_path, "EMNIST") == (
-        "dataset.set = EMNIST: needs split as well: dataset.keywords={split: …}"
+        "dataset.set = EMNIST: needs split as well: dataset.keywords={split:…}"
     )
     dataset = chosen(tmp_path, "EMNIST", keywords={"split": "digits"})
     assert dataset.load().train.labels.tolist() == [3, 0, 9]

@@ -261,6 +261,11 @@ def loaded(path, root, cache, **environment):
 
 def test_from_a_hub_and_then_without_one(tmp_path, closed_url):
     write_shapes(tmp_path / "offered")
+    # A set that says which files are which is read with far fewer questions to the hub.
+    (tmp_path / "offered" / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: train, path: train-*}\n"
+        "  - {split: test, path: test-*}\n---\n"
+    )
     with hub(tmp_path / "offered") as address:
         assert loaded(NAME, tmp_path, "cache", HF_ENDPOINT=address) == "[1, 0]"
         assert loaded("lab/none", tmp_path, "cache", HF_ENDPOINT=address).startswith(

@@ -1,9 +1,9 @@
 """Whether a few clients are more alike than clients without a common aim ever are.
 
-The statistic is the correlation, over all pairs of clients, of their similarity with the pattern x_i x_j
-that a group of clients and the others would leave: x is constant in the group and outside of it, and sums to
-0. It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
-clients.
+The statistic is the correlation, over all pairs of clients, of their similarity with whether both belong to
+a group. It is taken for the best of the groups into which the leading eigenvector of the similarities splits
+the clients. Deviations are taken from the median: a minority that pulls one way does not make the others look
+as if they pulled the other way, so that similarity within the group is what it leaves.
 
 Its distribution where nobody attacks is simulated. Each benign client has a persistent direction of its own,
 drawn from a normal distribution in as many dimensions as explain the spread of similarities outside the
@@ -69,7 +69,7 @@ def most_alike(similar: Similarities, random: np.random.Generator) -> Group:
 
 
 def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
-    """Find in each matrix the group whose pattern correlates best with the similarities.
+    """Find in each matrix the group to which belonging correlates best with the similarities.
 
     Returns
     -------
@@ -169,33 +169,20 @@ def _standardized(similar: Batch) -> Batch:
 
 
 def _prefix_correlations(standard: Batch, order: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return for the first 2, 3, … clients of each order how their pattern correlates with the similarities.
+    """Return how belonging to the first 2, 3, … clients of each order correlates with the similarities.
 
-    float64 ``(n_matrices, n_clients // 2 - 1)``; -1 where the group is less alike than the others are.
+    float64 ``(n_matrices, n_clients // 2 - 1)``.
     """
     num_clients = standard.shape[1]
     sizes = np.arange(2, num_clients // 2 + 1)
     permuted = np.take_along_axis(standard, order[:, :, None], axis=1)
     sums = np.take_along_axis(permuted, order[:, None, :], axis=2).cumsum(axis=1).cumsum(axis=2)
-    within = sums[:, sizes - 1, sizes - 1] / 2
-    between = sums[:, sizes - 1, -1] - 2 * within
-    outside = sums[:, -1, -1][:, None] / 2 - within - between
-    patterns, counts = _patterns(sizes, num_clients)
-    products = within * patterns[0] + between * patterns[1] + outside * patterns[2]
-    is_denser = within / counts[0] > outside / counts[2]
-    correlations: NDArray[np.float64] = np.where(is_denser, products / counts.sum(axis=0), -1.0)
+    num_within = sizes * (sizes - 1)  # each pair is summed twice
+    share = num_within / (num_clients * (num_clients - 1))
+    correlations: NDArray[np.float64] = (
+        sums[:, sizes - 1, sizes - 1] / num_within * np.sqrt(share / (1 - share))
+    )
     return correlations
-
-
-def _patterns(sizes: NDArray[np.intp], num_clients: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return x_i x_j within a group, across and outside, standardised over the pairs, and how many pairs."""
-    share, others = sizes / num_clients, num_clients - sizes
-    values = np.stack([(1 - share) ** 2, -share * (1 - share), share**2])
-    counts = np.stack([sizes * (sizes - 1) / 2, sizes * others, others * (others - 1) / 2])
-    weights = counts / counts.sum(axis=0)
-    mean = (weights * values).sum(axis=0)
-    deviation = np.sqrt((weights * values**2).sum(axis=0) - mean**2)
-    return (values - mean) / deviation, counts
 
 
 def most_persistent(similar: Similarities) -> Group:

@@ -73,7 +73,7 @@ class PersistentDirection(RobustStrategy):
         ``take_back``: they have no weight, and what they had moved the model by is replaced by what the
         others' mean would have.
     num_coordinates
-        How many of the model's parameters are looked at, drawn from the run's seed.
+        How many of the model's parameters are looked at, drawn from the run's seed, of each tensor as many.
     farthest
         Share of each tensor's coordinates whose signs are compared: those that a client moved farthest.
     span
@@ -91,7 +91,7 @@ class PersistentDirection(RobustStrategy):
         *,
         false_alarm_rate: Probability = 0.01,
         response: Response = "leave_out",
-        num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
+        num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 32_768,
         farthest: Annotated[float, Field(gt=0, le=1)] = 0.4,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:

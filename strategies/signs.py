@@ -3,10 +3,12 @@
 Signs at a random sample of coordinates stand for whole updates. Whoever moves a coordinate far counts no more
 there than whoever moves it a little, so neither long updates nor the few directions of which a young model
 learns most rule the comparison. Coordinates that a client moved less than others of the same tensor count
-nothing: their signs are the first that noise turns.
+nothing: their signs are the first that noise turns. Large and small tensors have the same say: a fully
+connected layer with most of a model's parameters would otherwise drown what convolutions tell.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +41,25 @@ class Sample:
 
     @classmethod
     def drawn(cls, layout: Layout, count: int, random: np.random.Generator) -> "Sample":
-        """Draw `count` places, or all where there are no more."""
-        drawn = random.choice(layout.num_params, size=min(count, layout.num_params), replace=False)
-        places = np.sort(drawn).astype(np.int64)
-        ends = np.cumsum([tensor.size for tensor in layout.tensors if tensor.is_parameter])
-        bounds = np.unique(np.searchsorted(places, ends))
-        return cls(places, tuple(bounds[bounds > 0].tolist()))
+        """Draw `count` places, as evenly among the tensors as their sizes allow; all if there are no more."""
+        sizes = [tensor.size for tensor in layout.tensors if tensor.is_parameter]
+        shares = even_shares(sizes, count)
+        starts = np.cumsum([0, *sizes[:-1]])
+        places = [
+            start + np.sort(random.choice(size, share, replace=False))
+            for start, size, share in zip(starts, sizes, shares, strict=True)
+        ]
+        bounds = np.unique(np.cumsum(shares))
+        return cls(np.concatenate(places).astype(np.int64), tuple(bounds[bounds > 0].tolist()))
+
+
+def even_shares(sizes: Sequence[int], count: int) -> list[int]:
+    """Share out `count` places among tensors: the same number to each, all of one that has no more."""
+    shares, left = [0] * len(sizes), count
+    for num_done, index in enumerate(np.argsort(sizes, kind="stable").tolist()):
+        shares[index] = min(sizes[index], left // (len(sizes) - num_done))
+        left -= shares[index]
+    return shares
 
 
 def farthest_signs(updates: UpdateMatrix, sample: Sample, trusted: ClientMask, share: float) -> Signs:

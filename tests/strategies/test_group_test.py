@@ -30,10 +30,10 @@ def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, at
     return similarities(memory)
 
 
-def pattern_correlation(similar, group):
+def correlation(similar, group):
     pairs = np.triu_indices(len(similar), 1)
-    side = np.where(np.isin(np.arange(len(similar)), group), 1, 0) - len(group) / len(similar)
-    return np.corrcoef(np.outer(side, side)[pairs], similar[pairs])[0, 1]
+    belongs = np.isin(np.arange(len(similar)), group)
+    return np.corrcoef(np.outer(belongs, belongs)[pairs], similar[pairs])[0, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,15 +41,15 @@ def pattern_correlation(similar, group):
 def test_the_best_group_of_all_is_found_where_there_is_one(num_clients, seed):
     random = np.random.default_rng(seed)
     noise = random.standard_normal((num_clients, num_clients))
-    size = 2 if num_clients == 6 else 2 + seed % 2  # half of them and the other half leave the same pattern
+    size = 2 + seed % 2
     side = np.isin(np.arange(num_clients), random.choice(num_clients, size, replace=False))
     similar = np.outer(side, side) * 6.0 + noise + noise.T
     sizes = range(2, num_clients // 2 + 1)
     groups = [group for size in sizes for group in combinations(range(num_clients), size)]
-    best = max(groups, key=lambda group: pattern_correlation(similar, group))
+    best = max(groups, key=lambda group: correlation(similar, group))
     [strength], [members] = best_groups(similar[None])
     np.testing.assert_array_equal(np.flatnonzero(members), best)
-    assert strength == pytest.approx(math.atanh(pattern_correlation(similar, best)), rel=1e-6)
+    assert strength == pytest.approx(math.atanh(correlation(similar, best)), rel=1e-6)
 
 
 def test_many_matrices_are_searched_as_each_alone():
@@ -101,7 +101,7 @@ def test_clients_that_share_a_direction_are_found(attackers):
     similar = federation(0, num_rounds=8, attackers=attackers, shared=0.6)
     group = most_alike(similar, np.random.default_rng(0))
     np.testing.assert_array_equal(np.flatnonzero(group.members), attackers)
-    assert group.probability < 1e-4
+    assert group.probability < 1e-3
 
 
 def test_one_persistent_client_is_found():

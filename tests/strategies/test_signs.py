@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.updates import Layout, TensorSpec
-from strategies.signs import Sample, farthest_signs
+from strategies.signs import Sample, even_shares, farthest_signs
 
 EVERYBODY = np.ones(4, bool)
 
@@ -26,6 +26,20 @@ def test_places_are_drawn_once_each(count, expected):
     assert len(set(places.tolist())) == expected
     assert (np.diff(places) > 0).all()
     assert 0 <= places[0] <= places[-1] < 10
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "shares"),
+    [
+        ([100, 100, 100], 90, [30, 30, 30]),
+        ([100, 4, 100], 90, [43, 4, 43]),
+        ([2, 1000, 10], 101, [2, 89, 10]),
+        ([5, 6], 99, [5, 6]),
+        ([9, 9, 9], 2, [0, 1, 1]),
+    ],
+)
+def test_tensors_have_the_same_share_as_far_as_they_go(sizes, count, shares):
+    assert even_shares(sizes, count) == shares
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 60), st.integers(0, 2**32 - 1))

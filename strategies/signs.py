@@ -44,13 +44,12 @@ class Sample:
         """Draw `count` places, as evenly among the tensors as their sizes allow; all if there are no more."""
         sizes = [tensor.size for tensor in layout.tensors if tensor.is_parameter]
         shares = even_shares(sizes, count)
-        starts = np.cumsum([0, *sizes[:-1]])
-        places = [
-            start + np.sort(random.choice(size, share, replace=False))
-            for start, size, share in zip(starts, sizes, shares, strict=True)
-        ]
-        bounds = np.unique(np.cumsum(shares))
-        return cls(np.concatenate(places).astype(np.int64), tuple(bounds[bounds > 0].tolist()))
+        places, start = [np.zeros(0, np.int64)], 0
+        for size, share in zip(sizes, shares, strict=True):
+            places.append(start + np.sort(random.choice(size, share, replace=False)))
+            start += size
+        bounds = np.unique(np.cumsum(shares, dtype=np.int64))
+        return cls(np.concatenate(places), tuple(bounds[bounds > 0].tolist()))
 
 
 def even_shares(sizes: Sequence[int], count: int) -> list[int]:

@@ -20,6 +20,12 @@ def whole(*sizes):
     return Sample.drawn(layout(*sizes), sum(sizes), np.random.default_rng(0))
 
 
+def test_a_model_without_parameters_has_no_places():
+    # So a rule is built to check its settings, before there is a model.
+    sample = Sample.drawn(Layout(()), 9, np.random.default_rng(0))
+    assert (len(sample.places), sample.bounds) == (0, ())
+
+
 @pytest.mark.parametrize(("count", "expected"), [(3, 3), (10, 10), (99, 10)])
 def test_places_are_drawn_once_each(count, expected):
     places = Sample.drawn(layout(4, 6), count, np.random.default_rng(0)).places

@@ -1,15 +1,16 @@
 """Whether a few clients are more alike than clients without a common aim ever are.
 
-The statistic is the correlation, over all pairs of clients, of their similarity with whether both belong to
-a group. It is taken for the best of the groups into which the leading eigenvector of the similarities splits
-the clients. Deviations are taken from the median: a minority that pulls one way does not make the others look
-as if they pulled the other way, so that similarity within the group is what it leaves.
+The statistic is Student's t of the similarities of pairs within a group against those of all other pairs.
+The spread beside it is that around the means of three kinds of pairs: both in the group, one of them, none. A
+group that pulls one way may well be less like the others than these are like each other, which is no noise.
+It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
+clients.
 
 Its distribution where nobody attacks is simulated. Each benign client has a persistent direction of its own,
-drawn from a normal distribution in as many dimensions as explain the spread of similarities outside the
-group, and each similarity has the noise that the spread over rounds tells. Simulated clients go through the
-same search, so the best of many groups is compared with the best of many. What is too rare to be seen in so
-few draws is read off a Gumbel distribution with the draws' mean and variance: the law of a largest of many.
+drawn from a normal distribution in as many dimensions as explain the spread of similarities, and each
+similarity has the noise that the spread over rounds tells. Simulated clients go through the same search, so
+the best of many groups is compared with the best of many. What is too rare to be seen in so few draws is read
+off a Gumbel distribution with the draws' mean and variance: the law of a largest of many.
 """
 
 import math
@@ -31,7 +32,8 @@ NUM_DRAWS, DRAWS_AT_ONCE = 1000, 125
 DIMENSIONS = (2, 200)
 """Range of the dimensions of benign directions; with more their products are normal anyway."""
 
-LARGEST_CORRELATION = 1 - 1e-9
+SMALLEST_SPREAD = 1e-12
+"""Of standardised similarities, beside their variance of 1; below, all pairs of a kind are the same."""
 
 Batch = NDArray[np.float64]
 """Symmetric matrices, float64 ``(n_matrices, n_clients, n_clients)``; their diagonals are not looked at."""
@@ -64,29 +66,29 @@ def most_alike(similar: Similarities, random: np.random.Generator) -> Group:
         Makes the simulated federations.
     """
     strengths, groups = best_groups(similar.mean[None])
-    simulated = simulated_strengths(similar, ~groups[0], random)
+    simulated = simulated_strengths(similar, random)
     return Group(groups[0], gumbel_tail(float(strengths[0]), simulated))
 
 
 def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
-    """Find in each matrix the group to which belonging correlates best with the similarities.
+    """Find in each matrix the group whose pairs stand out most.
 
     Returns
     -------
     strengths
-        Fisher's transform artanh of the correlation, float64 ``(n_matrices,)``, finite.
+        arsinh(t / √p) for p pairs of clients, float64 ``(n_matrices,)``, finite. This is Fisher's transform
+        artanh r of a correlation r with the same t; it makes the law of the best of many less skewed.
     groups
         Bool ``(n_matrices, n_clients)``, at least two and at most half of the clients.
     """
     standard = _standardized(similar)
     ascending = np.argsort(leading_vectors(standard), axis=1, kind="stable")
     orders = np.stack([ascending, ascending[:, ::-1]], axis=1)
-    found = np.stack([_prefix_correlations(standard, orders[:, end]) for end in (0, 1)], axis=1)
+    found = np.stack([_prefix_strengths(standard, orders[:, end]) for end in (0, 1)], axis=1)
     matrices = np.arange(len(similar))
     end, size = np.divmod(found.reshape(len(similar), -1).argmax(axis=1), found.shape[2])
-    strengths = np.arctanh(LARGEST_CORRELATION * found[matrices, end, size].clip(-1, 1))
     ranks = np.argsort(orders[matrices, end], axis=1)
-    return strengths, ranks < size[:, None] + 2
+    return found[matrices, end, size], ranks < size[:, None] + 2
 
 
 def leading_vectors(similar: Batch) -> NDArray[np.float64]:
@@ -95,21 +97,9 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     return vectors
 
 
-def simulated_strengths(
-    similar: Similarities, benign: ClientMask, random: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return the strengths of the best groups in federations in which nobody attacks.
-
-    Parameters
-    ----------
-    similar
-        What was found.
-    benign
-        Clients by which benign ones are judged, bool ``(n_known,)``, at least three.
-    random
-        Makes the draws.
-    """
-    spread, dimensions = benign_spread(similar, benign)
+def simulated_strengths(similar: Similarities, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return the strengths of the best groups in federations like this one in which nobody attacks."""
+    spread, dimensions = persistent_spread(similar)
     seeds = random.spawn(NUM_DRAWS // DRAWS_AT_ONCE)
 
     def strengths(draw: np.random.Generator) -> ClientVector:
@@ -118,17 +108,16 @@ def simulated_strengths(
     return np.concatenate(list(in_order(strengths, seeds)))
 
 
-def benign_spread(similar: Similarities, benign: ClientMask) -> tuple[float, int]:
+def persistent_spread(similar: Similarities) -> tuple[float, int]:
     """Return the variance of similarities beyond noise, and how many dimensions would explain it.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
-    similarity of a client with itself.
+    similarity of a client with itself. Everybody counts, so that attackers make the test careful, not bold.
     """
-    pairs = np.ix_(benign, benign)
-    upper = np.triu_indices(int(benign.sum()), 1)
-    among = similar.mean[pairs][upper]
-    spread = max(float(among.var(ddof=1) - np.mean(similar.noise_std[pairs][upper] ** 2)), 0.0)
-    own = max(float(np.diag(similar.mean)[benign].mean()), 0.0)
+    upper = np.triu_indices(len(similar.mean), 1)
+    among = similar.mean[upper]
+    spread = max(float(among.var(ddof=1) - np.mean(similar.noise_std[upper] ** 2)), 0.0)
+    own = max(float(np.diag(similar.mean).mean()), 0.0)
     few, many = DIMENSIONS
     dimensions = many if own**2 >= many * spread else max(few, round(own**2 / spread))
     return spread, dimensions
@@ -168,21 +157,33 @@ def _standardized(similar: Batch) -> Batch:
     return standard
 
 
-def _prefix_correlations(standard: Batch, order: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return how belonging to the first 2, 3, … clients of each order correlates with the similarities.
+def _prefix_strengths(standard: Batch, order: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return how much the first 2, 3, … clients of each order stand out.
 
     float64 ``(n_matrices, n_clients // 2 - 1)``.
     """
     num_clients = standard.shape[1]
-    sizes = np.arange(2, num_clients // 2 + 1)
+    sizes, num_pairs = np.arange(2, num_clients // 2 + 1), num_clients * (num_clients - 1) / 2
+    counts = _pairs_of_each_kind(sizes, num_clients)
     permuted = np.take_along_axis(standard, order[:, :, None], axis=1)
     sums = np.take_along_axis(permuted, order[:, None, :], axis=2).cumsum(axis=1).cumsum(axis=2)
-    num_within = sizes * (sizes - 1)  # each pair is summed twice
-    share = num_within / (num_clients * (num_clients - 1))
-    correlations: NDArray[np.float64] = (
-        sums[:, sizes - 1, sizes - 1] / num_within * np.sqrt(share / (1 - share))
+    within = sums[:, sizes - 1, sizes - 1] / 2
+    across = sums[:, sizes - 1, -1] - 2 * within
+    outside = -within - across  # all pairs have mean 0
+    explained = within**2 / counts[0] + across**2 / counts[1] + outside**2 / counts[2]
+    spread = np.maximum(1 - explained / num_pairs, SMALLEST_SPREAD)
+    others = counts[1] + counts[2]
+    difference = within / counts[0] + within / others
+    strengths: NDArray[np.float64] = np.arcsinh(
+        difference / np.sqrt(spread * num_pairs * (1 / counts[0] + 1 / others))
     )
-    return correlations
+    return strengths
+
+
+def _pairs_of_each_kind(sizes: NDArray[np.intp], num_clients: int) -> NDArray[np.float64]:
+    """Return how many pairs lie within a group, across its border and outside of it."""
+    others = num_clients - sizes
+    return np.stack([sizes * (sizes - 1) / 2, sizes * others, others * (others - 1) / 2])
 
 
 def most_persistent(similar: Similarities) -> Group:

@@ -16,11 +16,10 @@ from rich.table import Table
 
 from strategies.group_test import Group, most_alike, most_persistent
 from strategies.memory import Memory
-from strategies.signs import Sample, farthest_signs
+from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
 
 NUM_CLIENTS, NUM_COORDINATES, NUM_ROUNDS = 10, 1024, 4
-FARTHEST = 0.4  # the rule's default
 CASES = [(dimensions, own) for own in (0.2, 0.6) for dimensions in (10, 50, 1000)]
 LEVELS = (0.05, 0.01)
 
@@ -30,12 +29,11 @@ def federation(seed: int, dimensions: int, own: float) -> Similarities:
     random = np.random.default_rng(seed)
     basis = random.standard_normal((dimensions, NUM_COORDINATES)) / math.sqrt(dimensions)
     directions = own * random.standard_normal((NUM_CLIENTS, dimensions)) @ basis
-    everybody = np.ones(NUM_CLIENTS, np.bool_)
-    sample = Sample(np.arange(NUM_COORDINATES), (NUM_COORDINATES,))
+    everybody, coordinates = np.ones(NUM_CLIENTS, np.bool_), np.arange(NUM_COORDINATES)
     memory = Memory.empty(NUM_COORDINATES)
     for server_round in range(1, NUM_ROUNDS + 1):
         updates = (directions + random.standard_normal(directions.shape)).astype(np.float32)
-        signs = farthest_signs(updates, sample, everybody, FARTHEST)
+        signs = deviation_signs(updates, coordinates, everybody)
         memory = memory.after(server_round, np.arange(NUM_CLIENTS), signs, 16)
     return similarities(memory)
 

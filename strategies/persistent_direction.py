@@ -2,8 +2,8 @@
 
 Within one round a careful attacker is hidden among benign clients; over rounds it is not, because several
 attackers keep pulling in a direction that they share, while what benign clients share is the movement of
-all. The rule takes signs of each client's largest deviations from the round's median (`strategies.signs`),
-remembers them (`strategies.memory`), compares clients by products of signs of different rounds
+all. The rule takes signs of each client's deviations from the round's median (`strategies.signs`), remembers
+them (`strategies.memory`), compares clients by products of signs of different rounds
 (`strategies.similarity`), and asks whether some group is more alike, or one client more like itself, than
 clients that pull independently ever are (`strategies.group_test`).
 
@@ -48,7 +48,7 @@ from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
 from strategies.group_test import FEWEST_CLIENTS, most_alike, most_persistent
 from strategies.memory import Memory
-from strategies.signs import MOST_COORDINATES, Sample, farthest_signs
+from strategies.signs import MOST_COORDINATES, deviation_signs, sample_coordinates
 from strategies.similarity import FEWEST_TERMS, similarities
 
 log = logging.getLogger("fl_backdoor")
@@ -74,8 +74,6 @@ class PersistentDirection(RobustStrategy):
         others' mean would have.
     num_coordinates
         How many of the model's parameters are looked at, drawn from the run's seed, of each tensor as many.
-    farthest
-        Share of each tensor's coordinates whose signs are compared: those that a client moved farthest.
     span
         How many of each client's last updates are remembered.
 
@@ -92,7 +90,6 @@ class PersistentDirection(RobustStrategy):
         false_alarm_rate: Probability = 0.01,
         response: Response = "leave_out",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 32_768,
-        farthest: Annotated[float, Field(gt=0, le=1)] = 0.4,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:
         super().__init__(federation)
@@ -102,18 +99,17 @@ class PersistentDirection(RobustStrategy):
             raise ConfigError("partition.num_clients", num_clients, allowed)
         self.false_alarm_rate = false_alarm_rate
         self.response = response
-        self.farthest = farthest
         self.span = span
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
-        self.sample = Sample.drawn(federation.layout, num_coordinates, random)
-        self.memory = Memory.empty(len(self.sample.places))
+        self.coordinates = sample_coordinates(federation.layout, num_coordinates, random)
+        self.memory = Memory.empty(len(self.coordinates))
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
         trusted = ~self.is_flagged[clients.client_ids]
-        signs = farthest_signs(clients.updates, self.sample, trusted, self.farthest)
+        signs = deviation_signs(clients.updates, self.coordinates, trusted)
         self.memory = self.memory.after(clients.server_round, clients.client_ids, signs, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from strategies.group_test import best_groups, gumbel_tail, most_alike, most_persistent
 from strategies.memory import Memory
-from strategies.signs import Sample, farthest_signs
+from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
 
 
@@ -21,11 +21,11 @@ def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, at
     directions = own * random.standard_normal((num_clients, dimensions)) @ basis
     directions[list(attackers)] += shared * random.standard_normal(num_coordinates)
     memory = Memory.empty(num_coordinates)
-    everybody, sample = np.ones(num_clients, bool), Sample(np.arange(num_coordinates), (num_coordinates,))
+    everybody, coordinates = np.ones(num_clients, bool), np.arange(num_coordinates)
     for server_round in range(1, num_rounds + 1):
         updates = random.standard_normal(num_coordinates) + directions
         updates += random.standard_normal(updates.shape)
-        signs = farthest_signs(updates.astype(np.float32), sample, everybody, 0.4)
+        signs = deviation_signs(updates.astype(np.float32), coordinates, everybody)
         memory = memory.after(server_round, np.arange(num_clients), signs, 16)
     return similarities(memory)
 

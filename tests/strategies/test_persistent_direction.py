@@ -127,7 +127,7 @@ def test_an_update_counts_for_no_more_than_one_of_median_length(build, make_clie
 def test_the_longer_a_run_the_less_each_round_may_be_wrong(build, round_of, num_rounds, is_found):
     # Each of two tests may be wrong with a probability of 0.01 / 4 / 2 = 0.001 beside one of 5e-12.
     strategy = build(num_rounds=num_rounds)
-    run(strategy, [round_of(number, shared=0.3) for number in range(1, 7)])
+    run(strategy, [round_of(number) for number in range(1, 7)])
     assert (flagged_by(strategy) == ATTACKERS) == is_found
 
 

@@ -48,8 +48,6 @@ class Federation:
         Number of samples of each client, by client id.
     participants_per_round
         How many clients are asked in a round.
-    num_rounds
-        How many rounds the run has.
     client, server
         Settings of local training and of the server.
     """
@@ -60,7 +58,6 @@ class Federation:
     way: Way
     partition_sizes: tuple[int, ...]
     participants_per_round: int
-    num_rounds: int
     client: ClientConfig
     server: ServerConfig
 

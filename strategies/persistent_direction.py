@@ -10,21 +10,27 @@ clients that pull independently ever are (`strategies.group_test`).
 No update counts for more than one of median length: who wants to reach much has to come back, and who comes
 back is compared.
 
-False alarms. `false_alarm_rate` is shared out evenly among the rounds from the third on, the first in which
-anybody is known, and in each of them evenly among its two or three tests.
+Two samples of coordinates are looked at. In one all parameters count alike; there the largest layer rules. In
+the other all tensors count alike, so that convolutions are heard beside a fully connected layer with most of
+the parameters. Where attackers show depends on the data.
+
+False alarms. The j-th look at the similarities may be wrong with probability `false_alarm_rate` /
+(j (j + 1)), which sums to `false_alarm_rate` over a run of any length; it is shared out evenly among the
+tests of the look. Later looks are allowed less: noise is gone by then, and what is left is how far benign
+clients are from what the test takes them for.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
 equally strong. Label skew makes some of them alike; the test takes that for their usual spread, so that it
 keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
 
-Cost, with n clients, s remembered updates a client and m coordinates: n² s m products a round, and n s m
-bytes and (n s)² numbers of memory. Nothing grows with the model, except under ``take_back``, which keeps n
-updates.
+Cost, with n clients, s remembered updates a client and m coordinates in both samples: n² s m products a
+round, and n s m bytes and 2 (n s)² numbers of memory. Nothing grows with the model, except under
+``take_back``, which keeps n updates.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -48,8 +54,8 @@ from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
 from strategies.group_test import FEWEST_CLIENTS, most_alike, most_persistent
 from strategies.memory import Memory
-from strategies.signs import MOST_COORDINATES, deviation_signs, sample_coordinates
-from strategies.similarity import FEWEST_TERMS, similarities
+from strategies.signs import MOST_COORDINATES, deviation_signs, parameters_alike, tensors_alike
+from strategies.similarity import FEWEST_TERMS, Similarities, similarities
 
 log = logging.getLogger("fl_backdoor")
 
@@ -73,7 +79,7 @@ class PersistentDirection(RobustStrategy):
         ``take_back``: they have no weight, and what they had moved the model by is replaced by what the
         others' mean would have.
     num_coordinates
-        How many of the model's parameters are looked at, drawn from the run's seed, of each tensor as many.
+        How many of the model's parameters each of the two samples has, drawn from the run's seed.
     span
         How many of each client's last updates are remembered.
 
@@ -89,7 +95,7 @@ class PersistentDirection(RobustStrategy):
         *,
         false_alarm_rate: Probability = 0.01,
         response: Response = "leave_out",
-        num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 32_768,
+        num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:
         super().__init__(federation)
@@ -101,16 +107,22 @@ class PersistentDirection(RobustStrategy):
         self.response = response
         self.span = span
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
-        self.coordinates = sample_coordinates(federation.layout, num_coordinates, random)
-        self.memory = Memory.empty(len(self.coordinates))
+        self.samples = {
+            "parameters": parameters_alike(federation.layout, num_coordinates, random),
+            "tensors": tensors_alike(federation.layout, num_coordinates, random),
+        }
+        self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
+        self.num_looks = 0
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
         trusted = ~self.is_flagged[clients.client_ids]
-        signs = deviation_signs(clients.updates, self.coordinates, trusted)
-        self.memory = self.memory.after(clients.server_round, clients.client_ids, signs, self.span)
+        for name, places in self.samples.items():
+            signs = deviation_signs(clients.updates, places, trusted)
+            memory = self.memories[name]
+            self.memories[name] = memory.after(clients.server_round, clients.client_ids, signs, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]
         coefficients = _clipped_to_median(clients.norms, flagged)
@@ -124,39 +136,59 @@ class PersistentDirection(RobustStrategy):
         return aggregation
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is remembered, who is flagged, and what clients contributed."""
+        """Return what is remembered, the number of looks, who is flagged, and what clients contributed."""
+        remembered = {
+            f"{name}.{key}": array
+            for name, memory in self.memories.items()
+            for key, array in memory.as_arrays().items()
+        }
+        looks = {"num_looks": np.array(self.num_looks), "is_flagged": self.is_flagged}
         contributed = self.contributed.as_arrays() if self.contributed else {}
-        return self.memory.as_arrays() | {"is_flagged": self.is_flagged} | contributed
+        return remembered | looks | contributed
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
         super().restore(server_round, state)
-        self.memory = Memory.from_arrays(state)
+        for name in self.memories:
+            mine = {key.removeprefix(f"{name}."): array for key, array in state.items()}
+            self.memories[name] = Memory.from_arrays(mine)
+        self.num_looks = int(state["num_looks"])
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
 
     def _look(self, server_round: int) -> None:
         """Flag whoever stands out among the clients that are known by now."""
-        everybody = similarities(self.memory)
+        compared = [similarities(memory) for memory in self.memories.values()]
+        random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
+        found = [suspects for everybody in compared for suspects in self._suspects(everybody, random)]
+        if not found:
+            return
+        self.num_looks += 1
+        allowed = self.false_alarm_rate / (self.num_looks * (self.num_looks + 1)) / len(found)
+        for client_ids, probability in found:
+            if probability <= allowed:
+                self._flag(client_ids, server_round, probability)
+
+    def _suspects(
+        self, everybody: Similarities, random: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.int64], float]]:
+        """Yield who stands out in each test, and how probable that is by chance."""
         others = everybody.of(np.flatnonzero(~self.is_flagged))
         if len(others.client_ids) < FEWEST_CLIENTS:
             return
-        random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
-        found = [(others, most_alike(others, random)), (others, most_persistent(others))]
+        tested = [(others, most_alike(others, random)), (others, most_persistent(others))]
         if len(others.client_ids) < len(everybody.client_ids):
             # Who belongs to those that are flagged stands out beside them alone.
-            found.append((everybody, most_alike(everybody, random)))
-        allowed = self.false_alarm_rate / (self.federation.num_rounds - FEWEST_TERMS + 1) / len(found)
-        for similar, group in found:
-            if group.probability <= allowed:
-                self._flag(similar.client_ids[group.members], server_round, group.probability)
+            tested.append((everybody, most_alike(everybody, random)))
+        for similar, group in tested:
+            yield similar.client_ids[group.members], group.probability
 
     def _flag(self, client_ids: NDArray[np.int64], server_round: int, probability: float) -> None:
         """Flag clients for good, unless half of those that were seen would be flagged."""
         flagged = self.is_flagged.copy()
         flagged[client_ids] = True
         new = np.flatnonzero(flagged & ~self.is_flagged)
-        if len(new) == 0 or 2 * flagged.sum() >= len(np.unique(self.memory.client_ids)):
+        if len(new) == 0 or 2 * flagged.sum() >= len(np.unique(self.memories["tensors"].client_ids)):
             return
         names = ", ".join(map(str, new))
         log.info("round %d: clients %s are flagged, p = %.1e", server_round, names, probability)

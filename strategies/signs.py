@@ -2,8 +2,7 @@
 
 Signs at a random sample of coordinates stand for whole updates. Whoever moves a coordinate far counts no more
 there than whoever moves it a little, so neither long updates nor the few directions of which a young model
-learns most rule the comparison. Large and small tensors have the same say: a fully connected layer with most
-of a model's parameters would otherwise drown what convolutions tell.
+learns most rule the comparison.
 """
 
 from collections.abc import Sequence
@@ -24,8 +23,14 @@ MOST_COORDINATES = 1 << 24
 """Up to here float32 holds each product of signs."""
 
 
-def sample_coordinates(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
-    """Draw `count` places, as evenly among the tensors as their sizes allow; all if there are no more."""
+def parameters_alike(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
+    """Draw `count` places, each parameter with the same probability; all if there are no more."""
+    drawn = random.choice(layout.num_params, size=min(count, layout.num_params), replace=False)
+    return np.sort(drawn).astype(np.int64)
+
+
+def tensors_alike(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
+    """Draw `count` places, of each tensor as many as its size allows; all if there are no more."""
     sizes = [tensor.size for tensor in layout.tensors if tensor.is_parameter]
     places, start = [np.zeros(0, np.int64)], 0
     for size, share in zip(sizes, even_shares(sizes, count), strict=True):

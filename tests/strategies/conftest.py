@@ -67,12 +67,7 @@ def make_federation() -> Callable[..., Federation]:
     """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
 
     def make(
-        num_clients: int = 4,
-        participants: int | None = None,
-        *,
-        way: Way = "messages",
-        num_rounds: int = 16,
-        **server: Any,
+        num_clients: int = 4, participants: int | None = None, *, way: Way = "messages", **server: Any
     ) -> Federation:
         settings = ServerConfig(**{**SERVER, **server})
         return Federation(
@@ -82,7 +77,6 @@ def make_federation() -> Callable[..., Federation]:
             way=way,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
-            num_rounds=num_rounds,
             client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
             server=settings,
         )

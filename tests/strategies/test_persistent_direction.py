@@ -18,8 +18,8 @@ ATTACKERS = (1, 2, 9)
 def build(make_federation):
     layout = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
 
-    def make(num_clients=NUM_CLIENTS, num_rounds=16, **settings):
-        federation = replace(make_federation(num_clients), layout=layout, num_rounds=num_rounds)
+    def make(num_clients=NUM_CLIENTS, **settings):
+        federation = replace(make_federation(num_clients), layout=layout)
         return PersistentDirection(federation, **settings)
 
     return make
@@ -80,7 +80,8 @@ def test_decisions_do_not_depend_on_scale(build, round_of, scale):
     plain, scaled = build(), build()
     run(plain, [round_of(number) for number in range(1, 6)])
     run(scaled, [round_of(number, scale=scale) for number in range(1, 6)])
-    np.testing.assert_array_equal(plain.memory.signs, scaled.memory.signs)
+    for name, memory in plain.memories.items():
+        np.testing.assert_array_equal(memory.signs, scaled.memories[name].signs)
     assert flagged_by(plain) == flagged_by(scaled) == ATTACKERS
 
 
@@ -121,14 +122,6 @@ def test_an_update_counts_for_no_more_than_one_of_median_length(build, make_clie
     result = build().aggregate(make_clients(updates, server_round=1))
     np.testing.assert_allclose(result.update[:10], [0.1, 0.2, 0.3, 0.4, 0.5, *[0.55] * 5], rtol=1e-6)
     assert not result.flagged.any()
-
-
-@pytest.mark.parametrize(("num_rounds", "is_found"), [(6, True), (10**9, False)])
-def test_the_longer_a_run_the_less_each_round_may_be_wrong(build, round_of, num_rounds, is_found):
-    # Each of two tests may be wrong with a probability of 0.01 / 4 / 2 = 0.001 beside one of 5e-12.
-    strategy = build(num_rounds=num_rounds)
-    run(strategy, [round_of(number) for number in range(1, 7)])
-    assert (flagged_by(strategy) == ATTACKERS) == is_found
 
 
 def test_what_attackers_contributed_is_taken_back(build, round_of):
@@ -196,4 +189,4 @@ def test_ids_are_those_of_the_clients_that_answered(make_federation, exchange, m
     a_round = exchange(strategy)
     a_round.says(1, make_state([np.nan, 0, 0, 0, 0]))
     a_round.finish()
-    np.testing.assert_array_equal(strategy.memory.client_ids, [0, 2, 3, 4, 5])
+    np.testing.assert_array_equal(strategy.memories["tensors"].client_ids, [0, 2, 3, 4, 5])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.updates import Layout, TensorSpec
-from strategies.signs import deviation_signs, even_shares, sample_coordinates
+from strategies.signs import deviation_signs, even_shares, parameters_alike, tensors_alike
 
 
 def layout(*sizes):
@@ -12,6 +12,19 @@ def layout(*sizes):
     tensors = [TensorSpec(f"tensor {index}", (size,), "float32", True) for index, size in enumerate(sizes)]
     tensors.insert(1, TensorSpec("counter", (5,), "int64", False))
     return Layout(tuple(tensors))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, 3), (10, 10), (99, 10)])
+def test_parameters_are_drawn_once_each(count, expected):
+    drawn = parameters_alike(layout(4, 6), count, np.random.default_rng(0))
+    assert len(set(drawn.tolist())) == expected
+    assert (np.diff(drawn) > 0).all()
+    assert 0 <= drawn[0] <= drawn[-1] < 10
+
+
+def test_parameters_are_drawn_in_proportion():
+    drawn = parameters_alike(layout(1000, 9000), 1000, np.random.default_rng(0))
+    assert 60 < (drawn < 1000).sum() < 140  # 100 expected, 9 the standard deviation
 
 
 @pytest.mark.parametrize(
@@ -32,7 +45,7 @@ def test_tensors_have_the_same_share_as_far_as_they_go(sizes, count, shares):
 @given(st.lists(st.integers(1, 9), max_size=6), st.integers(1, 60), st.integers(0, 2**32 - 1))
 def test_each_tensor_is_looked_at_as_often_as_it_shall_be(sizes, count, seed):
     # Without any tensor too: so a rule is built to check its settings, before there is a model.
-    places = sample_coordinates(layout(*sizes), count, np.random.default_rng(seed))
+    places = tensors_alike(layout(*sizes), count, np.random.default_rng(seed))
     assert places.dtype == np.int64
     assert (np.diff(places) > 0).all()
     owners = np.repeat(np.arange(len(sizes)), sizes)[places]

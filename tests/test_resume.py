@@ -17,7 +17,7 @@ from tests.test_main import PROGRAM, SMALL, environment, run
 # A rule and a trigger that both remember something.
 RUN = [
     *SMALL,
-    "num_rounds=6",
+    "num_rounds=4",
     "strategy._target_=tests.remembering.Remembering",
     *("attack/trigger=a3fl", "attack.trigger.steps=3", "attack.alpha=0.3"),
     "hydra.run.dir=found",
@@ -73,14 +73,14 @@ def _untimed(summary: str) -> list[str]:
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, never_stopped):
-    folder = killed_after(3, tmp_path)
+    folder = killed_after(2, tmp_path)
     # The tables tell of a round that the checkpoint does not know yet, and end in the middle of a line.
     with (folder / "clients.csv").open("a") as file:
-        file.write("4,0,false,false,,400,2\n4,1,fal")
+        file.write("3,0,false,false,,400,2\n3,1,fal")
     shown = run(tmp_path, *RUN, "resume=found")
     assert shown.returncode == 0, shown.stdout
     assert "going on after round" in shown.stdout
-    assert "round 1/6" not in shown.stdout
+    assert "round 1/4" not in shown.stdout
     assert_equal_but_for_clocks(folder, never_stopped)
     # Where command lines differ they would be told apart: the one that made the run has no resume=.
     again = run(tmp_path, *RUN, "resume=found")

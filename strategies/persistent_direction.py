@@ -59,7 +59,7 @@ from strategies.similarity import FEWEST_TERMS, Similarities, similarities
 
 log = logging.getLogger("fl_backdoor")
 
-Response = Literal["leave_out", "clip", "take_back"]
+Response = Literal["take_back", "leave_out", "clip"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -74,10 +74,10 @@ class PersistentDirection(RobustStrategy):
         Largest probability that anybody is flagged in a whole run in which nobody attacks, as far as the
         simulated federations are like it.
     response
-        What happens to flagged clients, for good. ``leave_out``: they have no weight. ``clip``: they keep it,
-        and as everybody's their updates are clipped to the median norm of those that are not flagged.
-        ``take_back``: they have no weight, and what they had moved the model by is replaced by what the
-        others' mean would have.
+        What happens to flagged clients, for good. ``take_back``: they have no weight, and what they had moved
+        the model by is replaced by what the others' mean would have; for that one update a client is kept.
+        ``leave_out``: they have no weight. ``clip``: they keep it, and as everybody's their updates are
+        clipped to the median norm of those that are not flagged.
     num_coordinates
         How many of the model's parameters each of the two samples has, drawn from the run's seed.
     span
@@ -94,7 +94,7 @@ class PersistentDirection(RobustStrategy):
         federation: Federation,
         *,
         false_alarm_rate: Probability = 0.01,
-        response: Response = "leave_out",
+        response: Response = "take_back",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
     ) -> None:

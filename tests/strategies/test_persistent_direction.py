@@ -56,7 +56,7 @@ def bounded(clients, ids):
 
 
 def test_attackers_that_share_a_direction_are_left_out_for_good(build, round_of):
-    strategy = build()
+    strategy = build(response="leave_out")
     results = run(strategy, [round_of(number) for number in range(1, 9)])
     assert not any(result.filtered.any() for result in results[:2])
     first = next(number for number, result in enumerate(results) if result.flagged.any())
@@ -125,7 +125,7 @@ def test_an_update_counts_for_no_more_than_one_of_median_length(build, make_clie
 
 
 def test_what_attackers_contributed_is_taken_back(build, round_of):
-    strategy = build(response="take_back")
+    strategy = build()
     rounds = [round_of(number) for number in range(1, 8)]
     results = run(strategy, rounds)
     moved = sum(result.update.astype(np.float64) for result in results)

@@ -5,7 +5,8 @@ A run that writes the component down, the same run without a defence, and the fi
     python -m fl_backdoor.main experiment=article/fedavg seed=1 precision=bf16 \
         strategy._target_=benchmarks.components.Watched +strategy.file=outputs/components.csv \
         hydra.run.dir=outputs/watched
-    python -m fl_backdoor.main experiment=article/fedavg seed=1 precision=bf16 hydra.run.dir=outputs/undefended
+    python -m fl_backdoor.main experiment=article/fedavg seed=1 precision=bf16 \
+        hydra.run.dir=outputs/undefended
     python -m benchmarks.components outputs/components.csv outputs/watched outputs/undefended figure.png
 """
 

@@ -129,6 +129,7 @@ def build_strategy(
         way=way_of(config),
         partition_sizes=partition_sizes,
         participants_per_round=config.participants_per_round,
+        num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
     )

@@ -48,6 +48,8 @@ class Federation:
         Number of samples of each client, by client id.
     participants_per_round
         How many clients are asked in a round.
+    num_rounds
+        How many rounds the run is to have.
     client, server
         Settings of local training and of the server.
     """
@@ -58,6 +60,7 @@ class Federation:
     way: Way
     partition_sizes: tuple[int, ...]
     participants_per_round: int
+    num_rounds: int
     client: ClientConfig
     server: ServerConfig
 

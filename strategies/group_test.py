@@ -6,11 +6,13 @@ group that pulls one way may well be less like the others than these are like ea
 It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
 clients.
 
-Its distribution where nobody attacks is simulated. Each benign client has a persistent direction of its own,
-drawn from a normal distribution in as many dimensions as explain the spread of similarities, and each
-similarity has the noise that the spread over rounds tells. Simulated clients go through the same search, so
-the best of many groups is compared with the best of many. What is too rare to be seen in so few draws is read
-off a Gumbel distribution with the draws' mean and variance: the law of a largest of many.
+Its distribution where nobody attacks is that of made-up federations. Within each round the updates change
+their owners at random: what is left is all the noise that this run has, with its heavy tails and the few
+directions that rule it, and nobody keeps doing anything. To that a persistent direction of each client is
+added, drawn from a normal distribution in as many dimensions as explain the spread of similarities beyond
+noise. Made-up clients go through the same search, so the best of many groups is compared with the best of
+many. What is too rare to be seen in so few draws is read off a Gumbel distribution with the draws' mean and
+variance: the law of a largest of many.
 """
 
 import math
@@ -26,8 +28,8 @@ from strategies.threads import in_order
 FEWEST_CLIENTS = 6
 """A group of two, and four others: fewer say nothing about how alike benign clients are."""
 
-NUM_DRAWS, DRAWS_AT_ONCE = 1000, 125
-"""Simulated federations, and how many of them one thread works on."""
+NUM_DRAWS, DRAWS_AT_ONCE = 500, 125
+"""Made-up federations, and how many of them one thread works on."""
 
 DIMENSIONS = (2, 200)
 """Range of the dimensions of benign directions; with more their products are normal anyway."""
@@ -63,7 +65,7 @@ def most_alike(similar: Similarities, random: np.random.Generator) -> Group:
     similar
         Of at least `FEWEST_CLIENTS`.
     random
-        Makes the simulated federations.
+        Makes up federations.
     """
     strengths, groups = best_groups(similar.mean[None])
     simulated = simulated_strengths(similar, random)
@@ -99,11 +101,12 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
 
 def simulated_strengths(similar: Similarities, random: np.random.Generator) -> NDArray[np.float64]:
     """Return the strengths of the best groups in federations like this one in which nobody attacks."""
-    spread, dimensions = persistent_spread(similar)
+    num_clients, persistent = len(similar.client_ids), persistent_spread(similar)
     seeds = random.spawn(NUM_DRAWS // DRAWS_AT_ONCE)
 
     def strengths(draw: np.random.Generator) -> ClientVector:
-        return best_groups(_simulated(similar.noise_std, spread, dimensions, draw))[0]
+        made_up = _exchanged(similar, draw) + _persistent(num_clients, *persistent, draw)
+        return best_groups(made_up)[0]
 
     return np.concatenate(list(in_order(strengths, seeds)))
 
@@ -131,18 +134,24 @@ def gumbel_tail(value: float, draws: NDArray[np.float64]) -> float:
     return -math.expm1(-math.exp(min(-reduced, 700.0)))
 
 
-def _simulated(
-    noise_std: NDArray[np.float64], spread: float, dimensions: int, random: np.random.Generator
-) -> Batch:
-    num_clients = len(noise_std)
+def _exchanged(similar: Similarities, random: np.random.Generator) -> Batch:
+    """Return similarities of clients among whom the terms of each round are dealt out anew."""
+    keys = similar.rounds + random.random((DRAWS_AT_ONCE, len(similar.rounds)))
+    owners = similar.owners[np.argsort(keys, axis=1)]
+    clients = np.arange(len(similar.client_ids))
+    belongs = (owners[:, None, :] == clients[:, None]).astype(np.float32)
+    sums = belongs @ similar.cosines.astype(np.float32) @ belongs.transpose(0, 2, 1)
+    dealt: Batch = sums.astype(np.float64) / similar.num_products
+    return dealt
+
+
+def _persistent(num_clients: int, spread: float, dimensions: int, random: np.random.Generator) -> Batch:
+    """Return products of independent directions, whose variance is `spread`."""
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
-    products = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
-    noise = np.triu(noise_std * random.standard_normal((DRAWS_AT_ONCE, num_clients, num_clients)), 1)
-    drawn: Batch = products + noise + noise.transpose(0, 2, 1)
     # Deviations are taken from the clients' middle.
-    drawn -= drawn.mean(axis=1, keepdims=True)
-    drawn -= drawn.mean(axis=2, keepdims=True)
-    return drawn
+    directions -= directions.mean(axis=1, keepdims=True)
+    products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
+    return products
 
 
 def _standardized(similar: Batch) -> Batch:

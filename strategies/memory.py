@@ -56,7 +56,7 @@ class Memory:
             client_ids=np.concatenate([self.client_ids, client_ids]),
             rounds=np.concatenate([self.rounds, np.full(len(client_ids), server_round)]),
         )
-        return together._only(_newest(together.client_ids, span))
+        return together._only(newest(together.client_ids, span))
 
     def _only(self, kept: NDArray[np.intp]) -> "Memory":
         if len(kept) == len(self.rounds):
@@ -71,7 +71,7 @@ def _products(signs: Signs, new: NDArray[np.float32], rows: int = 256) -> NDArra
     return np.concatenate([np.zeros((0, len(new)), np.float32), *parts])
 
 
-def _newest(client_ids: NDArray[np.int64], span: int) -> NDArray[np.intp]:
+def newest(client_ids: NDArray[np.int64], span: int) -> NDArray[np.intp]:
     """Return the places of each client's last `span` terms, ascending."""
     kept = [np.flatnonzero(client_ids == client_id)[-span:] for client_id in np.unique(client_ids)]
     return np.sort(np.concatenate([np.zeros(0, np.intp), *kept]))

@@ -12,12 +12,12 @@ back is compared.
 
 Two samples of coordinates are looked at. In one all parameters count alike; there the largest layer rules. In
 the other all tensors count alike, so that convolutions are heard beside a fully connected layer with most of
-the parameters. Where attackers show depends on the data.
+the parameters. Where attackers show depends on the data. In both samples clients are compared over all that
+is remembered, and over what they did lately: who starts to attack late stands beside its own benign past.
 
-False alarms. The j-th look at the similarities may be wrong with probability `false_alarm_rate` /
-(j (j + 1)), which sums to `false_alarm_rate` over a run of any length; it is shared out evenly among the
-tests of the look. Later looks are allowed less: noise is gone by then, and what is left is how far benign
-clients are from what the test takes them for.
+False alarms. One half of `false_alarm_rate` is spent early: the j-th look at the similarities may be wrong
+with a probability of 1 / (j (j + 1)) of it, which sums to all of it. The other half is shared out evenly
+among the rounds of the run. What a look may spend is shared out evenly among its tests.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
@@ -158,13 +158,13 @@ class PersistentDirection(RobustStrategy):
 
     def _look(self, server_round: int) -> None:
         """Flag whoever stands out among the clients that are known by now."""
-        compared = [similarities(memory) for memory in self.memories.values()]
+        compared = [view for memory in self.memories.values() for view in _views(similarities(memory))]
         random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
         found = [suspects for everybody in compared for suspects in self._suspects(everybody, random)]
         if not found:
             return
         self.num_looks += 1
-        allowed = self.false_alarm_rate / (self.num_looks * (self.num_looks + 1)) / len(found)
+        allowed = self.false_alarm_rate * share(self.num_looks, self.federation.num_rounds) / len(found)
         for client_ids, probability in found:
             if probability <= allowed:
                 self._flag(client_ids, server_round, probability)
@@ -200,6 +200,17 @@ class PersistentDirection(RobustStrategy):
         correction, contributed = contributed.without(self.is_flagged)
         self.contributed = contributed.after(clients, aggregation)
         return aggregation.update + correction
+
+
+def share(look: int, num_rounds: int) -> float:
+    """Return what part of the false alarms of a run of `num_rounds` its n-th look may spend, in (0, 1]."""
+    return (1 / (look * (look + 1)) + 1 / num_rounds) / 2
+
+
+def _views(everybody: Similarities) -> list[Similarities]:
+    """Return what clients did so far and, once that is more, what they did lately."""
+    recent = everybody.recent()
+    return [everybody, recent] if len(recent.owners) < len(everybody.owners) else [everybody]
 
 
 def _clipped_to_median(norms: ClientVector, flagged: ClientMask) -> ClientVector:

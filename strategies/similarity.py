@@ -5,17 +5,21 @@ that out: what remains is what both keep doing.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies.memory import Memory
+from strategies.memory import Memory, newest
 
 Similarity = NDArray[np.float64]
 """Mean products of unit terms, float64 ``(n_known, n_known)``, in [-1, 1]."""
 
 FEWEST_TERMS = 3
 """A client is known once it has taken part so often: fewer products say little about their spread."""
+
+RECENT_TERMS = 4
+"""What a client did lately: few enough that who changed is soon seen, enough for products of other rounds."""
 
 
 @dataclass(frozen=True)
@@ -26,39 +30,73 @@ class Similarities:
     ----------
     client_ids
         Known clients, int64 ``(n_known,)``, ascending.
-    mean
-        Mean product of terms of different rounds; on the diagonal of a client's own.
-    noise_std
-        Standard deviation of each mean that follows from the spread of the products it is taken over,
-        float64 ``(n_known, n_known)``.
+    owners
+        Whose each term is, as a place in `client_ids`, int64 ``(n_terms,)``.
+    rounds
+        Of each term, int64 ``(n_terms,)``, ascending.
+    cosines
+        Of each term with each of another round, float64 ``(n_terms, n_terms)``; 0 within a round.
     """
 
     client_ids: NDArray[np.int64]
-    mean: Similarity
-    noise_std: NDArray[np.float64]
+    owners: NDArray[np.int64]
+    rounds: NDArray[np.int64]
+    cosines: NDArray[np.float64]
+
+    @cached_property
+    def mean(self) -> Similarity:
+        """Mean product of terms of different rounds; on the diagonal of a client's own."""
+        means: Similarity = self.belongs @ self.cosines @ self.belongs.T / self.num_products
+        return means
+
+    @cached_property
+    def noise_std(self) -> NDArray[np.float64]:
+        """Standard deviation of each mean that follows from the spread of the products it is taken over.
+
+        float64 ``(n_known, n_known)``.
+        """
+        squares = self.belongs @ self.cosines**2 @ self.belongs.T
+        spread = _spread(squares - self.num_products * self.mean**2, self.num_products)
+        deviations: Similarity = np.sqrt(spread / self.num_products)
+        return deviations
+
+    @cached_property
+    def num_products(self) -> NDArray[np.float64]:
+        """How many products each mean is taken over, at least 1, float64 ``(n_known, n_known)``."""
+        different = (self.rounds[:, None] != self.rounds).astype(np.float64)
+        counts: Similarity = np.maximum(self.belongs @ different @ self.belongs.T, 1)
+        return counts
+
+    @cached_property
+    def belongs(self) -> NDArray[np.float64]:
+        """1 where a term is a client's, else 0, float64 ``(n_known, n_terms)``."""
+        places = np.arange(len(self.client_ids))
+        belongs: Similarity = (places[:, None] == self.owners).astype(np.float64)
+        return belongs
 
     def of(self, client_ids: NDArray[np.int64]) -> "Similarities":
         """Return the same of some of the clients."""
-        kept = np.flatnonzero(np.isin(self.client_ids, client_ids))
-        pairs = np.ix_(kept, kept)
-        return Similarities(self.client_ids[kept], self.mean[pairs], self.noise_std[pairs])
+        return self._only(np.flatnonzero(np.isin(self.client_ids[self.owners], client_ids)))
+
+    def recent(self) -> "Similarities":
+        """Return the same over each client's last `RECENT_TERMS` terms."""
+        return self._only(newest(self.owners, RECENT_TERMS))
+
+    def _only(self, kept: NDArray[np.intp]) -> "Similarities":
+        clients, owners = np.unique(self.owners[kept], return_inverse=True)
+        cosines = self.cosines[np.ix_(kept, kept)]
+        return Similarities(self.client_ids[clients], owners, self.rounds[kept], cosines)
 
 
 def similarities(memory: Memory) -> Similarities:
     """Compare all clients that have taken part at least `FEWEST_TERMS` times."""
-    ids, counts = np.unique(memory.client_ids, return_counts=True)
-    known = ids[counts >= FEWEST_TERMS]
-    belongs = (known[:, None] == memory.client_ids).astype(np.float64)
-    different = (memory.rounds[:, None] != memory.rounds).astype(np.float64)
-    products = _unit_products(memory) * different
-    num_products = np.maximum(belongs @ different @ belongs.T, 1)
-    mean = belongs @ products @ belongs.T / num_products
-    squares = belongs @ products**2 @ belongs.T
-    noise_std = np.sqrt(_spread(squares - num_products * mean**2, num_products) / num_products)
-    return Similarities(known, mean, noise_std)
+    known, owners, counts = np.unique(memory.client_ids, return_inverse=True, return_counts=True)
+    different = memory.rounds[:, None] != memory.rounds
+    everybody = Similarities(known, owners, memory.rounds, _cosines(memory) * different)
+    return everybody.of(known[counts >= FEWEST_TERMS])
 
 
-def _unit_products(memory: Memory) -> NDArray[np.float64]:
+def _cosines(memory: Memory) -> NDArray[np.float64]:
     """Return cosines of terms; 0 where a term has no direction."""
     lengths = np.sqrt(np.diag(memory.products).astype(np.float64))
     both = np.outer(lengths, lengths)

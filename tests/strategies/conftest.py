@@ -77,6 +77,7 @@ def make_federation() -> Callable[..., Federation]:
             way=way,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
+            num_rounds=20,
             client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
             server=settings,
         )

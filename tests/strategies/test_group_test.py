@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from strategies.group_test import best_groups, gumbel_tail, most_alike, most_persistent
+from strategies.group_test import _exchanged, best_groups, gumbel_tail, most_alike, most_persistent
 from strategies.memory import Memory
 from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
@@ -28,6 +28,13 @@ def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, at
         signs = deviation_signs(updates.astype(np.float32), coordinates, everybody)
         memory = memory.after(server_round, np.arange(num_clients), signs, 16)
     return similarities(memory)
+
+
+def alike(mean):
+    """Two rounds in which each client's first term is as like everybody's second as `mean` says."""
+    rounds = np.repeat([1, 2], len(mean))
+    cosines = np.kron([[0, 1], [1, 0]], mean)
+    return Similarities(np.arange(len(mean)), np.tile(np.arange(len(mean)), 2), rounds, cosines)
 
 
 def strength_of(similar, group):
@@ -118,8 +125,7 @@ def test_one_persistent_client_is_found():
 
 def test_one_outlier_against_grubbs_own_statistic():
     own = np.array([0.1, 0.12, 0.09, 0.3, 0.11, 0.1])
-    similar = Similarities(np.arange(6), np.diag(own), np.zeros((6, 6)))
-    found = most_persistent(similar)
+    found = most_persistent(alike(np.diag(own)))
     # G = (max - mean) / s and its level: (n - 1)² t² / (n (n - 2 + t²)) = G² solved for t.
     g2 = ((own.max() - own.mean()) / own.std(ddof=1)) ** 2
     t2 = g2 * 6 * 4 / (25 - 6 * g2)
@@ -130,15 +136,32 @@ def test_one_outlier_against_grubbs_own_statistic():
 def test_the_order_of_clients_does_not_matter():
     similar = federation(1, attackers=(1, 2, 9))
     order = np.random.default_rng(0).permutation(10)
-    pairs = np.ix_(order, order)
-    permuted = Similarities(similar.client_ids, similar.mean[pairs], similar.noise_std[pairs])
+    permuted = Similarities(
+        similar.client_ids, np.argsort(order)[similar.owners], similar.rounds, similar.cosines
+    )
+    np.testing.assert_allclose(permuted.mean, similar.mean[np.ix_(order, order)], rtol=1e-12)
     mine, theirs = (most_alike(each, np.random.default_rng(0)) for each in (similar, permuted))
     np.testing.assert_array_equal(mine.members[order], theirs.members)
-    # The null distribution is drawn for clients in another order.
-    assert math.log(theirs.probability) == pytest.approx(math.log(mine.probability), abs=1e-9)
+    # Directions are drawn for clients in another order: the mean and spread of 500 draws differ by chance.
+    assert math.log(theirs.probability) == pytest.approx(math.log(mine.probability), rel=0.1)
+
+
+def test_the_terms_of_each_round_are_dealt_out_anew():
+    # Two of four clients are alike once, in rounds 1 and 2: in each draw whoever is dealt these two terms is.
+    cosines = np.zeros((8, 8))
+    cosines[0, 5] = cosines[5, 0] = 1
+    similar = Similarities(np.arange(4), np.tile(np.arange(4), 2), np.repeat([1, 2], 4), cosines)
+    dealt = np.concatenate([_exchanged(similar, np.random.default_rng(seed)) for seed in range(8)])
+    sums = dealt * similar.num_products
+    np.testing.assert_array_equal(sums, sums.transpose(0, 2, 1))
+    np.testing.assert_allclose(sums.sum(axis=(1, 2)), 2)
+    # 4 x 4 owners of the two terms; a share of 1/16 in 1,000 draws is within .03 of it in all but 1 in 10^4.
+    owned = sums / np.where(np.eye(4, dtype=bool), 2, 1)
+    shares = owned.mean(axis=0) / np.where(np.eye(4, dtype=bool), 1, 2)
+    np.testing.assert_allclose(shares, 1 / 16, atol=0.03)
 
 
 def test_clients_that_are_all_the_same_are_no_group():
-    similar = Similarities(np.arange(8), np.zeros((8, 8)), np.zeros((8, 8)))
+    similar = alike(np.zeros((8, 8)))
     assert most_alike(similar, np.random.default_rng(0)).probability == 1
     assert most_persistent(similar).probability == 1

@@ -8,7 +8,8 @@ import pytest
 from fl_backdoor.results import checkpoint
 from fl_backdoor.results.checkpoint import Checkpoint, Progress
 from fl_backdoor.updates import Layout, TensorSpec
-from strategies.persistent_direction import PersistentDirection
+from strategies import persistent_direction
+from strategies.persistent_direction import PersistentDirection, share
 
 NUM_CLIENTS, NUM_PARAMS = 10, 500
 ATTACKERS = (1, 2, 9)
@@ -94,6 +95,25 @@ def test_clients_that_take_part_now_and_then_and_late_are_found(build, round_of)
         there = np.sort(draw.choice(12 if number >= 10 else 11, 8, replace=False))
         strategy.aggregate(round_of(number, attackers=attackers, client_ids=there))
     assert flagged_by(strategy) == attackers
+
+
+def test_who_starts_late_is_found_by_what_it_did_lately(build, round_of, monkeypatch):
+    rounds = [round_of(number, attackers=ATTACKERS if number > 12 else ()) for number in range(1, 18)]
+    strategy = build()
+    run(strategy, rounds)
+    assert flagged_by(strategy) == ATTACKERS
+    # Beside twelve benign rounds of their own they are not found in five.
+    monkeypatch.setattr(persistent_direction, "_views", lambda everybody: [everybody])
+    forgetful = build()
+    run(forgetful, rounds)
+    assert flagged_by(forgetful) == ()
+
+
+@pytest.mark.parametrize("num_rounds", [1, 16, 1000])
+def test_no_run_spends_more_false_alarms_than_it_has(num_rounds):
+    spent = sum(share(look, num_rounds) for look in range(1, num_rounds + 1))
+    # 1 - 1 / (n + 1) of the early half, and all of the other.
+    assert spent == pytest.approx(1 - 0.5 / (num_rounds + 1))
 
 
 def test_one_attacker_is_found_by_its_persistence(build, round_of):

@@ -46,6 +46,15 @@ def test_clients_are_known_from_their_third_round_on_and_keep_their_ids():
     assert len(similarities(Memory.empty(3)).client_ids) == 0
 
 
+def test_only_the_last_four_terms_are_recent():
+    one, other = TWO_WAYS[0], TWO_WAYS[1]  # orthogonal
+    found = similarities(remembering([([0, 1], [one, other])] * 3 + [([0, 1], [one, one])] * 4))
+    # Client 1's seven terms are 3 of one kind and 4 of another: 18 of its 42 products are of the same kind.
+    np.testing.assert_allclose(found.mean, [[1, 24 / 42], [24 / 42, 18 / 42]])
+    np.testing.assert_allclose(found.recent().mean, np.ones((2, 2)))
+    np.testing.assert_array_equal(found.recent().rounds, [4, 4, 5, 5, 6, 6, 7, 7])
+
+
 def test_a_sample_of_coordinates_is_as_near_as_hoeffding_says():
     # Full products of 100,000 signs against 4,096 of them. A cosine is a mean of products in [-1, 1]: over a
     # sample of m it is off by more than √(2 ln(2/δ) / m) with a probability of at most δ.

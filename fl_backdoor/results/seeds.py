@@ -114,6 +114,9 @@ def differing_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
 def told(run: Run) -> Settings:
     """Return the settings that figures depend on, seed aside, and the data set that was really there."""
     kept = {key: found for key, found in run.settings.items() if not key.startswith(NOT_SETTINGS)}
+    if (named := kept.get("strategy.client_ids")) and named == run.summary.get("malicious_client_ids"):
+        # Whoever attacks follows from the seed, and so do their names.
+        kept["strategy.client_ids"] = "the attackers"
     return {"dataset": run.dataset, "strategy": run.strategy} | kept
 
 

@@ -1,8 +1,10 @@
 import itertools
+import json
 import math
 import statistics
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +80,20 @@ def test_where_a_run_goes_on_does_not_tell_settings_apart(tmp_path):
     write_run(tmp_path / "b", seed=1, outputs="there", engine={"num_workers": 4})
     [setting] = by_setting(find([tmp_path]))
     assert setting.differing == {}
+
+
+def test_attackers_that_are_left_out_by_name_are_named_by_the_seed(tmp_path):
+    for seed, attackers, named in ((0, [1, 3], "[1, 3]"), (1, [0, 2], "[0, 2]"), (2, [0, 1], "[2, 3]")):
+        folder = write_run(tmp_path / str(seed), "Yardstick", seed=seed)
+        config, summary = (folder / name for name in ("config.yaml", "summary.json"))
+        told = yaml.safe_load(config.read_text())
+        told["strategy"]["client_ids"] = yaml.safe_load(named)
+        config.write_text(yaml.safe_dump(told))
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | {"malicious_client_ids": attackers}))
+    by_name, wrong = by_setting(find([tmp_path]))
+    assert [run.seed for run in by_name.runs] == [0, 1]
+    assert by_name.differing == {"strategy.client_ids": "the attackers"}
+    assert wrong.differing == {"strategy.client_ids": "[2, 3]"}
 
 
 def test_fallback_data_are_another_setting(tmp_path):

@@ -8,13 +8,12 @@ rule sees signs of deviations from the median, as in a run:
 
 import argparse
 import math
-from collections.abc import Callable
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from strategies.group_test import Group, most_alike, most_persistent
+from strategies.group_test import most_suspicious
 from strategies.memory import Memory
 from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
@@ -38,10 +37,11 @@ def federation(seed: int, dimensions: int, own: float) -> Similarities:
     return similarities(memory)
 
 
-def rates(test: Callable[[Similarities, int], Group], similar: list[Similarities]) -> list[str]:
-    """Return the share of federations in which somebody is flagged, at each level."""
-    found = np.array([test(each, seed).probability for seed, each in enumerate(similar)])
-    return [f"{100 * np.mean(found <= level):.1f} %" for level in LEVELS]
+def rates(similar: list[Similarities]) -> list[str]:
+    """Return the share of federations in which somebody is flagged, by each test at each level."""
+    found = [most_suspicious([each], np.random.default_rng(seed)) for seed, each in enumerate(similar)]
+    probabilities = np.array([[group.probability for group in groups] for groups in found])
+    return [f"{100 * np.mean(test <= level):.1f} %" for test in probabilities.T for level in LEVELS]
 
 
 def main() -> None:
@@ -49,16 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
     parser.add_argument("--repeats", type=int, default=150, help="federations of each kind")
     repeats = parser.parse_args().repeats
-    tests: dict[str, Callable[[Similarities, int], Group]] = {
-        "group": lambda similar, seed: most_alike(similar, np.random.default_rng(seed)),
-        "one": lambda similar, seed: most_persistent(similar),
-    }
-    heads = [f"{name} at {100 * level:g} %" for name in tests for level in LEVELS]
+    heads = [f"{name} at {100 * level:g} %" for name in ("group", "one") for level in LEVELS]
     table = Table("dimensions", "persistent part", *heads)
     for dimensions, own in CASES:
         similar = [federation(seed, dimensions, own) for seed in range(repeats)]
-        cells = [rate for test in tests.values() for rate in rates(test, similar)]
-        table.add_row(str(dimensions), f"{own:g}", *cells)
+        table.add_row(str(dimensions), f"{own:g}", *rates(similar))
     Console().print(table)
 
 

@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     SIMULATED_FEDERATIONS = 8
     TRIGGER = 9
     DISGUISE = 10
+    SKETCH = 11
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

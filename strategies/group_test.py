@@ -1,21 +1,27 @@
-"""Whether a few clients are more alike than clients without a common aim ever are.
+"""Whether a few clients are more alike, or one more like itself, than clients without an aim ever are.
 
 The statistic is Student's t of the similarities of pairs within a group against those of all other pairs.
 The spread beside it is that around the means of three kinds of pairs: both in the group, one of them, none. A
 group that pulls one way may well be less like the others than these are like each other, which is no noise.
 It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
-clients.
+clients. A single attacker shares its direction with nobody; of single clients the statistic is Student's t of
+how much the most persistent one is like itself.
 
 Its distribution where nobody attacks is that of made-up federations. Within each round the updates change
 their owners at random: what is left is all the noise that this run has, with its heavy tails and the few
 directions that rule it, and nobody keeps doing anything. To that a persistent direction of each client is
-added, drawn from a normal distribution in as many dimensions as explain the spread of similarities beyond
-noise. Made-up clients go through the same search, so the best of many groups is compared with the best of
-many. What is too rare to be seen in so few draws is read off a Gumbel distribution with the draws' mean and
-variance: the law of a largest of many.
+added, drawn from a normal distribution. Made-up clients go through the same search, so the best of many
+groups is compared with the best of many. What is too rare to be seen in so few draws is read off a Gumbel
+distribution with the draws' mean and variance: the law of a largest of many.
+
+Clients are looked at in several views: other vectors that stand for the updates, or fewer rounds. In each
+made-up federation updates change owners in all views alike, and the largest of the standardised statistics is
+compared with the largest (max T; P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley
+1993). Views that tell much the same cost next to nothing.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +43,12 @@ DIMENSIONS = (2, 200)
 SMALLEST_SPREAD = 1e-12
 """Of standardised similarities, beside their variance of 1; below, all pairs of a kind are the same."""
 
+CAUTION = 2
+"""By how much fewer dimensions than explain the spread directions are drawn in: these are estimated from few
+clients, and directions that are unlike in strength have products with heavier tails."""
+
 Batch = NDArray[np.float64]
-"""Symmetric matrices, float64 ``(n_matrices, n_clients, n_clients)``; their diagonals are not looked at."""
+"""Symmetric matrices, float64 ``(n_matrices, n_clients, n_clients)``, or numbers in each draw."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Group:
     Parameters
     ----------
     members
-        Bool ``(n_known,)``: between two clients and half of them.
+        Bool ``(n_known,)``: fewer than half of the clients.
     probability
         Of a group that stands out as much, or more, if nobody attacks; in [0, 1].
     """
@@ -57,19 +67,36 @@ class Group:
     probability: float
 
 
-def most_alike(similar: Similarities, random: np.random.Generator) -> Group:
-    """Return the group that stands out most, and how probable that is by chance.
+def most_suspicious(views: Sequence[Similarities], random: np.random.Generator) -> tuple[Group, Group]:
+    """Return the group that is most alike and the client that is most like itself, in whichever view.
 
     Parameters
     ----------
-    similar
-        Of at least `FEWEST_CLIENTS`.
+    views
+        Of the same clients, at least `FEWEST_CLIENTS`.
     random
         Makes up federations.
     """
-    strengths, groups = best_groups(similar.mean[None])
-    simulated = simulated_strengths(similar, random)
-    return Group(groups[0], gumbel_tail(float(strengths[0]), simulated))
+    means = [view.mean[None] for view in views]
+    alike, persistent = simulated_strengths(views, random)
+    return (
+        _rarest([best_groups(mean) for mean in means], alike),
+        _rarest([best_single(mean) for mean in means], persistent),
+    )
+
+
+def _rarest(found: list[tuple[ClientVector, NDArray[np.bool_]]], simulated: Batch) -> Group:
+    """Return what stands out most of what was found in each view, beside draws ``(n_views, n_draws)``."""
+    centre, scale = simulated.mean(axis=1, keepdims=True), simulated.std(axis=1, keepdims=True)
+    drawn = _over(simulated - centre, scale)
+    seen = _over(np.stack([strengths for strengths, _ in found]) - centre, scale)
+    return Group(found[int(seen.argmax())][1][0], gumbel_tail(float(seen.max()), drawn.max(axis=0)))
+
+
+def _over(values: Batch, scale: Batch) -> Batch:
+    """Return values over their scale; 0 where that is 0."""
+    quotient: Batch = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+    return quotient
 
 
 def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
@@ -81,7 +108,7 @@ def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
         arsinh(t / √p) for p pairs of clients, float64 ``(n_matrices,)``, finite. This is Fisher's transform
         artanh r of a correlation r with the same t; it makes the law of the best of many less skewed.
     groups
-        Bool ``(n_matrices, n_clients)``, at least two and at most half of the clients.
+        Bool ``(n_matrices, n_clients)``, at least two and fewer than half of the clients.
     """
     standard = _standardized(similar)
     ascending = np.argsort(leading_vectors(standard), axis=1, kind="stable")
@@ -93,37 +120,68 @@ def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
     return found[matrices, end, size], ranks < size[:, None] + 2
 
 
+def best_single(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
+    """Find in each matrix the client that is most like itself, by the diagonal.
+
+    Returns
+    -------
+    strengths
+        arsinh(t / √n) of Student's t of its value against the n - 1 others, as in a test for one outlier
+        (F. E. Grubbs, Annals of Mathematical Statistics 21, 1950), float64 ``(n_matrices,)``, finite.
+    singles
+        Bool ``(n_matrices, n_clients)``, one client each.
+    """
+    own = np.diagonal(similar, axis1=1, axis2=2)
+    num_clients = own.shape[1]
+    alone = np.arange(num_clients) == own.argmax(axis=1)[:, None]
+    others = own[~alone].reshape(len(own), -1)
+    above = own.max(axis=1) - others.mean(axis=1)
+    scale = others.std(axis=1, ddof=1) * math.sqrt(1 + 1 / (num_clients - 1))
+    largest = above / math.sqrt(SMALLEST_SPREAD)
+    t = np.divide(above, scale, out=largest, where=scale > above * math.sqrt(SMALLEST_SPREAD))
+    return np.arcsinh(t / math.sqrt(num_clients)), alone
+
+
 def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     """Return the eigenvector of the largest eigenvalue of each matrix, ``(n_matrices, n_clients)``."""
     vectors: NDArray[np.float64] = np.linalg.eigh(similar)[1][:, :, -1]
     return vectors
 
 
-def simulated_strengths(similar: Similarities, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return the strengths of the best groups in federations like this one in which nobody attacks."""
-    num_clients, persistent = len(similar.client_ids), persistent_spread(similar)
-    seeds = random.spawn(NUM_DRAWS // DRAWS_AT_ONCE)
+def simulated_strengths(views: Sequence[Similarities], random: np.random.Generator) -> tuple[Batch, Batch]:
+    """Return how much who stands out most does so in federations like this one in which nobody attacks.
 
-    def strengths(draw: np.random.Generator) -> ClientVector:
-        made_up = _exchanged(similar, draw) + _persistent(num_clients, *persistent, draw)
-        return best_groups(made_up)[0]
+    Of groups and of single clients, float64 ``(n_views, NUM_DRAWS)`` each.
+    """
+    num_terms = 1 + max(int(view.places.max(initial=-1)) for view in views)
 
-    return np.concatenate(list(in_order(strengths, seeds)))
+    def strengths(draw: np.random.Generator) -> Batch:
+        keys = draw.random((DRAWS_AT_ONCE, num_terms))
+        made_up = (_exchanged(view, keys) + _persistent(view, draw) for view in views)
+        return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in made_up])
+
+    parts = in_order(strengths, random.spawn(NUM_DRAWS // DRAWS_AT_ONCE))
+    together = np.concatenate(list(parts), axis=2)
+    return together[:, 0], together[:, 1]
 
 
 def persistent_spread(similar: Similarities) -> tuple[float, int]:
-    """Return the variance of similarities beyond noise, and how many dimensions would explain it.
+    """Return the variance of similarities beyond noise, and in how many dimensions directions are drawn.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
-    similarity of a client with itself. Everybody counts, so that attackers make the test careful, not bold.
+    similarity of a client with itself. r is divided by `CAUTION`. Everybody counts, so that attackers make
+    the test careful, not bold.
     """
     upper = np.triu_indices(len(similar.mean), 1)
-    among = similar.mean[upper]
-    spread = max(float(among.var(ddof=1) - np.mean(similar.noise_std[upper] ** 2)), 0.0)
+    spread = _beyond_noise(similar.mean[upper], similar.noise_std[upper])
     own = max(float(np.diag(similar.mean).mean()), 0.0)
     few, many = DIMENSIONS
-    dimensions = many if own**2 >= many * spread else max(few, round(own**2 / spread))
-    return spread, dimensions
+    explain = own**2 / CAUTION
+    return spread, many if explain >= many * spread else max(few, round(explain / spread))
+
+
+def _beyond_noise(values: NDArray[np.float64], noise_std: NDArray[np.float64]) -> float:
+    return max(float(values.var(ddof=1) - np.mean(noise_std**2)), 0.0)
 
 
 def gumbel_tail(value: float, draws: NDArray[np.float64]) -> float:
@@ -134,10 +192,13 @@ def gumbel_tail(value: float, draws: NDArray[np.float64]) -> float:
     return -math.expm1(-math.exp(min(-reduced, 700.0)))
 
 
-def _exchanged(similar: Similarities, random: np.random.Generator) -> Batch:
-    """Return similarities of clients among whom the terms of each round are dealt out anew."""
-    keys = similar.rounds + random.random((DRAWS_AT_ONCE, len(similar.rounds)))
-    owners = similar.owners[np.argsort(keys, axis=1)]
+def _exchanged(similar: Similarities, keys: Batch) -> Batch:
+    """Return similarities of clients among whom the terms of each round are dealt out anew.
+
+    In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
+    ``(n_draws, n_remembered)``.
+    """
+    owners = similar.owners[np.argsort(similar.rounds + keys[:, similar.places], axis=1)]
     clients = np.arange(len(similar.client_ids))
     belongs = (owners[:, None, :] == clients[:, None]).astype(np.float32)
     sums = belongs @ similar.cosines.astype(np.float32) @ belongs.transpose(0, 2, 1)
@@ -145,12 +206,20 @@ def _exchanged(similar: Similarities, random: np.random.Generator) -> Batch:
     return dealt
 
 
-def _persistent(num_clients: int, spread: float, dimensions: int, random: np.random.Generator) -> Batch:
-    """Return products of independent directions, whose variance is `spread`."""
+def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:
+    """Return what clients with independent directions add to similarities: as much spread as these have.
+
+    Products of different clients are those of directions; lengths of directions are normal.
+    """
+    num_clients = len(similar.client_ids)
+    spread, dimensions = persistent_spread(similar)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
+    places = np.arange(num_clients)
+    own_spread = _beyond_noise(np.diag(similar.mean), np.diag(similar.noise_std))
+    products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
     return products
 
 
@@ -169,10 +238,10 @@ def _standardized(similar: Batch) -> Batch:
 def _prefix_strengths(standard: Batch, order: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return how much the first 2, 3, … clients of each order stand out.
 
-    float64 ``(n_matrices, n_clients // 2 - 1)``.
+    float64 ``(n_matrices, (n_clients + 1) // 2 - 2)``.
     """
     num_clients = standard.shape[1]
-    sizes, num_pairs = np.arange(2, num_clients // 2 + 1), num_clients * (num_clients - 1) / 2
+    sizes, num_pairs = np.arange(2, (num_clients + 1) // 2), num_clients * (num_clients - 1) / 2
     counts = _pairs_of_each_kind(sizes, num_clients)
     permuted = np.take_along_axis(standard, order[:, :, None], axis=1)
     sums = np.take_along_axis(permuted, order[:, None, :], axis=2).cumsum(axis=1).cumsum(axis=2)
@@ -193,22 +262,3 @@ def _pairs_of_each_kind(sizes: NDArray[np.intp], num_clients: int) -> NDArray[np
     """Return how many pairs lie within a group, across its border and outside of it."""
     others = num_clients - sizes
     return np.stack([sizes * (sizes - 1) / 2, sizes * others, others * (others - 1) / 2])
-
-
-def most_persistent(similar: Similarities) -> Group:
-    """Return the client that is most like itself, and how probable that is by chance.
-
-    One-sided test for one outlier among n normal values (F. E. Grubbs, Annals of Mathematical Statistics 21,
-    1950): against the mean and variance of the n - 1 others the value follows Student's law with n - 2
-    degrees of freedom; any of n clients may be the outlier.
-    """
-    from scipy.special import stdtr
-
-    own = np.diag(similar.mean)
-    num_clients = len(own)
-    alone = np.zeros(num_clients, dtype=np.bool_)
-    alone[np.argmax(own)] = True
-    others = own[~alone]
-    scale = float(others.std(ddof=1)) * math.sqrt(1 + 1 / (num_clients - 1))
-    distance = float(own.max() - others.mean()) / scale if scale > 0 else 0.0
-    return Group(alone, min(1.0, num_clients * float(stdtr(num_clients - 2, -distance))))

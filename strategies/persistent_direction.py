@@ -2,35 +2,35 @@
 
 Within one round a careful attacker is hidden among benign clients; over rounds it is not, because several
 attackers keep pulling in a direction that they share, while what benign clients share is the movement of
-all. The rule takes signs of each client's deviations from the round's median (`strategies.signs`), remembers
-them (`strategies.memory`), compares clients by products of signs of different rounds
-(`strategies.similarity`), and asks whether some group is more alike, or one client more like itself, than
-clients that pull independently ever are (`strategies.group_test`).
+all. The rule takes three short vectors of each client's deviation from the round's centre
+(`strategies.signs`, `strategies.sketch`), remembers them (`strategies.memory`), compares clients by products
+of vectors of different rounds (`strategies.similarity`), and asks whether some group is more alike, or one
+client more like itself, than clients that pull independently ever are (`strategies.group_test`).
 
 No update counts for more than one of median length: who wants to reach much has to come back, and who comes
 back is compared.
 
-Two samples of coordinates are looked at. In one all parameters count alike; there the largest layer rules. In
-the other all tensors count alike, so that convolutions are heard beside a fully connected layer with most of
-the parameters. Where attackers show depends on the data. In both samples clients are compared over all that
-is remembered, and over what they did lately: who starts to attack late stands beside its own benign past.
+The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
+sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
+parameters. A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
+embedding. Where attackers show depends on the data. Each is looked at over all that is remembered, and over
+what clients did lately: who starts to attack late stands beside its own benign past.
 
-False alarms. One half of `false_alarm_rate` is spent early: the j-th look at the similarities may be wrong
-with a probability of 1 / (j (j + 1)) of it, which sums to all of it. The other half is shared out evenly
-among the rounds of the run. What a look may spend is shared out evenly among its tests.
+False alarms. `false_alarm_rate` is shared out evenly among the rounds of the run, and in each between the
+test for a group and that for a single client. Looks at much the same updates are alike: less is spent.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
 equally strong. Label skew makes some of them alike; the test takes that for their usual spread, so that it
 keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
 
-Cost, with n clients, s remembered updates a client and m coordinates in both samples: n² s m products a
-round, and n s m bytes and 2 (n s)² numbers of memory. Nothing grows with the model, except under
-``take_back``, which keeps n updates.
+Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
+products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
+sketch, which reads each update once, and ``take_back``, which keeps n updates.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -52,10 +52,11 @@ from strategies.base import (
 )
 from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
-from strategies.group_test import FEWEST_CLIENTS, most_alike, most_persistent
-from strategies.memory import Memory
-from strategies.signs import MOST_COORDINATES, deviation_signs, parameters_alike, tensors_alike
-from strategies.similarity import FEWEST_TERMS, Similarities, similarities
+from strategies.group_test import FEWEST_CLIENTS, most_suspicious
+from strategies.memory import MOST_COORDINATES, Memory, Vectors
+from strategies.signs import deviation_signs, parameters_alike, tensors_alike
+from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
+from strategies.sketch import deviations, random_flips, sketched
 
 log = logging.getLogger("fl_backdoor")
 
@@ -79,7 +80,7 @@ class PersistentDirection(RobustStrategy):
         ``leave_out``: they have no weight. ``clip``: they keep it, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
-        How many of the model's parameters each of the two samples has, drawn from the run's seed.
+        How many places each of the three vectors has that stand for an update.
     span
         How many of each client's last updates are remembered.
 
@@ -93,7 +94,7 @@ class PersistentDirection(RobustStrategy):
         self,
         federation: Federation,
         *,
-        false_alarm_rate: Probability = 0.01,
+        false_alarm_rate: Probability = 0.05,
         response: Response = "take_back",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
@@ -106,23 +107,22 @@ class PersistentDirection(RobustStrategy):
         self.false_alarm_rate = false_alarm_rate
         self.response = response
         self.span = span
+        self.num_coordinates = num_coordinates
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
         self.samples = {
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
             "tensors": tensors_alike(federation.layout, num_coordinates, random),
         }
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
-        self.num_looks = 0
+        self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
-        trusted = ~self.is_flagged[clients.client_ids]
-        for name, places in self.samples.items():
-            signs = deviation_signs(clients.updates, places, trusted)
+        for name, vectors in self._vectors(clients).items():
             memory = self.memories[name]
-            self.memories[name] = memory.after(clients.server_round, clients.client_ids, signs, self.span)
+            self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]
         coefficients = _clipped_to_median(clients.norms, flagged)
@@ -136,15 +136,14 @@ class PersistentDirection(RobustStrategy):
         return aggregation
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is remembered, the number of looks, who is flagged, and what clients contributed."""
+        """Return what is remembered, who is flagged, and what clients contributed."""
         remembered = {
             f"{name}.{key}": array
             for name, memory in self.memories.items()
             for key, array in memory.as_arrays().items()
         }
-        looks = {"num_looks": np.array(self.num_looks), "is_flagged": self.is_flagged}
         contributed = self.contributed.as_arrays() if self.contributed else {}
-        return remembered | looks | contributed
+        return remembered | {"is_flagged": self.is_flagged} | contributed
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
@@ -152,36 +151,40 @@ class PersistentDirection(RobustStrategy):
         for name in self.memories:
             mine = {key.removeprefix(f"{name}."): array for key, array in state.items()}
             self.memories[name] = Memory.from_arrays(mine)
-        self.num_looks = int(state["num_looks"])
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
 
+    def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
+        """Return what stands for each update, a row a client."""
+        trusted = ~self.is_flagged[clients.client_ids]
+        vectors: dict[str, Vectors] = {
+            name: deviation_signs(clients.updates, places, trusted) for name, places in self.samples.items()
+        }
+        flips = random_flips(clients.updates.shape[1], generator(self.federation.seed, Purpose.SKETCH))
+        sketches = sketched(clients.updates, flips, self.num_coordinates)
+        return vectors | {"lengths": deviations(sketches, trusted)}
+
     def _look(self, server_round: int) -> None:
         """Flag whoever stands out among the clients that are known by now."""
-        compared = [view for memory in self.memories.values() for view in _views(similarities(memory))]
+        everybody = [view for memory in self.memories.values() for view in views(similarities(memory))]
         random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
-        found = [suspects for everybody in compared for suspects in self._suspects(everybody, random)]
-        if not found:
-            return
-        self.num_looks += 1
-        allowed = self.false_alarm_rate * share(self.num_looks, self.federation.num_rounds) / len(found)
-        for client_ids, probability in found:
-            if probability <= allowed:
-                self._flag(client_ids, server_round, probability)
+        for client_ids, probability in self._suspects(everybody, random):
+            self._flag(client_ids, server_round, probability)
 
     def _suspects(
-        self, everybody: Similarities, random: np.random.Generator
-    ) -> Iterator[tuple[NDArray[np.int64], float]]:
-        """Yield who stands out in each test, and how probable that is by chance."""
-        others = everybody.of(np.flatnonzero(~self.is_flagged))
-        if len(others.client_ids) < FEWEST_CLIENTS:
-            return
-        tested = [(others, most_alike(others, random)), (others, most_persistent(others))]
-        if len(others.client_ids) < len(everybody.client_ids):
+        self, everybody: list[Similarities], random: np.random.Generator
+    ) -> list[tuple[NDArray[np.int64], float]]:
+        """Return who stands out more than is allowed, and how probable that is by chance."""
+        others = [view.of(np.flatnonzero(~self.is_flagged)) for view in everybody]
+        if len(others[0].client_ids) < FEWEST_CLIENTS:
+            return []
+        found = [(others[0].client_ids, group) for group in most_suspicious(others, random)]
+        if len(others[0].client_ids) < len(everybody[0].client_ids):
             # Who belongs to those that are flagged stands out beside them alone.
-            tested.append((everybody, most_alike(everybody, random)))
-        for similar, group in tested:
-            yield similar.client_ids[group.members], group.probability
+            found.append((everybody[0].client_ids, most_suspicious(everybody, random)[0]))
+        allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
+        rare = [(known, group) for known, group in found if group.probability <= allowed]
+        return [(known[group.members], group.probability) for known, group in rare]
 
     def _flag(self, client_ids: NDArray[np.int64], server_round: int, probability: float) -> None:
         """Flag clients for good, unless half of those that were seen would be flagged."""
@@ -200,17 +203,6 @@ class PersistentDirection(RobustStrategy):
         correction, contributed = contributed.without(self.is_flagged)
         self.contributed = contributed.after(clients, aggregation)
         return aggregation.update + correction
-
-
-def share(look: int, num_rounds: int) -> float:
-    """Return what part of the false alarms of a run of `num_rounds` its n-th look may spend, in (0, 1]."""
-    return (1 / (look * (look + 1)) + 1 / num_rounds) / 2
-
-
-def _views(everybody: Similarities) -> list[Similarities]:
-    """Return what clients did so far and, once that is more, what they did lately."""
-    recent = everybody.recent()
-    return [everybody, recent] if len(recent.owners) < len(everybody.owners) else [everybody]
 
 
 def _clipped_to_median(norms: ClientVector, flagged: ClientMask) -> ClientVector:

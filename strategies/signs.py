@@ -19,9 +19,6 @@ Coordinates = NDArray[np.int64]
 Signs = NDArray[np.int8]
 """-1, 0 or 1, int8 ``(n_clients, n_coordinates)``."""
 
-MOST_COORDINATES = 1 << 24
-"""Up to here float32 holds each product of signs."""
-
 
 def parameters_alike(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
     """Draw `count` places, each parameter with the same probability; all if there are no more."""

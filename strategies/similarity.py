@@ -18,8 +18,8 @@ Similarity = NDArray[np.float64]
 FEWEST_TERMS = 3
 """A client is known once it has taken part so often: fewer products say little about their spread."""
 
-RECENT_TERMS = 4
-"""What a client did lately: few enough that who changed is soon seen, enough for products of other rounds."""
+RECENT_TERMS = (4, 8)
+"""What a client did lately: few terms, so that who changed is soon seen, or more, which are less noisy."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,15 @@ class Similarities:
         Of each term, int64 ``(n_terms,)``, ascending.
     cosines
         Of each term with each of another round, float64 ``(n_terms, n_terms)``; 0 within a round.
+    places
+        Where each term is in the memory, int64 ``(n_terms,)``, ascending.
     """
 
     client_ids: NDArray[np.int64]
     owners: NDArray[np.int64]
     rounds: NDArray[np.int64]
     cosines: NDArray[np.float64]
+    places: NDArray[np.int64]
 
     @cached_property
     def mean(self) -> Similarity:
@@ -78,27 +81,38 @@ class Similarities:
         """Return the same of some of the clients."""
         return self._only(np.flatnonzero(np.isin(self.client_ids[self.owners], client_ids)))
 
-    def recent(self) -> "Similarities":
-        """Return the same over each client's last `RECENT_TERMS` terms."""
-        return self._only(newest(self.owners, RECENT_TERMS))
+    def recent(self, num_terms: int) -> "Similarities":
+        """Return the same over each client's last terms."""
+        return self._only(newest(self.owners, num_terms))
 
     def _only(self, kept: NDArray[np.intp]) -> "Similarities":
         clients, owners = np.unique(self.owners[kept], return_inverse=True)
         cosines = self.cosines[np.ix_(kept, kept)]
-        return Similarities(self.client_ids[clients], owners, self.rounds[kept], cosines)
+        return Similarities(self.client_ids[clients], owners, self.rounds[kept], cosines, self.places[kept])
 
 
 def similarities(memory: Memory) -> Similarities:
     """Compare all clients that have taken part at least `FEWEST_TERMS` times."""
     known, owners, counts = np.unique(memory.client_ids, return_inverse=True, return_counts=True)
     different = memory.rounds[:, None] != memory.rounds
-    everybody = Similarities(known, owners, memory.rounds, _cosines(memory) * different)
+    places = np.arange(len(memory.rounds))
+    everybody = Similarities(known, owners, memory.rounds, _cosines(memory) * different, places)
     return everybody.of(known[counts >= FEWEST_TERMS])
+
+
+def views(everybody: Similarities) -> list[Similarities]:
+    """Return how alike clients are over all their terms and, where these are fewer, over the last ones."""
+    found = [everybody]
+    for num_terms in sorted(RECENT_TERMS, reverse=True):
+        lately = everybody.recent(num_terms)
+        if len(lately.owners) < len(found[-1].owners):
+            found.append(lately)
+    return found
 
 
 def _cosines(memory: Memory) -> NDArray[np.float64]:
     """Return cosines of terms; 0 where a term has no direction."""
-    lengths = np.sqrt(np.diag(memory.products).astype(np.float64))
+    lengths = np.sqrt(np.diag(memory.products))
     both = np.outer(lengths, lengths)
     cosines: Similarity = np.divide(memory.products, both, out=np.zeros_like(both), where=both > 0)
     return cosines

@@ -29,8 +29,8 @@ def test_the_last_terms_of_each_client_are_kept():
         (3, 1),
         (4, 0),
     ]
-    np.testing.assert_array_equal(memory.signs.ravel(), [1, -1, 1, -1])
-    np.testing.assert_array_equal(memory.products, np.outer(memory.signs, memory.signs))
+    np.testing.assert_array_equal(memory.vectors.ravel(), [1, -1, 1, -1])
+    np.testing.assert_array_equal(memory.products, np.outer(memory.vectors, memory.vectors))
 
 
 def test_a_memory_survives_as_arrays():

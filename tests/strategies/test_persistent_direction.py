@@ -9,7 +9,7 @@ from fl_backdoor.results import checkpoint
 from fl_backdoor.results.checkpoint import Checkpoint, Progress
 from fl_backdoor.updates import Layout, TensorSpec
 from strategies import persistent_direction
-from strategies.persistent_direction import PersistentDirection, share
+from strategies.persistent_direction import PersistentDirection
 
 NUM_CLIENTS, NUM_PARAMS = 10, 500
 ATTACKERS = (1, 2, 9)
@@ -82,7 +82,7 @@ def test_decisions_do_not_depend_on_scale(build, round_of, scale):
     run(plain, [round_of(number) for number in range(1, 6)])
     run(scaled, [round_of(number, scale=scale) for number in range(1, 6)])
     for name, memory in plain.memories.items():
-        np.testing.assert_array_equal(memory.signs, scaled.memories[name].signs)
+        np.testing.assert_array_equal(memory.vectors, scaled.memories[name].vectors)
     assert flagged_by(plain) == flagged_by(scaled) == ATTACKERS
 
 
@@ -103,17 +103,10 @@ def test_who_starts_late_is_found_by_what_it_did_lately(build, round_of, monkeyp
     run(strategy, rounds)
     assert flagged_by(strategy) == ATTACKERS
     # Beside twelve benign rounds of their own they are not found in five.
-    monkeypatch.setattr(persistent_direction, "_views", lambda everybody: [everybody])
+    monkeypatch.setattr(persistent_direction, "views", lambda everybody: [everybody])
     forgetful = build()
     run(forgetful, rounds)
     assert flagged_by(forgetful) == ()
-
-
-@pytest.mark.parametrize("num_rounds", [1, 16, 1000])
-def test_no_run_spends_more_false_alarms_than_it_has(num_rounds):
-    spent = sum(share(look, num_rounds) for look in range(1, num_rounds + 1))
-    # 1 - 1 / (n + 1) of the early half, and all of the other.
-    assert spent == pytest.approx(1 - 0.5 / (num_rounds + 1))
 
 
 def test_one_attacker_is_found_by_its_persistence(build, round_of):

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from strategies.memory import Memory
-from strategies.similarity import similarities
+from strategies.similarity import similarities, views
 from tests.strategies.test_memory import remembering
 
 TWO_WAYS = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [-1, -1, 1, 1]])
@@ -46,13 +47,21 @@ def test_clients_are_known_from_their_third_round_on_and_keep_their_ids():
     assert len(similarities(Memory.empty(3)).client_ids) == 0
 
 
-def test_only_the_last_four_terms_are_recent():
+def test_the_last_terms_are_looked_at_alone():
     one, other = TWO_WAYS[0], TWO_WAYS[1]  # orthogonal
     found = similarities(remembering([([0, 1], [one, other])] * 3 + [([0, 1], [one, one])] * 4))
     # Client 1's seven terms are 3 of one kind and 4 of another: 18 of its 42 products are of the same kind.
     np.testing.assert_allclose(found.mean, [[1, 24 / 42], [24 / 42, 18 / 42]])
-    np.testing.assert_allclose(found.recent().mean, np.ones((2, 2)))
-    np.testing.assert_array_equal(found.recent().rounds, [4, 4, 5, 5, 6, 6, 7, 7])
+    lately = found.recent(4)
+    np.testing.assert_allclose(lately.mean, np.ones((2, 2)))
+    np.testing.assert_array_equal(lately.rounds, [4, 4, 5, 5, 6, 6, 7, 7])
+    np.testing.assert_array_equal(lately.places, range(6, 14))
+
+
+@pytest.mark.parametrize(("num_rounds", "lengths"), [(3, [3]), (4, [4]), (7, [7, 4]), (9, [9, 8, 4])])
+def test_views_are_of_everything_and_of_less(num_rounds, lengths):
+    found = views(similarities(remembering([([0, 1], TWO_WAYS[:2])] * num_rounds)))
+    assert [len(view.rounds) // 2 for view in found] == lengths
 
 
 def test_a_sample_of_coordinates_is_as_near_as_hoeffding_says():

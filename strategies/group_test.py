@@ -148,6 +148,31 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     return vectors
 
 
+def most_like(views: Sequence[Similarities], group: ClientMask) -> Group:
+    """Return who is most like the clients of a group without being one, and how probable that is by chance.
+
+    Parameters
+    ----------
+    views
+        Of the same clients.
+    group
+        Bool ``(n_known,)``; at least three are not in it.
+
+    Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
+    law with n - 2 degrees of freedom for n clients.
+    """
+    from scipy.special import stdtr
+
+    others = np.flatnonzero(~group)
+    towards = np.stack([view.mean[np.ix_(others, group)].mean(axis=1) for view in views])
+    strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
+    best, num_clients = int(strengths.argmax()), len(others)
+    t = math.sqrt(num_clients) * math.sinh(float(strengths[best]))
+    members = np.zeros(len(group), dtype=np.bool_)
+    members[others[singles[best]]] = True
+    return Group(members, min(1.0, towards.size * float(stdtr(num_clients - 2, -t))))
+
+
 def simulated_strengths(views: Sequence[Similarities], random: np.random.Generator) -> tuple[Batch, Batch]:
     """Return how much who stands out most does so in federations like this one in which nobody attacks.
 

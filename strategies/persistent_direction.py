@@ -52,7 +52,7 @@ from strategies.base import (
 )
 from strategies.clip_avg import clip_coefficients
 from strategies.contributions import Contributions
-from strategies.group_test import FEWEST_CLIENTS, most_suspicious
+from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
@@ -180,8 +180,8 @@ class PersistentDirection(RobustStrategy):
             return []
         found = [(others[0].client_ids, group) for group in most_suspicious(others, random)]
         if len(others[0].client_ids) < len(everybody[0].client_ids):
-            # Who belongs to those that are flagged stands out beside them alone.
-            found.append((everybody[0].client_ids, most_suspicious(everybody, random)[0]))
+            known = everybody[0].client_ids
+            found.append((known, most_like(everybody, self.is_flagged[known])))
         allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
         rare = [(known, group) for known, group in found if group.probability <= allowed]
         return [(known[group.members], group.probability) for known, group in rare]

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from strategies.group_test import _exchanged, best_groups, best_single, gumbel_tail, most_suspicious
+from strategies.group_test import (
+    _exchanged,
+    best_groups,
+    best_single,
+    gumbel_tail,
+    most_like,
+    most_suspicious,
+)
 from strategies.memory import Memory
 from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
@@ -218,3 +225,28 @@ def test_the_most_persistent_client_of_any_view():
     found = most_persistent([quiet, telling, quiet], np.random.default_rng(0))
     np.testing.assert_array_equal(np.flatnonzero(found.members), [4])
     assert found.probability < 1e-3
+
+
+def test_who_is_like_a_group_by_hand():
+    mean = np.zeros((7, 7))
+    towards = np.array([0.1, 0.12, 0.09, 0.3, 0.11])
+    mean[2:, 0], mean[2:, 1] = towards - 0.05, towards + 0.05  # with both of the group as much as `towards`
+    mean += mean.T
+    group = np.arange(7) < 2
+    found = most_like([alike(mean)], group)
+    assert np.flatnonzero(found.members).tolist() == [5]
+    rest = np.delete(towards, 3)
+    t = (0.3 - rest.mean()) / (rest.std(ddof=1) * math.sqrt(5 / 4))
+    assert found.probability == pytest.approx(5 * stats.t.sf(t, 3), rel=1e-6)
+    twice = most_like([alike(mean), alike(np.zeros((7, 7)))], group)
+    assert twice.members.tolist() == found.members.tolist()
+    assert twice.probability == pytest.approx(2 * found.probability, rel=1e-6)
+
+
+def test_an_attacker_that_comes_late_is_like_those_that_are_known():
+    similar = federation(0, num_rounds=8, attackers=(1, 2, 9), shared=0.6)
+    found = most_like([similar], np.isin(np.arange(10), (1, 2)))
+    assert np.flatnonzero(found.members).tolist() == [9]
+    assert found.probability < 0.01
+    benign = most_like([similar], np.isin(np.arange(10), (1, 2, 9)))
+    assert benign.probability > 0.05

@@ -54,7 +54,7 @@ class Watched(PersistentDirection):
         if clients.server_round == 1:
             self.file.write_bytes(table.header(COLUMNS))
         aggregation = super().aggregate(clients)
-        known = similarities(self.memories["tensors"])
+        known = similarities(self.memories["lengths"])
         if len(known.client_ids) > 1:
             similar = known.mean - np.diag(np.diag(known.mean))
             rows = zip(known.client_ids, leading_vectors(similar[None])[0], strict=True)

@@ -94,7 +94,7 @@ class PersistentDirection(RobustStrategy):
         self,
         federation: Federation,
         *,
-        false_alarm_rate: Probability = 0.05,
+        false_alarm_rate: Probability = 0.01,
         response: Response = "take_back",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,

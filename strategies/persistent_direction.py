@@ -40,7 +40,7 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ClientMask, ClientVector, ParameterVector
+from fl_backdoor.types import ParameterVector
 from strategies.base import (
     Aggregation,
     ClientUpdates,
@@ -50,7 +50,7 @@ from strategies.base import (
     mean_of,
     nothing_of,
 )
-from strategies.clip_avg import clip_coefficients
+from strategies.clip_avg import clipped_to_median
 from strategies.contributions import Contributions
 from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
@@ -125,7 +125,7 @@ class PersistentDirection(RobustStrategy):
             self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]
-        coefficients = _clipped_to_median(clients.norms, flagged)
+        coefficients = clipped_to_median(clients.norms, ~flagged)
         if self.response == "clip":
             return clipped_mean(clients, coefficients, flagged)
         if flagged.all():
@@ -203,9 +203,3 @@ class PersistentDirection(RobustStrategy):
         correction, contributed = contributed.without(self.is_flagged)
         self.contributed = contributed.after(clients, aggregation)
         return aggregation.update + correction
-
-
-def _clipped_to_median(norms: ClientVector, flagged: ClientMask) -> ClientVector:
-    """Return coefficients under which no update is longer than the median of those that are not flagged."""
-    others = norms if flagged.all() else norms[~flagged]
-    return clip_coefficients(norms, float(np.median(others)))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, UpdateMatrix
-from strategies.clip_avg import clip_coefficients
+from strategies.clip_avg import clipped_to_median
 
 Flips = NDArray[np.int8]
 """-1 or 1 for each parameter, int8 ``(n_params,)``."""
@@ -67,8 +67,7 @@ def deviations(sketches: Sketches, trusted: ClientMask) -> NDArray[np.int16]:
     """
     sketches = sketches.astype(np.float64)
     those = trusted if trusted.any() else ~trusted
-    lengths = np.linalg.norm(sketches, axis=1)
-    sketches *= clip_coefficients(lengths, float(np.median(lengths[those])))[:, None]
+    sketches *= clipped_to_median(np.linalg.norm(sketches, axis=1), trusted)[:, None]
     away = sketches - sketches[those].mean(axis=0)
     farthest = np.abs(away).max(axis=1, initial=0, keepdims=True)
     whole = np.divide(away, farthest, out=np.zeros_like(away), where=farthest > 0)

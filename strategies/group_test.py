@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, ClientVector
+from strategies.sample_sizes import apart_from_sizes
 from strategies.similarity import Similarities
 from strategies.threads import in_order
 
@@ -67,18 +68,22 @@ class Group:
     probability: float
 
 
-def most_suspicious(views: Sequence[Similarities], random: np.random.Generator) -> tuple[Group, Group]:
+def most_suspicious(
+    views: Sequence[Similarities], sizes: ClientVector, random: np.random.Generator
+) -> tuple[Group, Group]:
     """Return the group that is most alike and the client that is most like itself, in whichever view.
 
     Parameters
     ----------
     views
         Of the same clients, at least `FEWEST_CLIENTS`.
+    sizes
+        How many samples each has; what these explain counts for nothing.
     random
         Makes up federations.
     """
-    means = [view.mean[None] for view in views]
-    alike, persistent = simulated_strengths(views, random)
+    means = [apart_from_sizes(view.mean[None], sizes) for view in views]
+    alike, persistent = simulated_strengths(views, sizes, random)
     return (
         _rarest([best_groups(mean) for mean in means], alike),
         _rarest([best_single(mean) for mean in means], persistent),
@@ -148,13 +153,15 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     return vectors
 
 
-def most_like(views: Sequence[Similarities], group: ClientMask) -> Group:
+def most_like(views: Sequence[Similarities], sizes: ClientVector, group: ClientMask) -> Group:
     """Return who is most like the clients of a group without being one, and how probable that is by chance.
 
     Parameters
     ----------
     views
         Of the same clients.
+    sizes
+        How many samples each has.
     group
         Bool ``(n_known,)``; at least three are not in it.
 
@@ -164,7 +171,8 @@ def most_like(views: Sequence[Similarities], group: ClientMask) -> Group:
     from scipy.special import stdtr
 
     others = np.flatnonzero(~group)
-    towards = np.stack([view.mean[np.ix_(others, group)].mean(axis=1) for view in views])
+    means = apart_from_sizes(np.stack([view.mean for view in views]), sizes)
+    towards = means[:, others][:, :, group].mean(axis=2)
     strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
     best, num_clients = int(strengths.argmax()), len(others)
     t = math.sqrt(num_clients) * math.sinh(float(strengths[best]))
@@ -173,7 +181,9 @@ def most_like(views: Sequence[Similarities], group: ClientMask) -> Group:
     return Group(members, min(1.0, towards.size * float(stdtr(num_clients - 2, -t))))
 
 
-def simulated_strengths(views: Sequence[Similarities], random: np.random.Generator) -> tuple[Batch, Batch]:
+def simulated_strengths(
+    views: Sequence[Similarities], sizes: ClientVector, random: np.random.Generator
+) -> tuple[Batch, Batch]:
     """Return how much who stands out most does so in federations like this one in which nobody attacks.
 
     Of groups and of single clients, float64 ``(n_views, NUM_DRAWS)`` each.
@@ -182,24 +192,26 @@ def simulated_strengths(views: Sequence[Similarities], random: np.random.Generat
 
     def strengths(draw: np.random.Generator) -> Batch:
         keys = draw.random((DRAWS_AT_ONCE, num_terms))
-        made_up = (_exchanged(view, keys) + _persistent(view, draw) for view in views)
-        return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in made_up])
+        made_up = (_exchanged(view, keys) + _persistent(view, sizes, draw) for view in views)
+        apart = (apart_from_sizes(similar, sizes) for similar in made_up)
+        return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
 
     parts = in_order(strengths, random.spawn(NUM_DRAWS // DRAWS_AT_ONCE))
     together = np.concatenate(list(parts), axis=2)
     return together[:, 0], together[:, 1]
 
 
-def persistent_spread(similar: Similarities) -> tuple[float, int]:
+def persistent_spread(similar: Similarities, sizes: ClientVector) -> tuple[float, int]:
     """Return the variance of similarities beyond noise, and in how many dimensions directions are drawn.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
     similarity of a client with itself. r is divided by `CAUTION`. Everybody counts, so that attackers make
     the test careful, not bold.
     """
-    upper = np.triu_indices(len(similar.mean), 1)
-    spread = _beyond_noise(similar.mean[upper], similar.noise_std[upper])
-    own = max(float(np.diag(similar.mean).mean()), 0.0)
+    mean = apart_from_sizes(similar.mean, sizes)
+    upper = np.triu_indices(len(mean), 1)
+    spread = _beyond_noise(mean[upper], similar.noise_std[upper])
+    own = max(float(np.diag(mean).mean()), 0.0)
     few, many = DIMENSIONS
     explain = own**2 / CAUTION
     return spread, many if explain >= many * spread else max(few, round(explain / spread))
@@ -231,19 +243,20 @@ def _exchanged(similar: Similarities, keys: Batch) -> Batch:
     return dealt
 
 
-def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:
+def _persistent(similar: Similarities, sizes: ClientVector, random: np.random.Generator) -> Batch:
     """Return what clients with independent directions add to similarities: as much spread as these have.
 
     Products of different clients are those of directions; lengths of directions are normal.
     """
     num_clients = len(similar.client_ids)
-    spread, dimensions = persistent_spread(similar)
+    spread, dimensions = persistent_spread(similar, sizes)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
     places = np.arange(num_clients)
-    own_spread = _beyond_noise(np.diag(similar.mean), np.diag(similar.noise_std))
+    own = np.diag(apart_from_sizes(similar.mean, sizes))
+    own_spread = _beyond_noise(own, np.diag(similar.noise_std))
     products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
     return products
 

@@ -21,8 +21,9 @@ test for a group and that for a single client. Looks at much the same updates ar
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
-equally strong. Label skew makes some of them alike; the test takes that for their usual spread, so that it
-keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
+equally strong, but for what their numbers of samples explain (`strategies.sample_sizes`). Label skew makes
+some of them alike; the test takes that for their usual spread, so that it keeps its false alarms and loses
+its power. ``docs/defence.md`` says how far.
 
 Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
 products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
@@ -76,7 +77,8 @@ class PersistentDirection(RobustStrategy):
         simulated federations are like it.
     response
         What happens to flagged clients, for good. ``take_back``: they have no weight, and what they had moved
-        the model by is replaced by what the others' mean would have; for that one update a client is kept.
+        the model by is replaced by what the others' mean would have, half of what is left of it in each
+        round; for that one update a client is kept.
         ``leave_out``: they have no weight. ``clip``: they keep it, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
@@ -115,6 +117,7 @@ class PersistentDirection(RobustStrategy):
         }
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
+        self.sizes = np.array(federation.partition_sizes, dtype=np.float64)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
@@ -176,15 +179,15 @@ class PersistentDirection(RobustStrategy):
     ) -> list[tuple[NDArray[np.int64], float]]:
         """Return who stands out more than is allowed, and how probable that is by chance."""
         others = [view.of(np.flatnonzero(~self.is_flagged)) for view in everybody]
-        if len(others[0].client_ids) < FEWEST_CLIENTS:
+        trusted, known = others[0].client_ids, everybody[0].client_ids
+        if len(trusted) < FEWEST_CLIENTS:
             return []
-        found = [(others[0].client_ids, group) for group in most_suspicious(others, random)]
-        if len(others[0].client_ids) < len(everybody[0].client_ids):
-            known = everybody[0].client_ids
-            found.append((known, most_like(everybody, self.is_flagged[known])))
+        found = [(trusted, group) for group in most_suspicious(others, self.sizes[trusted], random)]
+        if len(trusted) < len(known):
+            found.append((known, most_like(everybody, self.sizes[known], self.is_flagged[known])))
         allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
-        rare = [(known, group) for known, group in found if group.probability <= allowed]
-        return [(known[group.members], group.probability) for known, group in rare]
+        rare = [(clients, group) for clients, group in found if group.probability <= allowed]
+        return [(clients[group.members], group.probability) for clients, group in rare]
 
     def _flag(self, client_ids: NDArray[np.int64], server_round: int, probability: float) -> None:
         """Flag clients for good, unless half of those that were seen would be flagged."""
@@ -198,8 +201,8 @@ class PersistentDirection(RobustStrategy):
         self.is_flagged = flagged
 
     def _replaced(self, clients: ClientUpdates, aggregation: Aggregation) -> ParameterVector:
-        """Return the movement with what flagged clients had contributed replaced by the others' mean."""
+        """Return the movement and a step to where the others' mean would have moved the model by itself."""
         contributed = self.contributed or Contributions.none(len(self.is_flagged), clients.updates.shape[1])
-        correction, contributed = contributed.without(self.is_flagged)
+        step, contributed = contributed.without(self.is_flagged).step()
         self.contributed = contributed.after(clients, aggregation)
-        return aggregation.update + correction
+        return aggregation.update + step

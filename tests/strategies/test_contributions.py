@@ -17,13 +17,13 @@ def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
     for rows in rounds:
         clients = make_clients(rows)
         found = found.after(clients, moved_by(clients))
-    correction, remaining = found.without(np.array([False, False, True, False]))
+    remaining = found.without(np.array([False, False, True, False]))
     wanted = np.array([8 / 3, 8 / 3])
-    np.testing.assert_allclose(correction, wanted - np.array([3, 2]), rtol=1e-6)
+    np.testing.assert_allclose(remaining.owed, wanted - np.array([3, 2]), rtol=1e-6)
     # What is left is what the others would have moved, so that nothing is taken back twice.
     np.testing.assert_allclose(remaining.moved_by.sum(axis=0), wanted, rtol=1e-6)
     np.testing.assert_allclose(remaining.moved_with, [2 / 3, 2 / 3, 0, 2 / 3])
-    np.testing.assert_array_equal(remaining.without(np.array([False, False, True, False]))[0], [0, 0])
+    assert remaining.without(np.array([False, False, True, False])) is remaining
 
 
 def test_rows_belong_to_clients_not_to_places(make_clients):
@@ -44,6 +44,17 @@ def test_nothing_is_taken_back_from_nobody_or_everybody(make_clients):
     clients = make_clients([[1], [3]])
     found = Contributions.none(2, 1).after(clients, moved_by(clients))
     for left_out in ([False, False], [True, True]):
-        correction, remaining = found.without(np.array(left_out))
-        np.testing.assert_array_equal(correction, [0])
-        assert remaining is found
+        assert found.without(np.array(left_out)) is found
+        np.testing.assert_array_equal(found.step()[0], [0])
+
+
+def test_half_of_what_is_owed_is_taken_back_in_each_round(make_clients):
+    # Client 1 moved the model by 4 of its 6; client 0 alone would have moved it by 4: 2 too far.
+    clients = make_clients([[4], [8]])
+    found = Contributions.none(2, 1).after(clients, moved_by(clients)).without(np.array([False, True]))
+    steps = []
+    for _ in range(3):
+        step, found = found.step()
+        steps.append(step.item())
+    assert steps == [-1, -0.5, -0.25]
+    np.testing.assert_array_equal(found.owed, [-0.25])

@@ -141,7 +141,9 @@ def test_what_attackers_contributed_is_taken_back(build, round_of):
     strategy = build()
     rounds = [round_of(number) for number in range(1, 8)]
     results = run(strategy, rounds)
-    moved = sum(result.update.astype(np.float64) for result in results)
+    owed = strategy.contributed.owed
+    assert owed.any()
+    moved = owed + sum(result.update.astype(np.float64) for result in results)
     assert flagged_by(strategy) == ATTACKERS
     benign = np.setdiff1d(np.arange(NUM_CLIENTS), ATTACKERS)
     # Until they were flagged the median was everybody's.

@@ -39,8 +39,8 @@ def federation(seed: int, dimensions: int, own: float) -> Similarities:
 
 def rates(similar: list[Similarities]) -> list[str]:
     """Return the share of federations in which somebody is flagged, by each test at each level."""
-    sizes = np.ones(NUM_CLIENTS)
-    found = [most_suspicious([each], sizes, np.random.default_rng(seed)) for seed, each in enumerate(similar)]
+    known = np.ones((NUM_CLIENTS, 1))
+    found = [most_suspicious([each], known, np.random.default_rng(seed)) for seed, each in enumerate(similar)]
     probabilities = np.array([[group.probability for group in groups] for groups in found])
     return [f"{100 * np.mean(test <= level):.1f} %" for test in probabilities.T for level in LEVELS]
 

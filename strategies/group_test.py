@@ -18,17 +18,22 @@ Clients are looked at in several views: other vectors that stand for the updates
 made-up federation updates change owners in all views alike, and the largest of the standardised statistics is
 compared with the largest (max T; P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley
 1993). Views that tell much the same cost next to nothing.
+
+Among many clients the weakest common cause is seen. What the server knows of clients is taken out
+(`strategies.known_differences`). Another cause seldom has a border: whoever is cut off there as a group has
+neighbours on the other side. A group counts only where each of its members is more like the others than
+anybody else is.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, ClientVector
-from strategies.sample_sizes import apart_from_sizes
+from strategies.known_differences import Known, apart_from
 from strategies.similarity import Similarities
 from strategies.threads import in_order
 
@@ -69,7 +74,7 @@ class Group:
 
 
 def most_suspicious(
-    views: Sequence[Similarities], sizes: ClientVector, random: np.random.Generator
+    views: Sequence[Similarities], known: Known, random: np.random.Generator
 ) -> tuple[Group, Group]:
     """Return the group that is most alike and the client that is most like itself, in whichever view.
 
@@ -77,25 +82,42 @@ def most_suspicious(
     ----------
     views
         Of the same clients, at least `FEWEST_CLIENTS`.
-    sizes
-        How many samples each has; what these explain counts for nothing.
+    known
+        In what they are known to differ; what this explains counts for nothing.
     random
         Makes up federations.
     """
-    means = [apart_from_sizes(view.mean[None], sizes) for view in views]
-    alike, persistent = simulated_strengths(views, sizes, random)
-    return (
-        _rarest([best_groups(mean) for mean in means], alike),
-        _rarest([best_single(mean) for mean in means], persistent),
-    )
+    means = [apart_from(view.mean[None], known) for view in views]
+    alike, persistent = simulated_strengths(views, known, random)
+    view, group = _rarest([best_groups(mean) for mean in means], alike)
+    if not has_a_border(means[view][0], group.members):
+        group = replace(group, probability=1.0)
+    return group, _rarest([best_single(mean) for mean in means], persistent)[1]
 
 
-def _rarest(found: list[tuple[ClientVector, NDArray[np.bool_]]], simulated: Batch) -> Group:
-    """Return what stands out most of what was found in each view, beside draws ``(n_views, n_draws)``."""
+def _rarest(found: list[tuple[ClientVector, NDArray[np.bool_]]], simulated: Batch) -> tuple[int, Group]:
+    """Return in which view somebody stands out most, and who, beside draws ``(n_views, n_draws)``."""
     centre, scale = simulated.mean(axis=1, keepdims=True), simulated.std(axis=1, keepdims=True)
     drawn = _over(simulated - centre, scale)
     seen = _over(np.stack([strengths for strengths, _ in found]) - centre, scale)
-    return Group(found[int(seen.argmax())][1][0], gumbel_tail(float(seen.max()), drawn.max(axis=0)))
+    view = int(seen.argmax())
+    return view, Group(found[view][1][0], gumbel_tail(float(seen.max()), drawn.max(axis=0)))
+
+
+def has_a_border(similar: NDArray[np.float64], members: ClientMask) -> bool:
+    """Tell whether each member, at least two, is more like the others than any outsider is.
+
+    Parameters
+    ----------
+    similar
+        Symmetric, float64 ``(n_clients, n_clients)``.
+    members
+        Bool ``(n_clients,)``.
+    """
+    towards = similar[:, members].sum(axis=1)
+    inside = (towards - np.diag(similar))[members] / (members.sum() - 1)
+    outside = towards[~members] / members.sum()
+    return bool(inside.min() > outside.max())
 
 
 def _over(values: Batch, scale: Batch) -> Batch:
@@ -153,15 +175,15 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     return vectors
 
 
-def most_like(views: Sequence[Similarities], sizes: ClientVector, group: ClientMask) -> Group:
+def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) -> Group:
     """Return who is most like the clients of a group without being one, and how probable that is by chance.
 
     Parameters
     ----------
     views
         Of the same clients.
-    sizes
-        How many samples each has.
+    known
+        In what they are known to differ.
     group
         Bool ``(n_known,)``; at least three are not in it.
 
@@ -171,7 +193,7 @@ def most_like(views: Sequence[Similarities], sizes: ClientVector, group: ClientM
     from scipy.special import stdtr
 
     others = np.flatnonzero(~group)
-    means = apart_from_sizes(np.stack([view.mean for view in views]), sizes)
+    means = apart_from(np.stack([view.mean for view in views]), known)
     towards = means[:, others][:, :, group].mean(axis=2)
     strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
     best, num_clients = int(strengths.argmax()), len(others)
@@ -182,7 +204,7 @@ def most_like(views: Sequence[Similarities], sizes: ClientVector, group: ClientM
 
 
 def simulated_strengths(
-    views: Sequence[Similarities], sizes: ClientVector, random: np.random.Generator
+    views: Sequence[Similarities], known: Known, random: np.random.Generator
 ) -> tuple[Batch, Batch]:
     """Return how much who stands out most does so in federations like this one in which nobody attacks.
 
@@ -192,8 +214,8 @@ def simulated_strengths(
 
     def strengths(draw: np.random.Generator) -> Batch:
         keys = draw.random((DRAWS_AT_ONCE, num_terms))
-        made_up = (_exchanged(view, keys) + _persistent(view, sizes, draw) for view in views)
-        apart = (apart_from_sizes(similar, sizes) for similar in made_up)
+        made_up = (_exchanged(view, keys) + _persistent(view, known, draw) for view in views)
+        apart = (apart_from(similar, known) for similar in made_up)
         return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
 
     parts = in_order(strengths, random.spawn(NUM_DRAWS // DRAWS_AT_ONCE))
@@ -201,14 +223,14 @@ def simulated_strengths(
     return together[:, 0], together[:, 1]
 
 
-def persistent_spread(similar: Similarities, sizes: ClientVector) -> tuple[float, int]:
+def persistent_spread(similar: Similarities, known: Known) -> tuple[float, int]:
     """Return the variance of similarities beyond noise, and in how many dimensions directions are drawn.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
     similarity of a client with itself. r is divided by `CAUTION`. Everybody counts, so that attackers make
     the test careful, not bold.
     """
-    mean = apart_from_sizes(similar.mean, sizes)
+    mean = apart_from(similar.mean, known)
     upper = np.triu_indices(len(mean), 1)
     spread = _beyond_noise(mean[upper], similar.noise_std[upper])
     own = max(float(np.diag(mean).mean()), 0.0)
@@ -243,19 +265,19 @@ def _exchanged(similar: Similarities, keys: Batch) -> Batch:
     return dealt
 
 
-def _persistent(similar: Similarities, sizes: ClientVector, random: np.random.Generator) -> Batch:
+def _persistent(similar: Similarities, known: Known, random: np.random.Generator) -> Batch:
     """Return what clients with independent directions add to similarities: as much spread as these have.
 
     Products of different clients are those of directions; lengths of directions are normal.
     """
     num_clients = len(similar.client_ids)
-    spread, dimensions = persistent_spread(similar, sizes)
+    spread, dimensions = persistent_spread(similar, known)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
     places = np.arange(num_clients)
-    own = np.diag(apart_from_sizes(similar.mean, sizes))
+    own = np.diag(apart_from(similar.mean, known))
     own_spread = _beyond_noise(own, np.diag(similar.noise_std))
     products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
     return products

@@ -21,9 +21,9 @@ test for a group and that for a single client. Looks at much the same updates ar
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
-equally strong, but for what their numbers of samples explain (`strategies.sample_sizes`). Label skew makes
-some of them alike; the test takes that for their usual spread, so that it keeps its false alarms and loses
-its power. ``docs/defence.md`` says how far.
+equally strong, but for what their numbers of samples and of rounds explain
+(`strategies.known_differences`). Label skew makes some of them alike; the test takes that for their usual
+spread, so that it keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
 
 Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
 products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
@@ -117,12 +117,14 @@ class PersistentDirection(RobustStrategy):
         }
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
-        self.sizes = np.array(federation.partition_sizes, dtype=np.float64)
+        self.num_samples = np.array(federation.partition_sizes, dtype=np.float64)
+        self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
+        self.num_rounds = self.num_rounds + np.isin(np.arange(len(self.num_rounds)), clients.client_ids)
         for name, vectors in self._vectors(clients).items():
             memory = self.memories[name]
             self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
@@ -146,7 +148,7 @@ class PersistentDirection(RobustStrategy):
             for key, array in memory.as_arrays().items()
         }
         contributed = self.contributed.as_arrays() if self.contributed else {}
-        return remembered | {"is_flagged": self.is_flagged} | contributed
+        return remembered | {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds} | contributed
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
@@ -155,6 +157,7 @@ class PersistentDirection(RobustStrategy):
             mine = {key.removeprefix(f"{name}."): array for key, array in state.items()}
             self.memories[name] = Memory.from_arrays(mine)
         self.is_flagged = state["is_flagged"].astype(np.bool_)
+        self.num_rounds = state["num_rounds"].astype(np.float64)
         self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
 
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
@@ -182,9 +185,10 @@ class PersistentDirection(RobustStrategy):
         trusted, known = others[0].client_ids, everybody[0].client_ids
         if len(trusted) < FEWEST_CLIENTS:
             return []
-        found = [(trusted, group) for group in most_suspicious(others, self.sizes[trusted], random)]
+        differences = np.stack([self.num_samples, self.num_rounds], axis=1)
+        found = [(trusted, group) for group in most_suspicious(others, differences[trusted], random)]
         if len(trusted) < len(known):
-            found.append((known, most_like(everybody, self.sizes[known], self.is_flagged[known])))
+            found.append((known, most_like(everybody, differences[known], self.is_flagged[known])))
         allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
         rare = [(clients, group) for clients, group in found if group.probability <= allowed]
         return [(clients[group.members], group.probability) for clients, group in rare]

@@ -12,6 +12,7 @@ from strategies.group_test import (
     best_groups,
     best_single,
     gumbel_tail,
+    has_a_border,
     most_like,
     most_suspicious,
 )
@@ -20,16 +21,16 @@ from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
 
 
-def most_alike(views, random, sizes=None):
-    return most_suspicious(views, same_sizes(views) if sizes is None else sizes, random)[0]
+def most_alike(views, random, known=None):
+    return most_suspicious(views, no_differences(views) if known is None else known, random)[0]
 
 
-def most_persistent(views, random, sizes=None):
-    return most_suspicious(views, same_sizes(views) if sizes is None else sizes, random)[1]
+def most_persistent(views, random, known=None):
+    return most_suspicious(views, no_differences(views) if known is None else known, random)[1]
 
 
-def same_sizes(views):
-    return np.full(len(views[0].client_ids), 100.0)
+def no_differences(views):
+    return np.full((len(views[0].client_ids), 1), 100.0)
 
 
 def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, attackers=(), shared=0.5):
@@ -146,13 +147,13 @@ def test_clients_that_are_alike_because_they_have_much_data_are_no_group():
     similar = federation(0, num_rounds=8, attackers=large, shared=0.6)
     assert most_alike([similar], np.random.default_rng(0)).probability < 1e-4
     sizes = np.where(np.isin(np.arange(10), large), 1000.0, 100.0)
-    assert most_alike([similar], np.random.default_rng(0), sizes).probability > 0.05
+    assert most_alike([similar], np.random.default_rng(0), sizes[:, None]).probability > 0.05
 
 
 def test_attackers_with_any_number_of_samples_are_found_among_clients_of_unlike_size():
     similar = federation(0, num_rounds=8, attackers=(1, 2, 9), shared=0.6)
     sizes = np.array([20, 900, 60, 500, 30, 200, 1500, 80, 400, 150.0])
-    group = most_alike([similar], np.random.default_rng(0), sizes)
+    group = most_alike([similar], np.random.default_rng(0), sizes[:, None])
     np.testing.assert_array_equal(np.flatnonzero(group.members), (1, 2, 9))
     assert group.probability < 1e-3
 
@@ -160,7 +161,30 @@ def test_attackers_with_any_number_of_samples_are_found_among_clients_of_unlike_
 def test_a_client_that_repeats_itself_because_it_has_few_samples_is_no_outlier():
     similar = federation(0, attackers=[4], shared=1.0)
     sizes = np.where(np.arange(10) == 4, 10.0, 500.0)
-    assert most_persistent([similar], np.random.default_rng(0), sizes).probability > 0.05
+    assert most_persistent([similar], np.random.default_rng(0), sizes[:, None]).probability > 0.05
+
+
+def test_most_cuts_through_a_continuum_make_no_group():
+    # Forty clients are strung along an axis, with noise: the upper ones have neighbours below.
+    along = np.linspace(-1, 1, 40)
+    noise = 0.3 * np.random.default_rng(0).standard_normal((40, 40))
+    strung = np.outer(along, along) + noise + noise.T
+    assert sum(has_a_border(strung, along > cut) for cut in along[20:36]) <= 4
+    # Pulled apart from the others they have none.
+    apart = along + 3 * (along > 0.5)
+    assert has_a_border(np.outer(apart, apart) + noise + noise.T, along > 0.5)
+
+
+def test_a_border_by_hand():
+    similar = np.full((6, 6), 0.1)
+    similar[:3, :3] = 0.5
+    similar[0, 1] = similar[1, 0] = 0.2
+    members = np.arange(6) < 3
+    # The least alike of the members is so by (.2 + .5) / 2.
+    assert has_a_border(similar, members)
+    for likeness, wanted in ((0.34, True), (0.36, False)):
+        similar[5, :3] = similar[:3, 5] = likeness
+        assert has_a_border(similar, members) == wanted
 
 
 def test_one_persistent_client_is_found():
@@ -261,20 +285,20 @@ def test_who_is_like_a_group_by_hand():
     mean[2:, 0], mean[2:, 1] = towards - 0.05, towards + 0.05  # with both of the group as much as `towards`
     mean += mean.T
     group = np.arange(7) < 2
-    found = most_like([alike(mean)], np.ones(7), group)
+    found = most_like([alike(mean)], np.ones((7, 1)), group)
     assert np.flatnonzero(found.members).tolist() == [5]
     rest = np.delete(towards, 3)
     t = (0.3 - rest.mean()) / (rest.std(ddof=1) * math.sqrt(5 / 4))
     assert found.probability == pytest.approx(5 * stats.t.sf(t, 3), rel=1e-6)
-    twice = most_like([alike(mean), alike(np.zeros((7, 7)))], np.ones(7), group)
+    twice = most_like([alike(mean), alike(np.zeros((7, 7)))], np.ones((7, 1)), group)
     assert twice.members.tolist() == found.members.tolist()
     assert twice.probability == pytest.approx(2 * found.probability, rel=1e-6)
 
 
 def test_an_attacker_that_comes_late_is_like_those_that_are_known():
     similar = federation(0, num_rounds=8, attackers=(1, 2, 9), shared=0.6)
-    found = most_like([similar], np.ones(10), np.isin(np.arange(10), (1, 2)))
+    found = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2)))
     assert np.flatnonzero(found.members).tolist() == [9]
     assert found.probability < 0.01
-    benign = most_like([similar], np.ones(10), np.isin(np.arange(10), (1, 2, 9)))
+    benign = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2, 9)))
     assert benign.probability > 0.05

@@ -1,0 +1,48 @@
+"""What clients have in common by what the server knows of them: much data or little, many rounds or few.
+
+Whoever has few samples sees them again in each round and soon learns nothing from them; whoever has many
+keeps learning what all of those learn. Of samples that took part often the model knows more than of others.
+Over rounds such clients share directions, as attackers share theirs. Numbers of samples and of rounds are
+known, so that this can be taken out: similarities are products of persistent directions, and what a
+regression of these directions on the logarithms of the numbers leaves has products of its own, which need
+only the similarities.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Known = NDArray[np.float64]
+"""A column for each kind of number, such as samples, float64 ``(n_clients, n_kinds)``; at least 1, or it
+counts as 1."""
+
+UNLIKE = 0.3
+"""Standard deviation of the logarithms of numbers from which on they explain more than half of their axis.
+What differs by less than a third, as who joins late soon does from others, keeps most of what it shares."""
+
+
+def apart_from(similar: NDArray[np.float64], known: Known) -> NDArray[np.float64]:
+    """Return what is not explained of similarities; these themselves if clients do not differ.
+
+    Parameters
+    ----------
+    similar
+        Symmetric matrices, float64 ``(..., n_clients, n_clients)``.
+    known
+        In what clients are known to differ.
+
+    Returns
+    -------
+    float64 ``(..., n_clients, n_clients)``: (I - P) A (I - P) with P = Z (ZᵀZ + n·`UNLIKE`² I)⁻¹ Zᵀ and Z the
+    centred logarithms, the hat matrix of a ridge regression (A. E. Hoerl and R. W. Kennard, Technometrics 12,
+    1970, section 2). The diagonal, how much each client is like itself, is (I - P) times itself.
+    """
+    logarithms = np.log(np.maximum(known, 1))
+    z = logarithms - logarithms.mean(axis=0)
+    num_clients, num_kinds = z.shape
+    penalty = num_clients * UNLIKE**2 * np.eye(num_kinds)
+    rest = np.eye(num_clients) - z @ np.linalg.solve(z.T @ z + penalty, z.T)
+    own = np.diagonal(similar, axis1=-2, axis2=-1) @ rest.T
+    apart: NDArray[np.float64] = rest @ similar @ rest.T
+    places = np.arange(num_clients)
+    apart[..., places, places] = own
+    return apart

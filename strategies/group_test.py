@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
-from strategies.similarity import Similarities
+from strategies.similarity import Similarities, Similarity
 from strategies.threads import in_order
 
 FEWEST_CLIENTS = 6
@@ -223,16 +223,15 @@ def simulated_strengths(
     return together[:, 0], together[:, 1]
 
 
-def persistent_spread(similar: Similarities, known: Known) -> tuple[float, int]:
+def persistent_spread(mean: Similarity, noise_std: Similarity) -> tuple[float, int]:
     """Return the variance of similarities beyond noise, and in how many dimensions directions are drawn.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
     similarity of a client with itself. r is divided by `CAUTION`. Everybody counts, so that attackers make
     the test careful, not bold.
     """
-    mean = apart_from(similar.mean, known)
     upper = np.triu_indices(len(mean), 1)
-    spread = _beyond_noise(mean[upper], similar.noise_std[upper])
+    spread = _beyond_noise(mean[upper], noise_std[upper])
     own = max(float(np.diag(mean).mean()), 0.0)
     few, many = DIMENSIONS
     explain = own**2 / CAUTION
@@ -271,14 +270,14 @@ def _persistent(similar: Similarities, known: Known, random: np.random.Generator
     Products of different clients are those of directions; lengths of directions are normal.
     """
     num_clients = len(similar.client_ids)
-    spread, dimensions = persistent_spread(similar, known)
+    mean = apart_from(similar.mean, known)
+    spread, dimensions = persistent_spread(mean, similar.noise_std)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
     places = np.arange(num_clients)
-    own = np.diag(apart_from(similar.mean, known))
-    own_spread = _beyond_noise(own, np.diag(similar.noise_std))
+    own_spread = _beyond_noise(np.diag(mean), np.diag(similar.noise_std))
     products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
     return products
 

@@ -214,7 +214,7 @@ def simulated_strengths(
 
     def strengths(draw: np.random.Generator) -> Batch:
         keys = draw.random((DRAWS_AT_ONCE, num_terms))
-        made_up = (_exchanged(view, keys) + _persistent(view, known, draw) for view in views)
+        made_up = (_exchanged(view, keys) + _persistent(view, draw) for view in views)
         apart = (apart_from(similar, known) for similar in made_up)
         return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
 
@@ -264,20 +264,21 @@ def _exchanged(similar: Similarities, keys: Batch) -> Batch:
     return dealt
 
 
-def _persistent(similar: Similarities, known: Known, random: np.random.Generator) -> Batch:
+def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:
     """Return what clients with independent directions add to similarities: as much spread as these have.
 
-    Products of different clients are those of directions; lengths of directions are normal.
+    Products of different clients are those of directions; lengths of directions are normal. The spread is
+    that before what is known is taken out: sizes may come with label skew, whose spread is not to be lost
+    with theirs.
     """
     num_clients = len(similar.client_ids)
-    mean = apart_from(similar.mean, known)
-    spread, dimensions = persistent_spread(mean, similar.noise_std)
+    spread, dimensions = persistent_spread(similar.mean, similar.noise_std)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
     places = np.arange(num_clients)
-    own_spread = _beyond_noise(np.diag(mean), np.diag(similar.noise_std))
+    own_spread = _beyond_noise(np.diag(similar.mean), np.diag(similar.noise_std))
     products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
     return products
 

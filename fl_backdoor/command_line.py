@@ -1,6 +1,6 @@
 """All runs that a command line asks for, composed before the first of them starts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -57,7 +57,9 @@ def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
             return
         with initialize_config_module(version_base="1.3", config_module=CONFIG_MODULE):
             for choice in product(*(_alternatives(override) for override in overrides)):
-                yield plain_values(compose(CONFIG_NAME, overrides=list(choice)))
+                config = plain_values(compose(CONFIG_NAME, overrides=list(choice)))
+                _refuse_attackers_of_nobody(choice, config)
+                yield config
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
 
@@ -85,6 +87,18 @@ def _alternatives(override: Override) -> list[str]:
         return [str(override.input_line)]
     key = override.get_key_element()
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+def _refuse_attackers_of_nobody(overrides: Sequence[str], config: dict[str, Any]) -> None:
+    """Raise where ``attack=none`` would change nothing: an experiment is laid over the chosen attack."""
+    attackers = config["attack"]["num_malicious"]
+    if "attack=none" in overrides and attackers != 0:
+        raise ConfigError(
+            "attack",
+            "none",
+            f"what is chosen beside it sets attack.num_malicious to {attackers}; "
+            "to have nobody attack, set attack.num_malicious=0 attack.alpha=0",
+        )
 
 
 def _one_line(error: Exception) -> FlBackdoorError:

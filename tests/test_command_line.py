@@ -24,6 +24,24 @@ def test_values_of_another_sweeper_are_not_known_beforehand():
     assert list(composed(["-m", "attack.alpha=interval(0,1)"])) == []
 
 
+def test_nobody_attacks_is_refused_beside_an_experiment_that_has_attackers():
+    with pytest.raises(FlBackdoorError, match=r"attack = none: .* sets attack.num_malicious to 5; .*alpha=0"):
+        list(composed(["experiment=many_clients", "attack=none"]))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["attack=none"],
+        ["experiment=article/clean", "attack=none"],
+        ["experiment=many_clients", "attack=none", "attack.num_malicious=0", "attack.alpha=0"],
+    ],
+)
+def test_nobody_attacks_where_nothing_speaks_against_it(overrides):
+    [config] = composed(overrides)
+    assert config["attack"]["num_malicious"] == config["attack"]["alpha"] == 0
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -7,8 +7,8 @@ all. The rule takes three short vectors of each client's deviation from the roun
 of vectors of different rounds (`strategies.similarity`), and asks whether some group is more alike, or one
 client more like itself, than clients that pull independently ever are (`strategies.group_test`).
 
-No update counts for more than one of median length: who wants to reach much has to come back, and who comes
-back is compared.
+No update counts for more than one of median length, or each coordinate's median is taken: who wants to reach
+much has to come back, and who comes back is compared.
 
 The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
@@ -50,10 +50,13 @@ from strategies.base import (
     clipped_mean,
     mean_of,
     nothing_of,
+    require_equal_weighting,
 )
 from strategies.clip_avg import clipped_to_median
 from strategies.contributions import Contributions
+from strategies.coordinate_rule import mixed
 from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
+from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
@@ -61,7 +64,7 @@ from strategies.sketch import deviations, random_flips, sketched
 
 log = logging.getLogger("fl_backdoor")
 
-Response = Literal["take_back", "leave_out", "clip"]
+Response = Literal["take_back", "leave_out", "median", "clip"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -79,7 +82,9 @@ class PersistentDirection(RobustStrategy):
         What happens to flagged clients, for good. ``take_back``: they have no weight, and what they had moved
         the model by is replaced by what the others' mean would have, half of what is left of it in each
         round; for that one update a client is kept.
-        ``leave_out``: they have no weight. ``clip``: they keep it, and as everybody's their updates are
+        ``leave_out``: they have no weight. ``median``: nor have others, from the first round on; the model
+        moves by the coordinate-wise median of those that are not flagged, which bounds attackers that share
+        no direction. ``clip``: they keep it, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
         How many places each of the three vectors has that stand for an update.
@@ -89,7 +94,7 @@ class PersistentDirection(RobustStrategy):
     Raises
     ------
     ConfigError
-        If there are fewer than `FEWEST_CLIENTS` clients.
+        If there are fewer than `FEWEST_CLIENTS` clients, or if they are to be weighted for a median.
     """
 
     def __init__(
@@ -106,6 +111,8 @@ class PersistentDirection(RobustStrategy):
         if num_clients < FEWEST_CLIENTS:
             allowed = f"{type(self).__name__} compares at least {FEWEST_CLIENTS} clients"
             raise ConfigError("partition.num_clients", num_clients, allowed)
+        if response == "median":
+            require_equal_weighting(federation, "strategy.response=median")
         self.false_alarm_rate = false_alarm_rate
         self.response = response
         self.span = span
@@ -123,7 +130,7 @@ class PersistentDirection(RobustStrategy):
         self.contributed: Contributions | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the clipped updates of clients that are not flagged; of nobody's, if all are."""
+        """Return the mean of the clipped updates, or the median, of who is not flagged; 0 if all are."""
         self.num_rounds = self.num_rounds + np.isin(np.arange(len(self.num_rounds)), clients.client_ids)
         for name, vectors in self._vectors(clients).items():
             memory = self.memories[name]
@@ -135,6 +142,8 @@ class PersistentDirection(RobustStrategy):
             return clipped_mean(clients, coefficients, flagged)
         if flagged.all():
             return nothing_of(clients)
+        if self.response == "median":
+            return mixed(median(clients.updates[~flagged]), left_out=flagged)
         aggregation = mean_of(clients, ~flagged, coefficients)
         if self.response == "take_back":
             return replace(aggregation, update=self._replaced(clients, aggregation))

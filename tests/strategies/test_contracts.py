@@ -93,6 +93,9 @@ DEFENCES = {
         lambda federation, length: TrimmedMean(federation, beta=0.2), has_weights=False, ignores_huge=True
     ),
     "persistent_direction": Defence(lambda federation, length: PersistentDirection(federation), fewest=6),
+    "persistent_direction_median": Defence(
+        lambda federation, length: PersistentDirection(federation, response="median"), fewest=6
+    ),
     "flower_krum": Defence(flower("Krum", num_malicious=1), fewest=5, selects=1, ignores_huge=True),
     "flower_multi_krum": Defence(
         flower("MultiKrum", num_malicious=1, num_to_select=4), fewest=5, selects=4, ignores_huge=True

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fl_backdoor.errors import ConfigError
 from fl_backdoor.results import checkpoint
 from fl_backdoor.results.checkpoint import Checkpoint, Progress
 from fl_backdoor.updates import Layout, TensorSpec
@@ -68,6 +69,24 @@ def test_attackers_that_share_a_direction_are_left_out_for_good(build, round_of)
         np.testing.assert_array_equal(result.flagged, result.filtered)
         wanted = bounded(round_of(number), benign).mean(axis=0)
         np.testing.assert_allclose(result.update, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_the_median_is_that_of_whoever_is_not_flagged(build, round_of):
+    strategy = build(response="median")
+    rounds = [round_of(number) for number in range(1, 9)]
+    results = run(strategy, rounds)
+    assert flagged_by(strategy) == ATTACKERS
+    for clients, result in zip(rounds, results, strict=True):
+        wanted = np.median(clients.updates[~result.flagged].astype(np.float64), axis=0)
+        np.testing.assert_allclose(result.update, wanted, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(results[0].flagged, False)
+    np.testing.assert_array_equal(np.flatnonzero(results[-1].flagged), ATTACKERS)
+
+
+def test_a_median_weighs_nobody(make_federation):
+    weighted = make_federation(NUM_CLIENTS, weighting="num_examples")
+    with pytest.raises(ConfigError, match=r"^server\.weighting .* under strategy\.response=median$"):
+        PersistentDirection(weighted, response="median")
 
 
 def test_nobody_is_flagged_where_nobody_attacks(build, round_of):
@@ -172,7 +191,7 @@ def test_never_half_of_the_clients_are_flagged(build, round_of):
     assert 2 * strategy.is_flagged.sum() < NUM_CLIENTS
 
 
-@pytest.mark.parametrize("response", ["leave_out", "take_back"])
+@pytest.mark.parametrize("response", ["leave_out", "take_back", "median"])
 @pytest.mark.parametrize("stopped_after", [0, 3, 6])
 def test_a_run_that_goes_on_makes_the_same_bits(build, round_of, tmp_path, response, stopped_after):
     settings = {"response": response, "span": 4}

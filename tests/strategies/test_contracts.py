@@ -94,7 +94,10 @@ DEFENCES = {
     ),
     "persistent_direction": Defence(lambda federation, length: PersistentDirection(federation), fewest=6),
     "persistent_direction_median": Defence(
-        lambda federation, length: PersistentDirection(federation, response="median"), fewest=6
+        lambda federation, length: PersistentDirection(federation, response="median"),
+        fewest=6,
+        has_weights=False,
+        ignores_huge=True,
     ),
     "flower_krum": Defence(flower("Krum", num_malicious=1), fewest=5, selects=1, ignores_huge=True),
     "flower_multi_krum": Defence(

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from fl_backdoor.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
-from strategies.similarity import Similarities, Similarity
+from strategies.similarity import Similarities
 from strategies.threads import in_order
 
 FEWEST_CLIENTS = 6
@@ -223,16 +223,16 @@ def simulated_strengths(
     return together[:, 0], together[:, 1]
 
 
-def persistent_spread(mean: Similarity, noise_std: Similarity) -> tuple[float, int]:
+def persistent_spread(similar: Similarities) -> tuple[float, int]:
     """Return the variance of similarities beyond noise, and in how many dimensions directions are drawn.
 
     Independent directions of squared length s in r dimensions have products of variance s²/r; s is the mean
     similarity of a client with itself. r is divided by `CAUTION`. Everybody counts, so that attackers make
     the test careful, not bold.
     """
-    upper = np.triu_indices(len(mean), 1)
-    spread = _beyond_noise(mean[upper], noise_std[upper])
-    own = max(float(np.diag(mean).mean()), 0.0)
+    upper = np.triu_indices(len(similar.mean), 1)
+    spread = _beyond_noise(similar.mean[upper], similar.noise_std[upper])
+    own = max(float(np.diag(similar.mean).mean()), 0.0)
     few, many = DIMENSIONS
     explain = own**2 / CAUTION
     return spread, many if explain >= many * spread else max(few, round(explain / spread))
@@ -272,7 +272,7 @@ def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:
     with theirs.
     """
     num_clients = len(similar.client_ids)
-    spread, dimensions = persistent_spread(similar.mean, similar.noise_std)
+    spread, dimensions = persistent_spread(similar)
     directions = random.standard_normal((DRAWS_AT_ONCE, num_clients, dimensions))
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)

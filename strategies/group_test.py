@@ -1,6 +1,8 @@
 """Whether a few clients are more alike, or one more like itself, than clients without an aim ever are.
 
 The statistic is Student's t of the similarities of pairs within a group against those of all other pairs.
+Similarities are mean products, for who is a little alike in all rounds, and mean cubes of products as well,
+for who is much alike in few: attackers that take turns.
 The spread beside it is that around the means of three kinds of pairs: both in the group, one of them, none. A
 group that pulls one way may well be less like the others than these are like each other, which is no noise.
 It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
@@ -10,14 +12,15 @@ how much the most persistent one is like itself.
 Its distribution where nobody attacks is that of made-up federations. Within each round the updates change
 their owners at random: what is left is all the noise that this run has, with its heavy tails and the few
 directions that rule it, and nobody keeps doing anything. To that a persistent direction of each client is
-added, drawn from a normal distribution. Made-up clients go through the same search, so the best of many
-groups is compared with the best of many. What is too rare to be seen in so few draws is read off a Gumbel
-distribution with the draws' mean and variance: the law of a largest of many.
+added, drawn from a normal distribution: to each product, whose cube is then that of the sum. Made-up clients
+go through the same search, so the best of many groups is compared with the best of many. What is too rare to
+be seen in so few draws is read off a Gumbel distribution with the draws' mean and variance: the law of a
+largest of many.
 
 Clients are looked at in several views: other vectors that stand for the updates, or fewer rounds. In each
 made-up federation updates change owners in all views alike, and the largest of the standardised statistics is
 compared with the largest (max T; P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", Wiley
-1993). Views that tell much the same cost next to nothing.
+1993). Views that tell much the same cost next to nothing; products and their cubes count as views as well.
 
 Among many clients the weakest common cause is seen. What the server knows of clients is taken out
 (`strategies.known_differences`). Another cause seldom has a border: whoever is cut off there as a group has
@@ -87,7 +90,7 @@ def most_suspicious(
     random
         Makes up federations.
     """
-    means = [apart_from(view.mean[None], known) for view in views]
+    means = [apart_from(mean[None], known) for view in views for mean in view.means]
     alike, persistent = simulated_strengths(views, known, random)
     view, group = _rarest([best_groups(mean) for mean in means], alike)
     if not has_a_border(means[view][0], group.members):
@@ -188,7 +191,7 @@ def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) ->
         Bool ``(n_known,)``; at least three are not in it.
 
     Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
-    law with n - 2 degrees of freedom for n clients.
+    law with n - 2 degrees of freedom for n clients. Of mean products alone: cubes are far from normal.
     """
     from scipy.special import stdtr
 
@@ -208,13 +211,13 @@ def simulated_strengths(
 ) -> tuple[Batch, Batch]:
     """Return how much who stands out most does so in federations like this one in which nobody attacks.
 
-    Of groups and of single clients, float64 ``(n_views, NUM_DRAWS)`` each.
+    Of groups and of single clients, float64 ``(2 n_views, NUM_DRAWS)`` each, a view's means before its cubes.
     """
     num_terms = 1 + max(int(view.places.max(initial=-1)) for view in views)
 
     def strengths(draw: np.random.Generator) -> Batch:
         keys = draw.random((DRAWS_AT_ONCE, num_terms))
-        made_up = (_exchanged(view, keys) + _persistent(view, draw) for view in views)
+        made_up = (similar for view in views for similar in _made_up(view, keys, draw))
         apart = (apart_from(similar, known) for similar in made_up)
         return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
 
@@ -250,8 +253,19 @@ def gumbel_tail(value: float, draws: NDArray[np.float64]) -> float:
     return -math.expm1(-math.exp(min(-reduced, 700.0)))
 
 
-def _exchanged(similar: Similarities, keys: Batch) -> Batch:
-    """Return similarities of clients among whom the terms of each round are dealt out anew.
+def _made_up(similar: Similarities, keys: Batch, random: np.random.Generator) -> tuple[Batch, Batch]:
+    """Return mean products and mean cubes in made-up federations.
+
+    A product is the noise of two terms and the steady part of whom they are dealt to: the mean of
+    ``(noise + steady)³`` follows from those of noise, its square and its cube.
+    """
+    noise, squares, cubes = _exchanged(similar, keys)
+    steady = _persistent(similar, random)
+    return noise + steady, cubes + 3 * steady * squares + 3 * steady**2 * noise + steady**3
+
+
+def _exchanged(similar: Similarities, keys: Batch) -> list[Batch]:
+    """Return means of products, their squares and their cubes, the terms of each round dealt out anew.
 
     In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
     ``(n_draws, n_remembered)``.
@@ -259,9 +273,9 @@ def _exchanged(similar: Similarities, keys: Batch) -> Batch:
     owners = similar.owners[np.argsort(similar.rounds + keys[:, similar.places], axis=1)]
     clients = np.arange(len(similar.client_ids))
     belongs = (owners[:, None, :] == clients[:, None]).astype(np.float32)
-    sums = belongs @ similar.cosines.astype(np.float32) @ belongs.transpose(0, 2, 1)
-    dealt: Batch = sums.astype(np.float64) / similar.num_products
-    return dealt
+    powers = [(similar.cosines**power).astype(np.float32) for power in (1, 2, 3)]
+    sums = [belongs @ power @ belongs.transpose(0, 2, 1) for power in powers]
+    return [total.astype(np.float64) / similar.num_products for total in sums]
 
 
 def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:

@@ -9,6 +9,8 @@ from scipy import stats
 
 from strategies.group_test import (
     _exchanged,
+    _made_up,
+    _persistent,
     best_groups,
     best_single,
     gumbel_tail,
@@ -33,17 +35,21 @@ def no_differences(views):
     return np.full((len(views[0].client_ids), 1), 100.0)
 
 
-def federation(seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, attackers=(), shared=0.5):
-    """Remember clients with persistent directions of their own; attackers also share one."""
+def federation(
+    seed, num_clients=10, num_rounds=5, *, own=0.4, dimensions=60, attackers=(), shared=0.5, turns=False
+):
+    """Remember clients with persistent directions of their own; attackers share one as well, or by turns."""
     random = np.random.default_rng(seed)
     num_coordinates = 600
     basis = random.standard_normal((dimensions, num_coordinates)) / math.sqrt(dimensions)
     directions = own * random.standard_normal((num_clients, dimensions)) @ basis
-    directions[list(attackers)] += shared * random.standard_normal(num_coordinates)
+    aim = shared * random.standard_normal(num_coordinates)
     memory = Memory.empty(num_coordinates)
     everybody, coordinates = np.ones(num_clients, bool), np.arange(num_coordinates)
     for server_round in range(1, num_rounds + 1):
         updates = random.standard_normal(num_coordinates) + directions
+        active = attackers[server_round % len(attackers)] if turns else list(attackers)
+        updates[active] += aim
         updates += random.standard_normal(updates.shape)
         signs = deviation_signs(updates.astype(np.float32), coordinates, everybody)
         memory = memory.after(server_round, np.arange(num_clients), signs, 16)
@@ -141,6 +147,16 @@ def test_clients_that_share_a_direction_are_found(attackers):
     assert group.probability < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_attackers_that_take_turns_are_found_by_cubes(seed):
+    similar = federation(seed, num_rounds=16, attackers=(1, 2, 9), shared=1.5, turns=True)
+    group = most_alike([similar], np.random.default_rng(0))
+    np.testing.assert_array_equal(np.flatnonzero(group.members), (1, 2, 9))
+    assert group.probability < 1e-4
+    by_means, by_cubes = (best_groups(mean[None])[0] for mean in similar.means)
+    assert by_cubes > 1.5 * by_means
+
+
 def test_clients_that_are_alike_because_they_have_much_data_are_no_group():
     # Four clients have ten times as many samples as the others, and learn what these do not.
     large = (0, 3, 5, 8)
@@ -190,7 +206,7 @@ def test_a_border_by_hand():
 def test_one_persistent_client_is_found():
     group = most_persistent([federation(0, attackers=[4], shared=1.0)], np.random.default_rng(0))
     np.testing.assert_array_equal(np.flatnonzero(group.members), [4])
-    assert group.probability < 1e-4
+    assert group.probability < 5e-4
 
 
 def test_one_outlier_against_grubbs_own_statistic():
@@ -230,7 +246,9 @@ def test_the_terms_of_each_round_are_dealt_out_anew():
     cosines[0, 5] = cosines[5, 0] = 1
     places = np.arange(8)
     similar = Similarities(np.arange(4), places % 4, np.repeat([1, 2], 4), cosines, places)
-    dealt = _exchanged(similar, np.random.default_rng(0).random((1000, 8)))
+    dealt, squares, cubes = _exchanged(similar, np.random.default_rng(0).random((1000, 8)))
+    np.testing.assert_array_equal(squares, dealt)
+    np.testing.assert_array_equal(cubes, dealt)
     sums = dealt * similar.num_products
     np.testing.assert_array_equal(sums, sums.transpose(0, 2, 1))
     np.testing.assert_allclose(sums.sum(axis=(1, 2)), 2)
@@ -238,6 +256,27 @@ def test_the_terms_of_each_round_are_dealt_out_anew():
     owned = sums / np.where(np.eye(4, dtype=bool), 2, 1)
     shares = owned.mean(axis=0) / np.where(np.eye(4, dtype=bool), 1, 2)
     np.testing.assert_allclose(shares, 1 / 16, atol=0.03)
+
+
+def test_cubes_of_made_up_federations_are_those_of_sums():
+    # Against each product by itself: what two terms are dealt, and what the clients always have in common.
+    similar = federation(2, num_clients=6, num_rounds=3)
+    keys = np.random.default_rng(1).random((125, 18))
+    means, mean_cubes = _made_up(similar, keys, np.random.default_rng(3))
+    steady = _persistent(similar, np.random.default_rng(3))
+    assert steady.std() > 0.001
+    for draw in range(3):
+        dealt = np.empty(18, int)
+        for start in (0, 6, 12):
+            dealt[start : start + 6] = start + np.argsort(keys[draw, start : start + 6])
+        owner = similar.owners[dealt]
+        products = similar.cosines + steady[draw][np.ix_(owner, owner)]
+        for i, j in combinations(range(6), 2):
+            different = similar.rounds[:, None] != similar.rounds
+            values = products[np.outer(owner == i, owner == j) & different]
+            assert len(values) == 6
+            assert means[draw, i, j] == pytest.approx(values.mean(), rel=1e-4, abs=1e-7)
+            assert mean_cubes[draw, i, j] == pytest.approx((values**3).mean(), rel=1e-4, abs=1e-7)
 
 
 def test_clients_that_are_all_the_same_are_no_group():

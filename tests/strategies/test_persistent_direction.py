@@ -117,15 +117,22 @@ def test_clients_that_take_part_now_and_then_and_late_are_found(build, round_of)
 
 
 def test_who_starts_late_is_found_by_what_it_did_lately(build, round_of, monkeypatch):
-    rounds = [round_of(number, attackers=ATTACKERS if number > 12 else ()) for number in range(1, 18)]
+    rounds = [round_of(number, attackers=ATTACKERS if number > 12 else ()) for number in range(1, 16)]
     strategy = build()
     run(strategy, rounds)
     assert flagged_by(strategy) == ATTACKERS
-    # Beside twelve benign rounds of their own they are not found in five.
+    # Beside twelve benign rounds of their own they are not found in three.
     monkeypatch.setattr(persistent_direction, "views", lambda everybody: [everybody])
     forgetful = build()
     run(forgetful, rounds)
     assert flagged_by(forgetful) == ()
+
+
+def test_attackers_that_take_turns_are_found(build, round_of):
+    strategy = build()
+    turns = [[ATTACKERS[number % 3]] for number in range(1, 17)]
+    run(strategy, [round_of(number, attackers=one, shared=1.5) for number, one in enumerate(turns, 1)])
+    assert flagged_by(strategy) == ATTACKERS
 
 
 def test_one_attacker_is_found_by_its_persistence(build, round_of):

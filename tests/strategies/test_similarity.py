@@ -29,8 +29,10 @@ def test_what_is_alike_in_one_round_alone_does_not_count():
 
 def test_signs_of_zero_do_not_count_for_less():
     rounds = [([0, 1], [[1, 1, 0, 0], [1, 1, 1, 1]])] * 3
+    found = similarities(remembering(rounds))
     # cos = 2 / √(2 · 4)
-    np.testing.assert_allclose(similarities(remembering(rounds)).mean, [[1, 2**-0.5], [2**-0.5, 1]])
+    np.testing.assert_allclose(found.mean, [[1, 2**-0.5], [2**-0.5, 1]])
+    np.testing.assert_allclose(found.mean_cube, [[1, 2**-1.5], [2**-1.5, 1]])
 
 
 def test_a_term_without_direction_is_like_nothing():

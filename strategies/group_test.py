@@ -191,12 +191,12 @@ def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) ->
         Bool ``(n_known,)``; at least three are not in it.
 
     Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
-    law with n - 2 degrees of freedom for n clients. Of mean products alone: cubes are far from normal.
+    law with n - 2 degrees of freedom for n clients.
     """
     from scipy.special import stdtr
 
     others = np.flatnonzero(~group)
-    means = apart_from(np.stack([view.mean for view in views]), known)
+    means = apart_from(np.stack([mean for view in views for mean in view.means]), known)
     towards = means[:, others][:, :, group].mean(axis=2)
     strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
     best, num_clients = int(strengths.argmax()), len(others)

@@ -326,12 +326,34 @@ def test_who_is_like_a_group_by_hand():
     group = np.arange(7) < 2
     found = most_like([alike(mean)], np.ones((7, 1)), group)
     assert np.flatnonzero(found.members).tolist() == [5]
-    rest = np.delete(towards, 3)
-    t = (0.3 - rest.mean()) / (rest.std(ddof=1) * math.sqrt(5 / 4))
-    assert found.probability == pytest.approx(5 * stats.t.sf(t, 3), rel=1e-6)
+    # The mean of (x - h)³ and (x + h)³ is x³ + 3 x h².
+    sides = [towards, towards**3 + 3 * towards * 0.05**2]
+    wanted = min(5 * stats.t.sf(outlier_t(side, 3), 3) for side in sides)
+    assert found.probability == pytest.approx(2 * wanted, rel=1e-6)
     twice = most_like([alike(mean), alike(np.zeros((7, 7)))], np.ones((7, 1)), group)
     assert twice.members.tolist() == found.members.tolist()
     assert twice.probability == pytest.approx(2 * found.probability, rel=1e-6)
+
+
+def outlier_t(values, place):
+    """Student's t of one value against the others, with their spread."""
+    rest = np.delete(values, place)
+    return (values[place] - rest.mean()) / (rest.std(ddof=1) * math.sqrt(1 + 1 / len(rest)))
+
+
+def test_false_alarms_about_who_is_like_a_group_are_as_rare_as_promised():
+    group = np.arange(10) < 2
+    alarms = [
+        most_like([federation(seed)], np.ones((10, 1)), group).probability < 0.05 for seed in range(200)
+    ]
+    assert sum(alarms) <= 24
+
+
+def test_an_attacker_that_takes_turns_is_like_those_that_are_known():
+    similar = federation(0, num_rounds=16, attackers=(1, 2, 9), shared=1.5, turns=True)
+    found = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2)))
+    assert np.flatnonzero(found.members).tolist() == [9]
+    assert found.probability < 1e-6
 
 
 def test_an_attacker_that_comes_late_is_like_those_that_are_known():

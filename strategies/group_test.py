@@ -270,12 +270,24 @@ def _exchanged(similar: Similarities, keys: Batch) -> list[Batch]:
     In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
     ``(n_draws, n_remembered)``.
     """
+    from scipy.sparse import csr_array
+
     owners = similar.owners[np.argsort(similar.rounds + keys[:, similar.places], axis=1)]
-    clients = np.arange(len(similar.client_ids))
-    belongs = (owners[:, None, :] == clients[:, None]).astype(np.float32)
-    powers = [(similar.cosines**power).astype(np.float32) for power in (1, 2, 3)]
-    sums = [belongs @ power @ belongs.transpose(0, 2, 1) for power in powers]
-    return [total.astype(np.float64) / similar.num_products for total in sums]
+    (num_draws, num_terms), num_clients = owners.shape, len(similar.client_ids)
+    draws, terms = np.indices(owners.shape)
+    ones, rows = np.ones(owners.size, np.float32), (num_clients * draws + owners).ravel()
+    # One place in each column: among many clients a dense product would be of zeros nearly all.
+    belongs = csr_array((ones, (rows, terms.ravel())))
+    belongs_in_draw = csr_array((ones, (rows, (num_terms * draws + terms).ravel())))
+
+    def mean(power: int) -> Batch:
+        half = belongs @ (similar.cosines**power).astype(np.float32)
+        turned = half.reshape(num_draws, num_clients, num_terms).transpose(0, 2, 1)
+        sums = belongs_in_draw @ turned.reshape(-1, num_clients)
+        means: Batch = sums.reshape(num_draws, num_clients, num_clients) / similar.num_products
+        return means
+
+    return [mean(power) for power in (1, 2, 3)]
 
 
 def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:

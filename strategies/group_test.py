@@ -34,6 +34,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import stdtr
 
 from fl_backdoor.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
@@ -193,8 +195,6 @@ def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) ->
     Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
     law with n - 2 degrees of freedom for n clients.
     """
-    from scipy.special import stdtr
-
     others = np.flatnonzero(~group)
     means = apart_from(np.stack([mean for view in views for mean in view.means]), known)
     towards = means[:, others][:, :, group].mean(axis=2)
@@ -270,8 +270,6 @@ def _exchanged(similar: Similarities, keys: Batch) -> list[Batch]:
     In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
     ``(n_draws, n_remembered)``.
     """
-    from scipy.sparse import csr_array
-
     owners = similar.owners[np.argsort(similar.rounds + keys[:, similar.places], axis=1)]
     (num_draws, num_terms), num_clients = owners.shape, len(similar.client_ids)
     draws, terms = np.indices(owners.shape)

@@ -193,10 +193,12 @@ def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) ->
         Bool ``(n_known,)``; at least three are not in it.
 
     Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
-    law with n - 2 degrees of freedom for n clients.
+    law with n - 2 degrees of freedom for n clients. Cubes are asked only of likeness to several: those of
+    likeness to one client are far from normal.
     """
     others = np.flatnonzero(~group)
-    means = apart_from(np.stack([mean for view in views for mean in view.means]), known)
+    asked = [view.means if group.sum() > 1 else (view.mean,) for view in views]
+    means = apart_from(np.stack([mean for both in asked for mean in both]), known)
     towards = means[:, others][:, :, group].mean(axis=2)
     strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
     best, num_clients = int(strengths.argmax()), len(others)

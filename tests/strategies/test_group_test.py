@@ -333,6 +333,9 @@ def test_who_is_like_a_group_by_hand():
     twice = most_like([alike(mean), alike(np.zeros((7, 7)))], np.ones((7, 1)), group)
     assert twice.members.tolist() == found.members.tolist()
     assert twice.probability == pytest.approx(2 * found.probability, rel=1e-6)
+    single = most_like([alike(mean)], np.ones((7, 1)), np.arange(7) < 1)
+    near = np.append(0, towards - 0.05)
+    assert single.probability == pytest.approx(6 * stats.t.sf(outlier_t(near, 4), 4), rel=1e-6)
 
 
 def outlier_t(values, place):

@@ -14,7 +14,8 @@ The vectors hear different things. Signs at a sample of parameters: there the la
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
 parameters. A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
 embedding. Where attackers show depends on the data. Each is looked at over all that is remembered, and over
-what clients did lately: who starts to attack late stands beside its own benign past.
+what clients did lately: who starts to attack late stands beside its own benign past. Cubes of products are
+asked as well, by which attackers that take turns are found: they are alike in few rounds, but much.
 
 False alarms. `false_alarm_rate` is shared out evenly among the rounds of the run, and in each between the
 test for a group and that for a single client. Looks at much the same updates are alike: less is spent.

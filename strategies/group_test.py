@@ -1,13 +1,12 @@
 """Whether a few clients are more alike, or one more like itself, than clients without an aim ever are.
 
 The statistic is Student's t of the similarities of pairs within a group against those of all other pairs.
-Similarities are mean products, for who is a little alike in all rounds, and mean cubes of products as well,
-for who is much alike in few: attackers that take turns.
 The spread beside it is that around the means of three kinds of pairs: both in the group, one of them, none. A
 group that pulls one way may well be less like the others than these are like each other, which is no noise.
 It is taken for the best of the groups into which the leading eigenvector of the similarities splits the
 clients. A single attacker shares its direction with nobody; of single clients the statistic is Student's t of
-how much the most persistent one is like itself.
+how much the most persistent one is like itself. Similarities are mean products, for who is a little alike in
+all rounds, and mean cubes of products, for who is much alike in few: attackers that take turns.
 
 Its distribution where nobody attacks is that of made-up federations. Within each round the updates change
 their owners at random: what is left is all the noise that this run has, with its heavy tails and the few

@@ -49,8 +49,7 @@ class Similarities:
     @cached_property
     def mean(self) -> Similarity:
         """Mean product of terms of different rounds; on the diagonal of a client's own."""
-        means: Similarity = self.belongs @ self.cosines @ self.belongs.T / self.num_products
-        return means
+        return self._sums(1) / self.num_products
 
     @cached_property
     def mean_cube(self) -> Similarity:
@@ -59,8 +58,7 @@ class Similarities:
         Attackers of which one attacks in each round are much alike in a ninth of all pairs of rounds if there
         are three, and else as unlike as others.
         """
-        means: Similarity = self.belongs @ self.cosines**3 @ self.belongs.T / self.num_products
-        return means
+        return self._sums(3) / self.num_products
 
     @property
     def means(self) -> tuple[Similarity, Similarity]:
@@ -73,8 +71,7 @@ class Similarities:
 
         float64 ``(n_known, n_known)``.
         """
-        squares = self.belongs @ self.cosines**2 @ self.belongs.T
-        spread = _spread(squares - self.num_products * self.mean**2, self.num_products)
+        spread = _spread(self._sums(2) - self.num_products * self.mean**2, self.num_products)
         deviations: Similarity = np.sqrt(spread / self.num_products)
         return deviations
 
@@ -99,6 +96,11 @@ class Similarities:
     def recent(self, num_terms: int) -> "Similarities":
         """Return the same over each client's last terms."""
         return self._only(newest(self.owners, num_terms))
+
+    def _sums(self, power: int) -> NDArray[np.float64]:
+        """Return sums of powers of the products of two clients' terms, float64 ``(n_known, n_known)``."""
+        sums: Similarity = self.belongs @ self.cosines**power @ self.belongs.T
+        return sums
 
     def _only(self, kept: NDArray[np.intp]) -> "Similarities":
         clients, owners = np.unique(self.owners[kept], return_inverse=True)

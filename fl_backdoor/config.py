@@ -142,6 +142,9 @@ class ServerConfig:
         Clients that have not answered by then lose their place in the round.
     eval_batch_size
         Samples a forward pass on the test set.
+    root_samples
+        Labelled samples that the server has of its own, for rules that ask for some: so many of the test set,
+        drawn at random, which no figure is measured on then.
     """
 
     learning_rate: Positive
@@ -150,6 +153,7 @@ class ServerConfig:
     min_replies: PositiveCount
     round_timeout_seconds: Positive
     eval_batch_size: PositiveCount
+    root_samples: Count = 0
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -21,7 +21,7 @@ Then = Callable[[BackdoorFigures, float], None]
 
 
 class Evaluator:
-    """Works out accuracy, ASR and SR on the full test set, one model at a time.
+    """Works out accuracy, ASR and SR on the test set, one model at a time.
 
     Clean and triggered samples are predicted side by side, each in one thread: whatever cores there are, the
     figures are the same.
@@ -70,7 +70,7 @@ class Evaluator:
         stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
         clean = self._predict(CLEAN)
         figures = backdoor_figures(
-            self.world.data.test.labels,
+            self.world.data.test.labels[self.world.test_rows],
             clean.classes,
             stamped.result().classes,
             clean.loss,
@@ -85,4 +85,4 @@ class Evaluator:
 
     @cached_property
     def _samples(self) -> Samples:
-        return self.world.dataset.on_device(self.world.data.test, self.world.device)
+        return self.world.test_samples.select(self.world.test_rows)

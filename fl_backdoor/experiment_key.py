@@ -14,15 +14,21 @@ BESIDE_THE_FIGURES = (
 PLACES = ("root", "cache", "download")
 """Where a data set comes from; which one it is counts."""
 
-LATER: tuple[tuple[str, object], ...] = (("holds_target", None), ("disguise", {}))
+LATER: dict[str, dict[str, object]] = {
+    "attack": {"holds_target": None, "disguise": {}},
+    "server": {"root_samples": 0},
+}
+"""Settings that came later, by group, and at what they change nothing: older runs keep their names."""
 
 
 def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that figures depend on, from a whole configuration as plain values."""
     kept = {key: value for key, value in plain.items() if key not in BESIDE_THE_FIGURES}
     kept["dataset"] = {key: value for key, value in plain["dataset"].items() if key not in PLACES}
-    # Runs that are older than these settings keep their names.
-    kept["attack"] = {key: value for key, value in plain["attack"].items() if (key, value) not in LATER}
+    for group, later in LATER.items():
+        kept[group] = {
+            key: value for key, value in plain[group].items() if key not in later or value != later[key]
+        }
     return kept
 
 

@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     TRIGGER = 9
     DISGUISE = 10
     SKETCH = 11
+    ROOT_SAMPLES = 12
+    VIRTUAL_CLIENTS = 13
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -24,6 +24,7 @@ from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.types import ClientMask, ModelArrays
 from fl_backdoor.updates import Layout
+from fl_backdoor.virtual_clients import VirtualClients
 from fl_backdoor.world import World
 from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutcome
 
@@ -132,6 +133,7 @@ def build_strategy(
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
+        virtual_clients=VirtualClients(config).updates if config.server.root_samples else None,
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
     return strategy

@@ -19,7 +19,7 @@ from fl_backdoor.fitting import told
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.precision import Precision, resolve_precision
 from fl_backdoor.samples import Samples
-from fl_backdoor.seeding import Purpose, integer_seed
+from fl_backdoor.seeding import Purpose, generator, integer_seed
 from fl_backdoor.training import Trainer
 from fl_backdoor.updates import Layout
 
@@ -46,6 +46,26 @@ class World:
     def data(self) -> Dataset:
         """Training and test samples, memory-mapped."""
         return self.dataset.load()
+
+    @cached_property
+    def root_rows(self) -> NDArray[np.int64]:
+        """Which test samples the server has for itself, int64 ``(server.root_samples,)``, ascending.
+
+        Raises
+        ------
+        ConfigError
+            If none would be left to measure figures on.
+        """
+        count, num_test = self.config.server.root_samples, len(self.data.test.labels)
+        if count >= num_test:
+            raise ConfigError("server.root_samples", count, f"fewer than the {num_test} of the test set")
+        random = generator(self.config.seed, Purpose.ROOT_SAMPLES)
+        return np.sort(random.choice(num_test, count, replace=False))
+
+    @cached_property
+    def test_rows(self) -> NDArray[np.int64]:
+        """Which test samples figures are measured on: all but the server's own."""
+        return np.setdiff1d(np.arange(len(self.data.test.labels)), self.root_rows)
 
     @cached_property
     def partition(self) -> list[NDArray[np.int64]]:
@@ -105,6 +125,11 @@ class World:
     def training_samples(self) -> Samples:
         """All training samples on the device; a client's are those at its indices."""
         return self.dataset.on_device(self.data.train, self.device)
+
+    @cached_property
+    def test_samples(self) -> Samples:
+        """All test samples on the device."""
+        return self.dataset.on_device(self.data.test, self.device)
 
     @cached_property
     def trigger(self) -> Trigger:

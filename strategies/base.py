@@ -6,7 +6,7 @@ global model. Drawing participants, sending, checking replies and moving the mod
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,6 +28,10 @@ from strategies.participants import assign, draw, sizes
 from strategies.replies import RoundReplies, collect
 
 log = logging.getLogger("fl_backdoor")
+
+VirtualClients = Callable[[ModelArrays, int, int], Iterator[ParameterVector]]
+"""From a global model, a round and a number: what so many honest clients might make of it, float32
+``(n_params,)`` each."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Federation:
         How many rounds the run is to have.
     client, server
         Settings of local training and of the server.
+    virtual_clients
+        Clients that the server plays with its own samples; None: it has none.
     """
 
     experiment: str
@@ -63,6 +69,7 @@ class Federation:
     num_rounds: int
     client: ClientConfig
     server: ServerConfig
+    virtual_clients: VirtualClients | None = None
 
 
 @dataclass(frozen=True)

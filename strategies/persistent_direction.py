@@ -42,7 +42,7 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ParameterVector
+from fl_backdoor.types import ParameterVector, UpdateMatrix
 from strategies.base import (
     Aggregation,
     ClientUpdates,
@@ -57,6 +57,7 @@ from strategies.clip_avg import clipped_to_median
 from strategies.contributions import Contributions
 from strategies.coordinate_rule import mixed
 from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
+from strategies.label_skew import Short, apart_from, stacked
 from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
@@ -91,11 +92,15 @@ class PersistentDirection(RobustStrategy):
         How many places each of the three vectors has that stand for an update.
     span
         How many of each client's last updates are remembered.
+    num_virtual
+        How many clients the server plays in each round, if it has samples of its own
+        (``server.root_samples``).
 
     Raises
     ------
     ConfigError
-        If there are fewer than `FEWEST_CLIENTS` clients, or if they are to be weighted for a median.
+        If there are fewer than `FEWEST_CLIENTS` clients, if they are to be weighted for a median, or if
+        virtual clients are so many that they would explain any update.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class PersistentDirection(RobustStrategy):
         response: Response = "take_back",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
+        num_virtual: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         super().__init__(federation)
         num_clients = len(federation.partition_sizes)
@@ -114,18 +120,25 @@ class PersistentDirection(RobustStrategy):
             raise ConfigError("partition.num_clients", num_clients, allowed)
         if response == "median":
             require_equal_weighting(federation, "strategy.response=median")
+        if federation.virtual_clients and 2 * num_virtual > num_coordinates:
+            allowed = f"at most half of strategy.num_coordinates = {num_coordinates}"
+            raise ConfigError("strategy.num_virtual", num_virtual, allowed)
         self.false_alarm_rate = false_alarm_rate
         self.response = response
         self.span = span
         self.num_coordinates = num_coordinates
+        self.num_virtual = num_virtual
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
         self.samples = {
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
             "tensors": tensors_alike(federation.layout, num_coordinates, random),
         }
+        self.flips = random_flips(federation.layout.num_params, generator(federation.seed, Purpose.SKETCH))
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
-        self.num_samples = np.array(federation.partition_sizes, dtype=np.float64)
+        # Virtual clients have much or little of each class as well.
+        sizes = np.ones(num_clients) if federation.virtual_clients else federation.partition_sizes
+        self.num_samples = np.array(sizes, dtype=np.float64)
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
@@ -173,12 +186,17 @@ class PersistentDirection(RobustStrategy):
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
         """Return what stands for each update, a row a client."""
         trusted = ~self.is_flagged[clients.client_ids]
-        vectors: dict[str, Vectors] = {
-            name: deviation_signs(clients.updates, places, trusted) for name, places in self.samples.items()
-        }
-        flips = random_flips(clients.updates.shape[1], generator(self.federation.seed, Purpose.SKETCH))
-        sketches = sketched(clients.updates, flips, self.num_coordinates)
-        return vectors | {"lengths": deviations(sketches, trusted)}
+        short = self._short(clients.updates)
+        if play := self.federation.virtual_clients:
+            played = play(self._model, clients.server_round, self.num_virtual)
+            short = apart_from(stacked(self._short(update[None]) for update in played), short, by="lengths")
+        vectors: dict[str, Vectors] = {name: deviation_signs(short[name], trusted) for name in self.samples}
+        return vectors | {"lengths": deviations(short["lengths"], trusted)}
+
+    def _short(self, updates: UpdateMatrix) -> Short:
+        """Return samples and a sketch of updates."""
+        sampled = {name: updates[:, places] for name, places in self.samples.items()}
+        return sampled | {"lengths": sketched(updates, self.flips, self.num_coordinates)}
 
     def _look(self, server_round: int) -> None:
         """Flag whoever stands out among the clients that are known by now."""

@@ -45,19 +45,16 @@ def even_shares(sizes: Sequence[int], count: int) -> list[int]:
     return shares
 
 
-def deviation_signs(updates: UpdateMatrix, coordinates: Coordinates, trusted: ClientMask) -> Signs:
+def deviation_signs(sampled: UpdateMatrix, trusted: ClientMask) -> Signs:
     """Return on which side of the median each client's update lies.
 
     Parameters
     ----------
-    updates
-        float32 ``(n_clients, n_params)``.
-    coordinates
-        Where they are compared.
+    sampled
+        Updates where they are compared, float32 ``(n_clients, n_coordinates)``.
     trusted
         Whose median it is, bool ``(n_clients,)``; everybody's if nobody is.
     """
-    sampled = updates[:, coordinates]
     centre = np.median(sampled[trusted] if trusted.any() else sampled, axis=0)
     signs: Signs = np.sign(sampled - centre).astype(np.int8)
     return signs

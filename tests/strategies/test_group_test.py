@@ -45,13 +45,13 @@ def federation(
     directions = own * random.standard_normal((num_clients, dimensions)) @ basis
     aim = shared * random.standard_normal(num_coordinates)
     memory = Memory.empty(num_coordinates)
-    everybody, coordinates = np.ones(num_clients, bool), np.arange(num_coordinates)
+    everybody = np.ones(num_clients, bool)
     for server_round in range(1, num_rounds + 1):
         updates = random.standard_normal(num_coordinates) + directions
         active = attackers[server_round % len(attackers)] if turns else list(attackers)
         updates[active] += aim
         updates += random.standard_normal(updates.shape)
-        signs = deviation_signs(updates.astype(np.float32), coordinates, everybody)
+        signs = deviation_signs(updates.astype(np.float32), everybody)
         memory = memory.after(server_round, np.arange(num_clients), signs, 16)
     return similarities(memory)
 

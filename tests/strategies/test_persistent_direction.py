@@ -20,8 +20,8 @@ ATTACKERS = (1, 2, 9)
 def build(make_federation):
     layout = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
 
-    def make(num_clients=NUM_CLIENTS, **settings):
-        federation = replace(make_federation(num_clients), layout=layout)
+    def make(num_clients=NUM_CLIENTS, virtual=None, **settings):
+        federation = replace(make_federation(num_clients), layout=layout, virtual_clients=virtual)
         return PersistentDirection(federation, **settings)
 
     return make
@@ -133,6 +133,45 @@ def test_attackers_that_take_turns_are_found(build, round_of):
     turns = [[ATTACKERS[number % 3]] for number in range(1, 17)]
     run(strategy, [round_of(number, attackers=one, shared=1.5) for number, one in enumerate(turns, 1)])
     assert flagged_by(strategy) == ATTACKERS
+
+
+@pytest.fixture
+def skewed(round_of):
+    """Return a maker of rounds in which clients pull in six directions as well, each by shares of its own."""
+    pulls = np.random.default_rng(5).standard_normal((6, NUM_PARAMS))
+    shares = np.random.default_rng(6).dirichlet(np.full(6, 0.5), NUM_CLIENTS)
+
+    def make(server_round, attackers=ATTACKERS):
+        clients = round_of(server_round, attackers=attackers)
+        return replace(clients, updates=(clients.updates + 3 * shares @ pulls).astype(np.float32))
+
+    def virtual(model, server_round, count):
+        """Play clients with the same pulls and noise of their own, in any proportion."""
+        random = np.random.default_rng((7, server_round))
+        for _ in range(count):
+            mixed = 3 * random.dirichlet(np.full(6, 0.5)) @ pulls + 0.2 * random.standard_normal(NUM_PARAMS)
+            yield mixed.astype(np.float32)
+
+    return make, virtual
+
+
+@pytest.mark.parametrize(("attackers", "found"), [(ATTACKERS, ATTACKERS), ((), ())])
+def test_virtual_clients_show_who_does_more_than_its_labels_explain(build, skewed, attackers, found):
+    make, virtual = skewed
+    rounds = [make(number, attackers) for number in range(1, 11)]
+    alone, helped = build(), build(virtual=virtual, num_virtual=20)
+    run(alone, rounds)
+    run(helped, rounds)
+    assert flagged_by(alone) == ()
+    assert flagged_by(helped) == found
+
+
+def test_so_many_virtual_clients_that_they_explain_anything_are_refused(build, skewed):
+    with pytest.raises(
+        ConfigError, match=r"^strategy\.num_virtual = 9: at most half of .*num_coordinates = 16$"
+    ):
+        build(virtual=skewed[1], num_virtual=9, num_coordinates=16)
+    build(num_virtual=9, num_coordinates=16)  # nobody plays any
 
 
 def test_one_attacker_is_found_by_its_persistence(build, round_of):

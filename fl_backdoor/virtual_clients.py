@@ -1,0 +1,71 @@
+"""Clients that the server plays itself, with samples of its own: what honest clients might send.
+
+Whoever has much of one class and little of another pulls the model in a direction of its own. What such
+pulls look like can be seen by training on the same model with all kinds of label shares.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.seeding import Purpose, generator, integer_seed
+from fl_backdoor.types import ModelArrays, ParameterVector
+from fl_backdoor.world import World
+
+CONCENTRATION = 0.5
+"""Of the Dirichlet law of label shares: a few classes make up most of a virtual client's samples."""
+
+
+class VirtualClients:
+    """Trains on the server's own samples as clients do on theirs, each time with other label shares.
+
+    Parameters
+    ----------
+    config
+        Checked, its data set resolved, with at least one of ``server.root_samples``.
+    """
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        # A model of its own: the one of the server is being evaluated while clients train.
+        self.world = World(config)
+
+    def updates(self, model: ModelArrays, server_round: int, count: int) -> Iterator[ParameterVector]:
+        """Yield what `count` clients make of a model, local minus global parameters, float32 ``(n_params,)``.
+
+        Parameters
+        ----------
+        model
+            The global model, in ``state_dict`` order.
+        server_round
+            Counted from 1; other rounds have other clients.
+        count
+            How many.
+        """
+        # One thread: how many there are would be seen in the last bits.
+        with ThreadPoolExecutor(1, "virtual clients", torch.set_num_threads, (1,)) as thread:
+            for number in range(count):
+                yield thread.submit(self._update, model, server_round, number).result()
+
+    def _update(self, model: ModelArrays, server_round: int, number: int) -> ParameterVector:
+        world, key = self.world, (Purpose.VIRTUAL_CLIENTS, server_round, number)
+        rows = self._drawn(generator(self.config.seed, *key))
+        seed = integer_seed(self.config.seed, *key)
+        torch.manual_seed(seed)  # for models that drop out at random
+        load_arrays(world.model, model)
+        world.trainer.train(world.test_samples.select(rows), torch.Generator().manual_seed(seed))
+        return world.layout.update(state_arrays(world.model), model)
+
+    def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
+        """Draw as many samples as there are, with replacement, by label shares of a Dirichlet law."""
+        own = self.world.root_rows
+        labels = self.world.data.test.labels[own]
+        classes = np.bincount(labels, minlength=self.world.dataset.num_classes)
+        shares = random.dirichlet(np.full(len(classes), CONCENTRATION)) / np.maximum(classes, 1)
+        weights = shares[labels]
+        return random.choice(own, len(own), p=weights / weights.sum())

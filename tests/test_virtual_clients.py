@@ -1,0 +1,92 @@
+"""Clients that the server plays: whose samples they have, and that they train as others do."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
+
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.errors import ConfigError
+from fl_backdoor.experiment_key import experiment_key
+from fl_backdoor.models.factory import state_arrays
+from fl_backdoor.samples import CLEAN
+from fl_backdoor.seeding import Purpose, generator, integer_seed
+from fl_backdoor.server_app import build_strategy
+from fl_backdoor.virtual_clients import VirtualClients
+from fl_backdoor.world import World
+
+NUM_ROOT = 200
+
+
+def config(*overrides: str):
+    told = ["dataset=mnist5k", "client.local_steps=2", "precision=fp32", f"server.root_samples={NUM_ROOT}"]
+    return parse_whole(next(composed([*told, *overrides])))[0]
+
+
+def test_figures_are_measured_on_what_the_server_does_not_have():
+    world = World(config())
+    assert len(world.root_rows) == NUM_ROOT
+    assert len(world.test_rows) == 1000 - NUM_ROOT
+    assert sorted([*world.root_rows, *world.test_rows]) == list(range(1000))
+    assert not np.array_equal(world.root_rows, World(config("seed=1")).root_rows)
+
+
+def test_without_any_nothing_changes():
+    plain = config("server.root_samples=0")
+    np.testing.assert_array_equal(World(plain).test_rows, np.arange(1000))
+    older = plain.to_dict()
+    del older["server"]["root_samples"]
+    assert experiment_key(older) == experiment_key(plain.to_dict()) != experiment_key(config().to_dict())
+
+
+def test_the_server_cannot_have_all():
+    with pytest.raises(
+        ConfigError, match=r"^server\.root_samples = 1000: fewer than the 1000 of the test set$"
+    ):
+        _ = World(config("server.root_samples=1000")).root_rows
+
+
+def test_only_a_server_with_samples_plays_clients():
+    for count, plays in ((0, False), (NUM_ROOT, True)):
+        wanted = config("strategy=persistent_direction", f"server.root_samples={count}")
+        strategy = build_strategy(wanted, World(wanted).layout, (400,) * 10)
+        assert (strategy.federation.virtual_clients is not None) == plays
+
+
+def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
+    virtual, world = VirtualClients(config()), World(config())
+    origin = [array.copy() for array in state_arrays(world.model)]
+    [update] = virtual.updates(origin, server_round=3, count=1)
+    # The same samples in the same order, with PyTorch's own optimiser.
+    key = (Purpose.VIRTUAL_CLIENTS, 3, 0)
+    rows = virtual._drawn(generator(0, *key))
+    assert len(rows) == NUM_ROOT
+    assert set(rows) <= set(world.root_rows)
+    samples = world.test_samples.select(rows)
+    batches = samples.batches(32, torch.Generator().manual_seed(integer_seed(0, *key)))
+    optimizer = torch.optim.SGD(world.model.parameters(), lr=0.05, momentum=0.9)
+    world.model.train()
+    for indices in itertools.islice(batches, 2):
+        inputs, labels = samples.batch(indices, CLEAN)
+        optimizer.zero_grad()
+        F.cross_entropy(world.model(inputs), labels).backward()
+        optimizer.step()
+    wanted = world.layout.update(state_arrays(world.model), origin)
+    np.testing.assert_allclose(update, wanted, atol=1e-6)
+    assert np.abs(wanted).max() > 1e-3
+
+
+def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
+    virtual = VirtualClients(config())
+    origin = [array.copy() for array in state_arrays(virtual.world.model)]
+    first, second = virtual.updates(origin, server_round=1, count=2)
+    assert not np.array_equal(first, second)
+    again = list(VirtualClients(config()).updates(origin, server_round=1, count=2))
+    np.testing.assert_array_equal([first, second], again)
+    labels = virtual.world.data.test.labels
+    drawn = [np.bincount(labels[virtual._drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
+    # Under a Dirichlet law of ten times 0.5 the largest share is 0.39 in the mean.
+    assert 0.3 < np.max(drawn, axis=1).mean() / NUM_ROOT < 0.5

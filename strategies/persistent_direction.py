@@ -17,18 +17,24 @@ embedding. Where attackers show depends on the data. Each is looked at over all 
 what clients did lately: who starts to attack late stands beside its own benign past. Cubes of products are
 asked as well, by which attackers that take turns are found: they are alike in few rounds, but much.
 
+Virtual clients. A server with labelled samples of its own plays clients with all kinds of label shares in
+each round; what sums of their updates explain of an update is taken out before it is compared
+(`strategies.label_skew`). Under label skew attackers are hidden without that.
+
 False alarms. `false_alarm_rate` is shared out evenly among the rounds of the run, and in each between the
 test for a group and that for a single client. Looks at much the same updates are alike: less is spent.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
 equally strong, but for what their numbers of samples and of rounds explain
-(`strategies.known_differences`). Label skew makes some of them alike; the test takes that for their usual
-spread, so that it keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
+(`strategies.known_differences`), or virtual clients. Without these label skew makes some of them alike; the
+test takes that for their usual spread, so that it keeps its false alarms and loses its power.
+``docs/defence.md`` says how far.
 
 Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
 products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
-sketch, which reads each update once, and ``take_back``, which keeps n updates.
+sketch, which reads each update once, and ``take_back``, which keeps n updates. A virtual client costs what
+training one costs, and 3 m numbers.
 """
 
 import logging

@@ -68,7 +68,7 @@ from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
-from strategies.sketch import deviations, random_flips, sketched
+from strategies.sketch import Flips, deviations, random_flips, sketched
 
 log = logging.getLogger("fl_backdoor")
 
@@ -139,7 +139,6 @@ class PersistentDirection(RobustStrategy):
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
             "tensors": tensors_alike(federation.layout, num_coordinates, random),
         }
-        self.flips = random_flips(federation.layout.num_params, generator(federation.seed, Purpose.SKETCH))
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
         # Virtual clients have much or little of each class as well.
@@ -192,17 +191,19 @@ class PersistentDirection(RobustStrategy):
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
         """Return what stands for each update, a row a client."""
         trusted = ~self.is_flagged[clients.client_ids]
-        short = self._short(clients.updates)
+        flips = random_flips(clients.updates.shape[1], generator(self.federation.seed, Purpose.SKETCH))
+        short = self._short(clients.updates, flips)
         if play := self.federation.virtual_clients:
             played = play(self._model, clients.server_round, self.num_virtual)
-            short = apart_from(stacked(self._short(update[None]) for update in played), short, by="lengths")
+            virtual = stacked(self._short(update[None], flips) for update in played)
+            short = apart_from(virtual, short, by="lengths")
         vectors: dict[str, Vectors] = {name: deviation_signs(short[name], trusted) for name in self.samples}
         return vectors | {"lengths": deviations(short["lengths"], trusted)}
 
-    def _short(self, updates: UpdateMatrix) -> Short:
+    def _short(self, updates: UpdateMatrix, flips: Flips) -> Short:
         """Return samples and a sketch of updates."""
         sampled = {name: updates[:, places] for name, places in self.samples.items()}
-        return sampled | {"lengths": sketched(updates, self.flips, self.num_coordinates)}
+        return sampled | {"lengths": sketched(updates, flips, self.num_coordinates)}
 
     def _look(self, server_round: int) -> None:
         """Flag whoever stands out among the clients that are known by now."""

@@ -62,10 +62,14 @@ class VirtualClients:
         return world.layout.update(state_arrays(world.model), model)
 
     def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Draw as many samples as there are, with replacement, by label shares of a Dirichlet law."""
+        """Draw samples with replacement, by label shares of a Dirichlet law.
+
+        As many as a client has in the median, so that as many steps are taken, and no fewer than there are.
+        """
         own = self.world.root_rows
         labels = self.world.data.test.labels[own]
         classes = np.bincount(labels, minlength=self.world.dataset.num_classes)
         shares = random.dirichlet(np.full(len(classes), CONCENTRATION)) / np.maximum(classes, 1)
         weights = shares[labels]
-        return random.choice(own, len(own), p=weights / weights.sum())
+        usual = int(np.median([len(rows) for rows in self.world.partition]))
+        return random.choice(own, max(usual, len(own)), p=weights / weights.sum())

@@ -63,7 +63,7 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     # The same samples in the same order, with PyTorch's own optimiser.
     key = (Purpose.VIRTUAL_CLIENTS, 3, 0)
     rows = virtual._drawn(generator(0, *key))
-    assert len(rows) == NUM_ROOT
+    assert len(rows) == 400  # as other clients have
     assert set(rows) <= set(world.root_rows)
     samples = world.test_samples.select(rows)
     batches = samples.batches(32, torch.Generator().manual_seed(integer_seed(0, *key)))
@@ -89,4 +89,6 @@ def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
     labels = virtual.world.data.test.labels
     drawn = [np.bincount(labels[virtual._drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
     # Under a Dirichlet law of ten times 0.5 the largest share is 0.39 in the mean.
-    assert 0.3 < np.max(drawn, axis=1).mean() / NUM_ROOT < 0.5
+    assert 0.3 < np.max(drawn, axis=1).mean() / 400 < 0.5
+    with_many = VirtualClients(config("server.root_samples=700"))
+    assert len(with_many._drawn(np.random.default_rng(0))) == 700

@@ -82,6 +82,17 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simula
     assert len(clients) == 2 * 5
 
 
+def test_a_server_with_samples_plays_clients_and_measures_on_the_others(simulation, results):
+    rounds, _, model = run(
+        simulation, "strategy=persistent_direction", "strategy.num_virtual=3", "server.root_samples=50"
+    )
+    first = results.setdefault("virtual", (without_clocks(rounds), model))
+    assert without_clocks(rounds) == first[0]
+    assert all(np.array_equal(a, b) for a, b in zip(model, first[1], strict=True))
+    right = [row["main_task_accuracy"] * (1000 - 50) for row in rounds]
+    np.testing.assert_allclose(right, np.rint(right), atol=1e-6)
+
+
 @pytest.mark.parametrize("model", ["fl_backdoor.models.cnn.CNN", "tests.small_models.with_buffers"])
 def test_memory_and_messages_give_the_same_bits(simulation, model):
     """Buffers travel in messages in any case."""

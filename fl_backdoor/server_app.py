@@ -123,6 +123,7 @@ def build_strategy(
     config: ExperimentConfig, layout: Layout, partition_sizes: tuple[int, ...]
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients."""
+    plays = config.server.root_samples > 0
     federation = Federation(
         experiment=shared_settings(config),
         seed=config.seed,
@@ -133,7 +134,7 @@ def build_strategy(
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
-        virtual_clients=VirtualClients(config).updates if config.server.root_samples else None,
+        virtual_clients=VirtualClients(config, partition_sizes).updates if plays else None,
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
     return strategy

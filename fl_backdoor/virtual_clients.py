@@ -4,7 +4,7 @@ Whoever has much of one class and little of another pulls the model in a directi
 pulls look like can be seen by training on the same model with all kinds of label shares.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,10 +28,14 @@ class VirtualClients:
     ----------
     config
         Checked, its data set resolved, with at least one of ``server.root_samples``.
+    partition_sizes
+        Number of samples of each real client.
     """
 
-    def __init__(self, config: ExperimentConfig) -> None:
+    def __init__(self, config: ExperimentConfig, partition_sizes: Sequence[int]) -> None:
         self.config = config
+        # As many steps as real clients take, and no fewer samples than there are.
+        self.num_drawn = max(int(np.median(partition_sizes)), config.server.root_samples)
         # A model of its own: the one of the server is being evaluated while clients train.
         self.world = World(config)
 
@@ -62,14 +66,10 @@ class VirtualClients:
         return world.layout.update(state_arrays(world.model), model)
 
     def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Draw samples with replacement, by label shares of a Dirichlet law.
-
-        As many as a client has in the median, so that as many steps are taken, and no fewer than there are.
-        """
+        """Draw samples with replacement, by label shares of a Dirichlet law."""
         own = self.world.root_rows
         labels = self.world.data.test.labels[own]
         classes = np.bincount(labels, minlength=self.world.dataset.num_classes)
         shares = random.dirichlet(np.full(len(classes), CONCENTRATION)) / np.maximum(classes, 1)
         weights = shares[labels]
-        usual = int(np.median([len(rows) for rows in self.world.partition]))
-        return random.choice(own, max(usual, len(own)), p=weights / weights.sum())
+        return random.choice(own, self.num_drawn, p=weights / weights.sum())

@@ -19,6 +19,7 @@ from fl_backdoor.virtual_clients import VirtualClients
 from fl_backdoor.world import World
 
 NUM_ROOT = 200
+SIZES = (400,) * 10
 
 
 def config(*overrides: str):
@@ -52,12 +53,12 @@ def test_the_server_cannot_have_all():
 def test_only_a_server_with_samples_plays_clients():
     for count, plays in ((0, False), (NUM_ROOT, True)):
         wanted = config("strategy=persistent_direction", f"server.root_samples={count}")
-        strategy = build_strategy(wanted, World(wanted).layout, (400,) * 10)
+        strategy = build_strategy(wanted, World(wanted).layout, SIZES)
         assert (strategy.federation.virtual_clients is not None) == plays
 
 
 def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
-    virtual, world = VirtualClients(config()), World(config())
+    virtual, world = VirtualClients(config(), SIZES), World(config())
     origin = [array.copy() for array in state_arrays(world.model)]
     [update] = virtual.updates(origin, server_round=3, count=1)
     # The same samples in the same order, with PyTorch's own optimiser.
@@ -80,15 +81,15 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
 
 
 def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
-    virtual = VirtualClients(config())
+    virtual = VirtualClients(config(), SIZES)
     origin = [array.copy() for array in state_arrays(virtual.world.model)]
     first, second = virtual.updates(origin, server_round=1, count=2)
     assert not np.array_equal(first, second)
-    again = list(VirtualClients(config()).updates(origin, server_round=1, count=2))
+    again = list(VirtualClients(config(), SIZES).updates(origin, server_round=1, count=2))
     np.testing.assert_array_equal([first, second], again)
     labels = virtual.world.data.test.labels
     drawn = [np.bincount(labels[virtual._drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
     # Under a Dirichlet law of ten times 0.5 the largest share is 0.39 in the mean.
     assert 0.3 < np.max(drawn, axis=1).mean() / 400 < 0.5
-    with_many = VirtualClients(config("server.root_samples=700"))
+    with_many = VirtualClients(config("server.root_samples=700"), SIZES)
     assert len(with_many._drawn(np.random.default_rng(0))) == 700

@@ -2,17 +2,19 @@
 
 Within one round a careful attacker is hidden among benign clients; over rounds it is not, because several
 attackers keep pulling in a direction that they share, while what benign clients share is the movement of
-all. The rule takes three short vectors of each client's deviation from the round's centre
-(`strategies.signs`, `strategies.sketch`), remembers them (`strategies.memory`), compares clients by products
-of vectors of different rounds (`strategies.similarity`), and asks whether some group is more alike, or one
-client more like itself, than clients that pull independently ever are (`strategies.group_test`).
+all. The rule takes four short vectors of each client's deviation from the round's centre
+(`strategies.signs`, `strategies.neurons`, `strategies.sketch`), remembers them (`strategies.memory`),
+compares clients by products of vectors of different rounds (`strategies.similarity`), and asks whether some
+group is more alike, or one client more like itself, than clients that pull independently ever are
+(`strategies.group_test`).
 
 No update counts for more than one of median length, or each coordinate's median is taken: who wants to reach
 much has to come back, and who comes back is compared.
 
 The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
-parameters. A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
+parameters. Signs of sums over all weights into a neuron: there attackers meet that have no weight in common.
+A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
 embedding. Where attackers show depends on the data. Each is looked at over all that is remembered, and over
 what clients did lately: who starts to attack late stands beside its own benign past. Cubes of products are
 asked as well, by which attackers that take turns are found: they are alike in few rounds, but much.
@@ -31,10 +33,10 @@ equally strong, but for what their numbers of samples and of rounds explain
 test takes that for their usual spread, so that it keeps its false alarms and loses its power.
 ``docs/defence.md`` says how far.
 
-Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
-products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
-sketch, which reads each update once, and ``take_back``, which keeps n updates. A virtual client costs what
-training one costs, and 3 m numbers.
+Cost, with n clients, s remembered updates a client and m places of each of four vectors (of neurons no more
+than there are): 4 n² s m products a round, and 5 n s m bytes and 4 (n s)² numbers of memory. Nothing grows
+with the model but sketch and sums, which read each update once, and ``take_back``, which keeps n updates. A
+virtual client costs what training one costs, and 4 m numbers.
 """
 
 import logging
@@ -66,6 +68,7 @@ from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
 from strategies.label_skew import Short, apart_from, stacked
 from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
+from strategies.neurons import into_neurons, neurons_of
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
 from strategies.sketch import Flips, deviations, random_flips, sketched
@@ -95,7 +98,8 @@ class PersistentDirection(RobustStrategy):
         no direction. ``clip``: they keep it, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
-        How many places each of the three vectors has that stand for an update.
+        How many places each of the four vectors has that stand for an update; that of neurons has no more
+        than there are.
     span
         How many of each client's last updates are remembered.
     num_virtual
@@ -139,7 +143,10 @@ class PersistentDirection(RobustStrategy):
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
             "tensors": tensors_alike(federation.layout, num_coordinates, random),
         }
+        self.neurons = tensors_alike(neurons_of(federation.layout), num_coordinates, random)
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
+        if len(self.neurons):
+            self.memories["neurons"] = Memory.empty(len(self.neurons))
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
         # Virtual clients have much or little of each class as well.
         sizes = np.ones(num_clients) if federation.virtual_clients else federation.partition_sizes
@@ -197,12 +204,15 @@ class PersistentDirection(RobustStrategy):
             played = play(self._model, clients.server_round, self.num_virtual)
             virtual = stacked(self._short(update[None], flips) for update in played)
             short = apart_from(virtual, short, by="lengths")
-        vectors: dict[str, Vectors] = {name: deviation_signs(short[name], trusted) for name in self.samples}
+        signed = [name for name in short if name != "lengths"]
+        vectors: dict[str, Vectors] = {name: deviation_signs(short[name], trusted) for name in signed}
         return vectors | {"lengths": deviations(short["lengths"], trusted)}
 
     def _short(self, updates: UpdateMatrix, flips: Flips) -> Short:
-        """Return samples and a sketch of updates."""
+        """Return samples, sums into neurons and a sketch of updates."""
         sampled = {name: updates[:, places] for name, places in self.samples.items()}
+        if len(self.neurons):
+            sampled["neurons"] = into_neurons(self.federation.layout, updates)[:, self.neurons]
         return sampled | {"lengths": sketched(updates, flips, self.num_coordinates)}
 
     def _look(self, server_round: int) -> None:

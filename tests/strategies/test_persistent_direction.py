@@ -18,9 +18,9 @@ ATTACKERS = (1, 2, 9)
 
 @pytest.fixture
 def build(make_federation):
-    layout = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
+    vector = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
 
-    def make(num_clients=NUM_CLIENTS, virtual=None, **settings):
+    def make(num_clients=NUM_CLIENTS, virtual=None, layout=vector, **settings):
         federation = replace(make_federation(num_clients), layout=layout, virtual_clients=virtual)
         return PersistentDirection(federation, **settings)
 
@@ -133,6 +133,28 @@ def test_attackers_that_take_turns_are_found(build, round_of):
     turns = [[ATTACKERS[number % 3]] for number in range(1, 17)]
     run(strategy, [round_of(number, attackers=one, shared=1.5) for number, one in enumerate(turns, 1)])
     assert flagged_by(strategy) == ATTACKERS
+
+
+def test_attackers_that_share_out_the_weights_meet_in_the_neurons(build, round_of):
+    # Each pushes all neurons, by weights of its own: what it learns are errors times inputs.
+    random = np.random.default_rng(3)
+    pushed = np.outer(random.standard_normal(50), random.exponential(size=10)).ravel()
+    owner = random.choice(ATTACKERS, NUM_PARAMS)
+
+    def shared_out(number):
+        clients = round_of(number, attackers=())
+        updates = clients.updates.copy()
+        for attacker in ATTACKERS:
+            updates[attacker] += np.where(owner == attacker, pushed, 0)
+        return replace(clients, updates=updates)
+
+    matrix = Layout((TensorSpec("weight", (50, 10), "float32", True),))
+    rounds = [shared_out(number) for number in range(1, 13)]
+    strategy, blind = build(layout=matrix), build()
+    run(strategy, rounds)
+    run(blind, rounds)
+    assert flagged_by(strategy) == ATTACKERS
+    assert flagged_by(blind) != ATTACKERS
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -80,14 +81,20 @@ class Trainer:
         poison
             Applied to each batch.
         """
+        num_steps = sum(1 for _ in self.steps(samples, generator, poison))
+        return TrainResult(num_steps, float(self._loss) / num_steps)
+
+    def steps(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> Iterator[int]:
+        """Train as `train` does; yield after each step how many there have been."""
         self.model.train()
         self._optimizer.reset()
         self._loss.zero_()
         num_steps = self.settings.num_steps(len(samples))
         step = self._step_for(samples, poison)
-        for indices in islice(samples.batches(self.settings.batch_size, generator), num_steps):
+        batches = islice(samples.batches(self.settings.batch_size, generator), num_steps)
+        for taken, indices in enumerate(batches, start=1):
             step(indices)
-        return TrainResult(num_steps, float(self._loss) / num_steps)
+            yield taken
 
     def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor) -> None:
         inputs, labels = samples.batch(indices, poison)

@@ -4,6 +4,7 @@ Whoever has much of one class and little of another pulls the model in a directi
 pulls look like can be seen by training on the same model with all kinds of label shares.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +20,11 @@ from fl_backdoor.world import World
 
 CONCENTRATION = 0.5
 """Of the Dirichlet law of label shares: a few classes make up most of a virtual client's samples."""
+
+
+def stage_ends(num_steps: int, num_stages: int) -> set[int]:
+    """Return after which steps parts of a training end that are as equal as they can be."""
+    return {math.ceil(num_steps * stage / num_stages) for stage in range(1, num_stages + 1)}
 
 
 class VirtualClients:
@@ -39,8 +45,10 @@ class VirtualClients:
         # A model of its own: the one of the server is being evaluated while clients train.
         self.world = World(config)
 
-    def updates(self, model: ModelArrays, server_round: int, count: int) -> Iterator[ParameterVector]:
-        """Yield what `count` clients make of a model, local minus global parameters, float32 ``(n_params,)``.
+    def updates(
+        self, model: ModelArrays, server_round: int, count: int, num_stages: int
+    ) -> Iterator[ParameterVector]:
+        """Yield what clients make of a model, local minus global parameters, float32 ``(n_params,)``.
 
         Parameters
         ----------
@@ -49,21 +57,27 @@ class VirtualClients:
         server_round
             Counted from 1; other rounds have other clients.
         count
-            How many.
+            How many clients.
+        num_stages
+            How often each shows what it has learnt so far: at the end of equal parts of its training, as far
+            as it takes as many steps.
         """
         # One thread: how many there are would be seen in the last bits.
         with ThreadPoolExecutor(1, "virtual clients", torch.set_num_threads, (1,)) as thread:
             for number in range(count):
-                yield thread.submit(self._update, model, server_round, number).result()
+                yield from thread.submit(self._learnt, model, server_round, number, num_stages).result()
 
-    def _update(self, model: ModelArrays, server_round: int, number: int) -> ParameterVector:
+    def _learnt(
+        self, model: ModelArrays, server_round: int, number: int, num_stages: int
+    ) -> list[ParameterVector]:
         world, key = self.world, (Purpose.VIRTUAL_CLIENTS, server_round, number)
-        rows = self._drawn(generator(self.config.seed, *key))
+        samples = world.test_samples.select(self._drawn(generator(self.config.seed, *key)))
         seed = integer_seed(self.config.seed, *key)
         torch.manual_seed(seed)  # for models that drop out at random
         load_arrays(world.model, model)
-        world.trainer.train(world.test_samples.select(rows), torch.Generator().manual_seed(seed))
-        return world.layout.update(state_arrays(world.model), model)
+        ends = stage_ends(self.config.client.num_steps(len(samples)), num_stages)
+        steps = world.trainer.steps(samples, torch.Generator().manual_seed(seed))
+        return [world.layout.update(state_arrays(world.model), model) for taken in steps if taken in ends]
 
     def _drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
         """Draw samples with replacement, by label shares of a Dirichlet law."""

@@ -29,9 +29,9 @@ from strategies.replies import RoundReplies, collect
 
 log = logging.getLogger("fl_backdoor")
 
-VirtualClients = Callable[[ModelArrays, int, int], Iterator[ParameterVector]]
-"""From a global model, a round and a number: what so many honest clients might make of it, float32
-``(n_params,)`` each."""
+VirtualClients = Callable[[ModelArrays, int, int, int], Iterator[ParameterVector]]
+"""From a global model, a round, a number of honest clients and one of stages of their training: what each
+might have made of the model by the end of each stage, float32 ``(n_params,)``."""
 
 
 @dataclass(frozen=True)

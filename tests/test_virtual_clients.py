@@ -15,7 +15,7 @@ from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.samples import CLEAN
 from fl_backdoor.seeding import Purpose, generator, integer_seed
 from fl_backdoor.server_app import build_strategy
-from fl_backdoor.virtual_clients import VirtualClients
+from fl_backdoor.virtual_clients import VirtualClients, stage_ends
 from fl_backdoor.world import World
 
 NUM_ROOT = 200
@@ -60,7 +60,7 @@ def test_only_a_server_with_samples_plays_clients():
 def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     virtual, world = VirtualClients(config(), SIZES), World(config())
     origin = [array.copy() for array in state_arrays(world.model)]
-    [update] = virtual.updates(origin, server_round=3, count=1)
+    updates = list(virtual.updates(origin, server_round=3, count=1, num_stages=2))
     # The same samples in the same order, with PyTorch's own optimiser.
     key = (Purpose.VIRTUAL_CLIENTS, 3, 0)
     rows = virtual._drawn(generator(0, *key))
@@ -70,22 +70,33 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     batches = samples.batches(32, torch.Generator().manual_seed(integer_seed(0, *key)))
     optimizer = torch.optim.SGD(world.model.parameters(), lr=0.05, momentum=0.9)
     world.model.train()
+    wanted = []
     for indices in itertools.islice(batches, 2):
         inputs, labels = samples.batch(indices, CLEAN)
         optimizer.zero_grad()
         F.cross_entropy(world.model(inputs), labels).backward()
         optimizer.step()
-    wanted = world.layout.update(state_arrays(world.model), origin)
-    np.testing.assert_allclose(update, wanted, atol=1e-6)
-    assert np.abs(wanted).max() > 1e-3
+        wanted.append(world.layout.update(state_arrays(world.model), origin))
+    np.testing.assert_allclose(updates, wanted, atol=1e-6)
+    assert np.abs(wanted[0]).max() > 1e-3
+    # What it ends with does not depend on how often it shows what it has learnt.
+    [last] = virtual.updates(origin, server_round=3, count=1, num_stages=1)
+    np.testing.assert_array_equal(last, updates[-1])
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "num_stages", "ends"), [(8, 4, {2, 4, 6, 8}), (3, 4, {1, 2, 3}), (10, 4, {3, 5, 8, 10})]
+)
+def test_stages_are_as_long_as_each_other(num_steps, num_stages, ends):
+    assert stage_ends(num_steps, num_stages) == ends
 
 
 def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
     virtual = VirtualClients(config(), SIZES)
     origin = [array.copy() for array in state_arrays(virtual.world.model)]
-    first, second = virtual.updates(origin, server_round=1, count=2)
+    first, second = virtual.updates(origin, server_round=1, count=2, num_stages=1)
     assert not np.array_equal(first, second)
-    again = list(VirtualClients(config(), SIZES).updates(origin, server_round=1, count=2))
+    again = list(VirtualClients(config(), SIZES).updates(origin, server_round=1, count=2, num_stages=1))
     np.testing.assert_array_equal([first, second], again)
     labels = virtual.world.data.test.labels
     drawn = [np.bincount(labels[virtual._drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]

@@ -167,10 +167,10 @@ def skewed(round_of):
         clients = round_of(server_round, attackers=attackers)
         return replace(clients, updates=(clients.updates + 3 * shares @ pulls).astype(np.float32))
 
-    def virtual(model, server_round, count):
+    def virtual(model, server_round, count, num_stages):
         """Play clients with the same pulls and noise of their own, in any proportion."""
         random = np.random.default_rng((7, server_round))
-        for _ in range(count):
+        for _ in range(count * num_stages):
             mixed = 3 * random.dirichlet(np.full(6, 0.5)) @ pulls + 0.2 * random.standard_normal(NUM_PARAMS)
             yield mixed.astype(np.float32)
 
@@ -181,7 +181,7 @@ def skewed(round_of):
 def test_virtual_clients_show_who_does_more_than_its_labels_explain(build, skewed, attackers, found):
     make, virtual = skewed
     rounds = [make(number, attackers) for number in range(1, 11)]
-    alone, helped = build(), build(virtual=virtual, num_virtual=20)
+    alone, helped = build(), build(virtual=virtual, num_virtual=5)
     run(alone, rounds)
     run(helped, rounds)
     assert flagged_by(alone) == ()
@@ -190,10 +190,10 @@ def test_virtual_clients_show_who_does_more_than_its_labels_explain(build, skewe
 
 def test_so_many_virtual_clients_that_they_explain_anything_are_refused(build, skewed):
     with pytest.raises(
-        ConfigError, match=r"^strategy\.num_virtual = 9: at most half of .*num_coordinates = 16$"
+        ConfigError, match=r"^strategy\.num_virtual = 3: at most one in 8 of .*num_coordinates = 16$"
     ):
-        build(virtual=skewed[1], num_virtual=9, num_coordinates=16)
-    build(num_virtual=9, num_coordinates=16)  # nobody plays any
+        build(virtual=skewed[1], num_virtual=3, num_coordinates=16)
+    build(num_virtual=3, num_coordinates=16)  # nobody plays any
 
 
 def test_one_attacker_is_found_by_its_persistence(build, round_of):

@@ -49,11 +49,10 @@ class Streams:
         """Send whatever is printed, warned of and logged from now on to `file`."""
         file.parent.mkdir(parents=True, exist_ok=True)
         self.log = file
-        handler = logging.FileHandler(file, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.captureWarnings(capture=True)
         for name in LOGGERS:
-            _set_only_handler(logging.getLogger(name), handler)
+            # One each: when Ray starts, it gives those of its own logger another format.
+            _set_only_handler(logging.getLogger(name), _handler(file))
         logging.getLogger("fl_backdoor").setLevel(logging.INFO)
         self._flush()
         with file.open("ab") as log:
@@ -63,6 +62,12 @@ class Streams:
     def _flush(self) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _handler(file: Path) -> logging.Handler:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 def _set_only_handler(logger: logging.Logger, handler: logging.Handler) -> None:

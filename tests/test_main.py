@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -177,6 +178,12 @@ def test_the_floor_of_a_clean_model_stands_beside_the_figures(sweep):
     for name in ("main_task_accuracy", "attack_success_rate", "success_rate"):
         assert summary[f"clean_{name}"] == floor[name]
         assert table(attacked / "rounds.csv")[1][f"clean_{name}"] == repr(floor[name])
+
+
+def test_the_log_of_each_run_says_who_wrote_what(sweep):
+    # In the first one Ray starts, which gives its own lines another format.
+    for log in sweep[0].glob("*/run.log"):
+        assert re.search(r"^\d{4}-\d\d-\d\d \S+ INFO flwr: .*ROUND 1/1", log.read_text(), re.MULTILINE)
 
 
 def test_the_terminal_shows_rounds_and_nothing_else(sweep):

@@ -36,7 +36,7 @@ test takes that for their usual spread, so that it keeps its false alarms and lo
 Cost, with n clients, s remembered updates a client and m places of each of four vectors (of neurons no more
 than there are): 4 n² s m products a round, and 5 n s m bytes and 4 (n s)² numbers of memory. Nothing grows
 with the model but sketch and sums, which read each update once, and ``take_back``, which keeps n updates. A
-virtual client costs what training one costs, and 16 m numbers.
+virtual client costs what training one costs, and 4 m numbers a stage.
 """
 
 import logging
@@ -79,10 +79,6 @@ Response = Literal["take_back", "leave_out", "median", "clip"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
-NUM_STAGES = 4
-"""What a virtual client has learnt half-way tells more, beside what it ends with, than another client."""
-
-
 class PersistentDirection(RobustStrategy):
     """The mean without the clients that share a persistent direction.
 
@@ -109,6 +105,9 @@ class PersistentDirection(RobustStrategy):
     num_virtual
         How many clients the server plays in each round, if it has samples of its own
         (``server.root_samples``).
+    num_stages
+        In how many stages of its training each of them shows what it has learnt so far. What it knows
+        half-way tells nearly as much as another client does, and costs next to nothing.
 
     Raises
     ------
@@ -126,6 +125,7 @@ class PersistentDirection(RobustStrategy):
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
         num_virtual: Annotated[int, Field(ge=1)] = 100,
+        num_stages: Annotated[int, Field(ge=1)] = 4,
     ) -> None:
         super().__init__(federation)
         num_clients = len(federation.partition_sizes)
@@ -134,14 +134,15 @@ class PersistentDirection(RobustStrategy):
             raise ConfigError("partition.num_clients", num_clients, allowed)
         if response == "median":
             require_equal_weighting(federation, "strategy.response=median")
-        if federation.virtual_clients and 2 * NUM_STAGES * num_virtual > num_coordinates:
-            allowed = f"at most one in {2 * NUM_STAGES} of strategy.num_coordinates = {num_coordinates}"
+        if federation.virtual_clients and 2 * num_stages * num_virtual > num_coordinates:
+            allowed = f"at most one in {2 * num_stages} of strategy.num_coordinates = {num_coordinates}"
             raise ConfigError("strategy.num_virtual", num_virtual, allowed)
         self.false_alarm_rate = false_alarm_rate
         self.response = response
         self.span = span
         self.num_coordinates = num_coordinates
         self.num_virtual = num_virtual
+        self.num_stages = num_stages
         random = generator(federation.seed, Purpose.MONITORED_COORDINATES)
         self.samples = {
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
@@ -205,7 +206,7 @@ class PersistentDirection(RobustStrategy):
         flips = random_flips(clients.updates.shape[1], generator(self.federation.seed, Purpose.SKETCH))
         short = self._short(clients.updates, flips)
         if play := self.federation.virtual_clients:
-            played = play(self._model, clients.server_round, self.num_virtual, NUM_STAGES)
+            played = play(self._model, clients.server_round, self.num_virtual, self.num_stages)
             virtual = stacked(self._short(update[None], flips) for update in played)
             short = apart_from(virtual, short, by="lengths")
         signed = [name for name in short if name != "lengths"]

@@ -2,26 +2,26 @@
 
 Within one round a careful attacker is hidden among benign clients; over rounds it is not, because several
 attackers keep pulling in a direction that they share, while what benign clients share is the movement of
-all. The rule takes four short vectors of each client's deviation from the round's centre
-(`strategies.signs`, `strategies.neurons`, `strategies.sketch`), remembers them (`strategies.memory`),
-compares clients by products of vectors of different rounds (`strategies.similarity`), and asks whether some
-group is more alike, or one client more like itself, than clients that pull independently ever are
-(`strategies.group_test`).
+all. The rule takes three short vectors of each client's deviation from the round's centre
+(`strategies.signs`, `strategies.sketch`), remembers them (`strategies.memory`), compares clients by products
+of vectors of different rounds (`strategies.similarity`), and asks whether some group is more alike, or one
+client more like itself, than clients that pull independently ever are (`strategies.group_test`).
 
 No update counts for more than one of median length, or each coordinate's median is taken: who wants to reach
 much has to come back, and who comes back is compared.
 
 The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
-parameters. Signs of sums over all weights into a neuron: there attackers meet that have no weight in common.
-A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
+parameters. A sketch of the whole deviation: few coordinates that are moved far count, such as one word's
 embedding. Where attackers show depends on the data. Each is looked at over all that is remembered, and over
 what clients did lately: who starts to attack late stands beside its own benign past. Cubes of products are
 asked as well, by which attackers that take turns are found: they are alike in few rounds, but much.
 
 Virtual clients. A server with labelled samples of its own plays clients with all kinds of label shares in
 each round; what sums of their updates explain of an update is taken out before it is compared
-(`strategies.label_skew`). Under label skew attackers are hidden without that.
+(`strategies.label_skew`). Under label skew attackers are hidden without that. What is left is compared by a
+fourth vector as well, signs of sums over all weights into a neuron (`strategies.neurons`): there attackers
+meet that have no weight in common.
 
 False alarms. `false_alarm_rate` is shared out evenly among the rounds of the run, and in each between the
 test for a group and that for a single client. Looks at much the same updates are alike: less is spent.
@@ -33,10 +33,10 @@ equally strong, but for what their numbers of samples and of rounds explain
 test takes that for their usual spread, so that it keeps its false alarms and loses its power.
 ``docs/defence.md`` says how far.
 
-Cost, with n clients, s remembered updates a client and m places of each of four vectors (of neurons no more
-than there are): 4 n² s m products a round, and 5 n s m bytes and 4 (n s)² numbers of memory. Nothing grows
-with the model but sketch and sums, which read each update once, and ``take_back``, which keeps n updates. A
-virtual client costs what training one costs, and 4 m numbers a stage.
+Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
+products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
+sketch, which reads each update once, and ``take_back``, which keeps n updates. A virtual client costs what
+training one costs, and 4 m numbers a stage.
 """
 
 import logging
@@ -51,6 +51,7 @@ from pydantic import Field
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.updates import Layout
 from strategies.base import (
     Aggregation,
     ClientUpdates,
@@ -98,8 +99,8 @@ class PersistentDirection(RobustStrategy):
         no direction. ``clip``: they keep it, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
-        How many places each of the four vectors has that stand for an update; that of neurons has no more
-        than there are.
+        How many places each of the vectors has that stand for an update; that of neurons has no more than
+        there are.
     span
         How many of each client's last updates are remembered.
     num_virtual
@@ -148,7 +149,9 @@ class PersistentDirection(RobustStrategy):
             "parameters": parameters_alike(federation.layout, num_coordinates, random),
             "tensors": tensors_alike(federation.layout, num_coordinates, random),
         }
-        self.neurons = tensors_alike(neurons_of(federation.layout), num_coordinates, random)
+        # Sums are few: what benign clients keep doing rules them, unless virtual clients explain it.
+        summed = neurons_of(federation.layout) if federation.virtual_clients else Layout(())
+        self.neurons = tensors_alike(summed, num_coordinates, random)
         self.memories = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
         if len(self.neurons):
             self.memories["neurons"] = Memory.empty(len(self.neurons))

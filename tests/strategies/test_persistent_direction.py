@@ -148,9 +148,14 @@ def test_attackers_that_share_out_the_weights_meet_in_the_neurons(build, round_o
             updates[attacker] += np.where(owner == attacker, pushed, 0)
         return replace(clients, updates=updates)
 
+    def virtual(model, server_round, count, num_stages):
+        noise = np.random.default_rng((7, server_round))
+        yield from noise.standard_normal((count * num_stages, NUM_PARAMS)).astype(np.float32)
+
     matrix = Layout((TensorSpec("weight", (50, 10), "float32", True),))
     rounds = [shared_out(number) for number in range(1, 13)]
-    strategy, blind = build(layout=matrix), build()
+    strategy = build(layout=matrix, virtual=virtual, num_virtual=2)
+    blind = build(virtual=virtual, num_virtual=2)
     run(strategy, rounds)
     run(blind, rounds)
     assert flagged_by(strategy) == ATTACKERS

@@ -5,7 +5,7 @@ they are no gradients: a norm that counts them is ruled by the number of batches
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -53,6 +53,15 @@ class Layout:
     def num_params(self) -> int:
         """Length of the vector."""
         return sum(tensor.size for tensor in self.tensors if tensor.is_parameter)
+
+    def parts(self, vectors: NDArray[np.float32]) -> Iterator[tuple[TensorSpec, NDArray[np.float32]]]:
+        """Yield each parameter and where it lies in vectors ``(..., n_params)``: a view ``(..., *shape)``."""
+        start = 0
+        for tensor in self.tensors:
+            if tensor.is_parameter:
+                part = vectors[..., start : start + tensor.size]
+                yield tensor, part.reshape((*vectors.shape[:-1], *tensor.shape))
+                start += tensor.size
 
     def as_counted(self, buffers: str) -> "Layout":
         """Return the layout that ``server.buffers`` asks for.
@@ -108,13 +117,12 @@ class Layout:
             As `check`.
         """
         self.check(local)
-        start = 0
+        parts = self.parts(out)
         for tensor, after, before in zip(self.tensors, local, origin, strict=True):
             if tensor.is_parameter:
-                place = out[start : start + tensor.size].reshape(tensor.shape)
+                _, place = next(parts)
                 # Counters, where they count as parameters, are turned into float32 first.
                 np.subtract(after, before, out=place, dtype=np.float32, casting="unsafe")
-                start += tensor.size
 
     def moved(self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays) -> ModelArrays:
         """Return the state whose parameters are those of `arrays` plus `movement`.
@@ -131,15 +139,13 @@ class Layout:
             The new value of each tensor that is no parameter, in order.
         """
         moved: ModelArrays = []
-        start = 0
-        remaining = iter(buffers)
+        parts, remaining = self.parts(movement), iter(buffers)
         for tensor, array in zip(self.tensors, arrays, strict=True):
             if not tensor.is_parameter:
                 moved.append(next(remaining))
                 continue
-            part = movement[start : start + tensor.size].reshape(tensor.shape)
+            _, part = next(parts)
             moved.append(_as_dtype(np.add(array, part), tensor.dtype))
-            start += tensor.size
         return moved
 
     def averaged_buffers(self, buffers: Sequence[ModelArrays], weights: ClientVector) -> ModelArrays:

@@ -26,12 +26,9 @@ def neurons_of(layout: Layout) -> Layout:
 
 def into_neurons(layout: Layout, updates: UpdateMatrix) -> UpdateMatrix:
     """Return the sum of each update over the weights into each neuron, float32 ``(n_clients, n_neurons)``."""
-    sums, start = [np.zeros((len(updates), 0), np.float32)], 0
-    for tensor in layout.tensors:
-        if not tensor.is_parameter:
-            continue
-        part = updates[:, start : start + tensor.size]
-        start += tensor.size
-        if len(tensor.shape) > 1:
-            sums.append(part.reshape(len(updates), tensor.shape[0], -1).sum(axis=2))
-    return np.concatenate(sums, axis=1)
+    sums = [
+        part.reshape(len(updates), tensor.shape[0], -1).sum(axis=2)
+        for tensor, part in layout.parts(updates)
+        if len(tensor.shape) > 1
+    ]
+    return np.concatenate([np.zeros((len(updates), 0), np.float32), *sums], axis=1)

@@ -8,7 +8,8 @@ of vectors of different rounds (`strategies.similarity`), and asks whether some 
 client more like itself, than clients that pull independently ever are (`strategies.group_test`).
 
 No update counts for more than one of median length, or each coordinate's median is taken: who wants to reach
-much has to come back, and who comes back is compared.
+much has to come back, and who comes back is compared. What it had reached until then is undone
+(`strategies.contributions`, `strategies.remainders`).
 
 The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
@@ -35,8 +36,8 @@ test takes that for their usual spread, so that it keeps its false alarms and lo
 
 Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
 products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
-sketch, which reads each update once, and ``take_back``, which keeps n updates. A virtual client costs what
-training one costs, and 4 m numbers a stage.
+sketch, which reads each update once, and ``take_back`` and ``median``, which keep n updates. A virtual
+client costs what training one costs, and 4 m numbers a stage.
 """
 
 import logging
@@ -50,7 +51,7 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.types import ClientMask, ClientVector, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.base import (
     Aggregation,
@@ -70,6 +71,7 @@ from strategies.label_skew import Short, apart_from, stacked
 from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.neurons import into_neurons, neurons_of
+from strategies.remainders import Remainders
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
 from strategies.sketch import Flips, deviations, random_flips, sketched
@@ -96,7 +98,8 @@ class PersistentDirection(RobustStrategy):
         round; for that one update a client is kept.
         ``leave_out``: they have no weight. ``median``: nor have others, from the first round on; the model
         moves by the coordinate-wise median of those that are not flagged, which bounds attackers that share
-        no direction. ``clip``: they keep it, and as everybody's their updates are
+        no direction, and what flagged ones have shifted it by is made up for, by halves as well; one update a
+        client is kept for that. ``clip``: they keep their weight, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
         How many places each of the vectors has that stand for an update; that of neurons has no more than
@@ -162,6 +165,7 @@ class PersistentDirection(RobustStrategy):
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.contributed: Contributions | None = None
+        self.remainders: Remainders | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates, or the median, of who is not flagged; 0 if all are."""
@@ -177,7 +181,7 @@ class PersistentDirection(RobustStrategy):
         if flagged.all():
             return nothing_of(clients)
         if self.response == "median":
-            return mixed(median(clients.updates[~flagged]), left_out=flagged)
+            return mixed(self._made_up_for(clients, ~flagged, coefficients), left_out=flagged)
         aggregation = mean_of(clients, ~flagged, coefficients)
         if self.response == "take_back":
             return replace(aggregation, update=self._replaced(clients, aggregation))
@@ -191,7 +195,9 @@ class PersistentDirection(RobustStrategy):
             for key, array in memory.as_arrays().items()
         }
         contributed = self.contributed.as_arrays() if self.contributed else {}
-        return remembered | {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds} | contributed
+        remainders = self.remainders.as_arrays() if self.remainders else {}
+        clients = {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds}
+        return remembered | clients | contributed | remainders
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
@@ -202,6 +208,7 @@ class PersistentDirection(RobustStrategy):
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.num_rounds = state["num_rounds"].astype(np.float64)
         self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
+        self.remainders = Remainders.from_arrays(state) if "beyond" in state else None
 
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
         """Return what stands for each update, a row a client."""
@@ -263,3 +270,13 @@ class PersistentDirection(RobustStrategy):
         step, contributed = contributed.without(self.is_flagged).step()
         self.contributed = contributed.after(clients, aggregation)
         return aggregation.update + step
+
+    def _made_up_for(
+        self, clients: ClientUpdates, keep: ClientMask, clip_coefficients: ClientVector
+    ) -> ParameterVector:
+        """Return the median of the others and a step to where it would be without what flagged ones did."""
+        remainders = self.remainders or Remainders.none(len(self.is_flagged), clients.updates.shape[1])
+        step, remainders = remainders.without(self.is_flagged).step()
+        centre = median(clients.updates[keep])
+        self.remainders = remainders.after(clients, keep, clip_coefficients, centre)
+        return centre + step

@@ -71,14 +71,27 @@ def test_attackers_that_share_a_direction_are_left_out_for_good(build, round_of)
         np.testing.assert_allclose(result.update, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_the_median_is_that_of_whoever_is_not_flagged(build, round_of):
+def test_the_median_is_of_whoever_is_not_flagged_and_makes_up_for_the_others(build, round_of):
     strategy = build(response="median")
     rounds = [round_of(number) for number in range(1, 9)]
     results = run(strategy, rounds)
     assert flagged_by(strategy) == ATTACKERS
-    for clients, result in zip(rounds, results, strict=True):
-        wanted = np.median(clients.updates[~result.flagged].astype(np.float64), axis=0)
-        np.testing.assert_allclose(result.update, wanted, rtol=1e-6, atol=1e-7)
+    first = next(number for number, result in enumerate(results) if result.flagged.any())
+    medians = np.stack(
+        [
+            np.median(clients.updates[~result.flagged].astype(np.float64), axis=0)
+            for clients, result in zip(rounds, results, strict=True)
+        ]
+    )
+    moved = np.stack([result.update for result in results])
+    np.testing.assert_allclose(moved[:first], medians[:first], rtol=1e-6, atol=1e-7)
+    # Afterwards it makes up for what the flagged clients had shifted it by, half of what is left a round.
+    benign = np.setdiff1d(np.arange(NUM_CLIENTS), ATTACKERS)
+    everybody = np.arange(NUM_CLIENTS)
+    alone = np.median(sum(bounded(clients, everybody)[benign] for clients in rounds[:first]), axis=0)
+    owed = alone - medians[:first].sum(axis=0)
+    halves = 0.5 ** np.arange(1, len(rounds) - first + 1)[:, None]
+    np.testing.assert_allclose(moved[first:] - medians[first:], halves * owed, atol=1e-5)
     np.testing.assert_array_equal(results[0].flagged, False)
     np.testing.assert_array_equal(np.flatnonzero(results[-1].flagged), ATTACKERS)
 
@@ -282,8 +295,9 @@ def test_a_run_that_goes_on_makes_the_same_bits(build, round_of, tmp_path, respo
     assert all((array == second.state()[name]).all() for name, array in whole.state().items())
 
 
-def test_what_was_handed_out_as_state_does_not_change(build, round_of):
-    strategy = build(response="take_back")
+@pytest.mark.parametrize("response", ["take_back", "median"])
+def test_what_was_handed_out_as_state_does_not_change(build, round_of, response):
+    strategy = build(response=response)
     run(strategy, [round_of(number) for number in range(1, 4)])
     state = strategy.state()
     before = {name: array.copy() for name, array in state.items()}

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from fl_backdoor.types import ClientMask, ClientVector, ParameterVector
 from strategies.base import ClientUpdates
 from strategies.contributions import AT_ONCE
-from strategies.median import median
+from strategies.trimmed_mean import trimmed_mean
+
+NOT_COUNTED = 0.2
+"""Share of the others on either side, at each coordinate, that does not say what they lack.
+
+So an attacker that is not found yet says little, while what few clients alone have, under label skew, is
+not lost as it is in a median."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Remainders:
     def without(self, left_out: ClientMask) -> "Remainders":
         """Return the sums of the others; what they lack by now is owed.
 
-        That is the median of their means, times the number of rounds.
+        That is the trimmed mean of their means, times the number of rounds.
 
         Parameters
         ----------
@@ -85,7 +91,7 @@ class Remainders:
         if theirs == 0 or not others.any():
             return self
         means = np.divide(self.beyond[others], self.shares[others, np.newaxis], dtype=np.float32)
-        due = np.float32(self.shares.sum()) * median(means)
+        due = np.float32(self.shares.sum()) * trimmed_mean(means, NOT_COUNTED)
         factors = np.where(left_out, 0, 1 + theirs / self.shares[others].sum())
         return Remainders(
             self.beyond * factors[:, None].astype(np.float32),

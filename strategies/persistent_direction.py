@@ -51,7 +51,7 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ClientMask, ClientVector, ParameterVector, UpdateMatrix
+from fl_backdoor.types import UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.base import (
     Aggregation,
@@ -75,11 +75,13 @@ from strategies.remainders import Remainders
 from strategies.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.similarity import FEWEST_TERMS, Similarities, similarities, views
 from strategies.sketch import Flips, deviations, random_flips, sketched
+from strategies.undoing import Undoing
 
 log = logging.getLogger("fl_backdoor")
 
 Response = Literal["take_back", "leave_out", "median", "clip"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
+UNDOING: dict[Response, type[Undoing]] = {"take_back": Contributions, "median": Remainders}
 
 
 class PersistentDirection(RobustStrategy):
@@ -164,8 +166,8 @@ class PersistentDirection(RobustStrategy):
         self.num_samples = np.array(sizes, dtype=np.float64)
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
-        self.contributed: Contributions | None = None
-        self.remainders: Remainders | None = None
+        kind = UNDOING.get(response)
+        self.undoing = kind.none(num_clients, federation.layout.num_params) if kind else None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates, or the median, of who is not flagged; 0 if all are."""
@@ -175,29 +177,25 @@ class PersistentDirection(RobustStrategy):
             self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
         self._look(clients.server_round)
         flagged = self.is_flagged[clients.client_ids]
-        coefficients = clipped_to_median(clients.norms, ~flagged)
         if self.response == "clip":
-            return clipped_mean(clients, coefficients, flagged)
+            return clipped_mean(clients, clipped_to_median(clients.norms, ~flagged), flagged)
         if flagged.all():
             return nothing_of(clients)
         if self.response == "median":
-            return mixed(self._made_up_for(clients, ~flagged, coefficients), left_out=flagged)
-        aggregation = mean_of(clients, ~flagged, coefficients)
-        if self.response == "take_back":
-            return replace(aggregation, update=self._replaced(clients, aggregation))
-        return aggregation
+            aggregation = mixed(median(clients.updates[~flagged]), left_out=flagged)
+        else:
+            aggregation = mean_of(clients, ~flagged, clipped_to_median(clients.norms, ~flagged))
+        return self._undone(clients, aggregation)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is remembered, who is flagged, and what clients contributed."""
+        """Return what is remembered, who is flagged, and what there is to undo."""
         remembered = {
             f"{name}.{key}": array
             for name, memory in self.memories.items()
             for key, array in memory.as_arrays().items()
         }
-        contributed = self.contributed.as_arrays() if self.contributed else {}
-        remainders = self.remainders.as_arrays() if self.remainders else {}
-        clients = {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds}
-        return remembered | clients | contributed | remainders
+        kept = self.undoing.as_arrays() if self.undoing else {}
+        return remembered | {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds} | kept
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
@@ -207,8 +205,8 @@ class PersistentDirection(RobustStrategy):
             self.memories[name] = Memory.from_arrays(mine)
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.num_rounds = state["num_rounds"].astype(np.float64)
-        self.contributed = Contributions.from_arrays(state) if "moved_by" in state else None
-        self.remainders = Remainders.from_arrays(state) if "beyond" in state else None
+        if self.undoing:
+            self.undoing = self.undoing.from_arrays(state)
 
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
         """Return what stands for each update, a row a client."""
@@ -264,19 +262,10 @@ class PersistentDirection(RobustStrategy):
         log.info("round %d: clients %s are flagged, p = %.1e", server_round, names, probability)
         self.is_flagged = flagged
 
-    def _replaced(self, clients: ClientUpdates, aggregation: Aggregation) -> ParameterVector:
-        """Return the movement and a step to where the others' mean would have moved the model by itself."""
-        contributed = self.contributed or Contributions.none(len(self.is_flagged), clients.updates.shape[1])
-        step, contributed = contributed.without(self.is_flagged).step()
-        self.contributed = contributed.after(clients, aggregation)
-        return aggregation.update + step
-
-    def _made_up_for(
-        self, clients: ClientUpdates, keep: ClientMask, clip_coefficients: ClientVector
-    ) -> ParameterVector:
-        """Return the median of the others and a step to where it would be without what flagged ones did."""
-        remainders = self.remainders or Remainders.none(len(self.is_flagged), clients.updates.shape[1])
-        step, remainders = remainders.without(self.is_flagged).step()
-        centre = median(clients.updates[keep])
-        self.remainders = remainders.after(clients, keep, clip_coefficients, centre)
-        return centre + step
+    def _undone(self, clients: ClientUpdates, aggregation: Aggregation) -> Aggregation:
+        """Return the aggregation and a step to where the model would be without flagged clients."""
+        if self.undoing is None:
+            return aggregation
+        step, undoing = self.undoing.without(self.is_flagged).step()
+        self.undoing = undoing.after(clients, aggregation)
+        return replace(aggregation, update=aggregation.update + step)

@@ -51,3 +51,13 @@ def test_samples_are_sentences_with_the_trigger_in_orange(found):
     assert picture.shape[1] == 1000
     orange = ((picture == [0xD5, 0x5E, 0x00]).all(axis=-1)).any(axis=1)
     assert np.count_nonzero(np.diff(orange.astype(int)) == 1) >= 8, "a line for each of eight sentences"
+
+
+def test_a_server_with_sentences_of_its_own_finds_the_attackers(tmp_path):
+    settings = ["experiment=sst2", "num_rounds=4", "strategy=persistent_direction", "attack.alpha=0.3"]
+    server = ["server.root_samples=400", "strategy.num_virtual=10"]
+    data = [f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}"]
+    shown = run(tmp_path, *settings, *server, *data, "hydra.run.dir=found")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    last = [row for row in table(tmp_path / "found" / "clients.csv") if row["server_round"] == "4"]
+    assert [row["flagged"] for row in last] == [row["malicious"] for row in last]

@@ -166,8 +166,7 @@ class PersistentDirection(RobustStrategy):
         self.num_samples = np.array(sizes, dtype=np.float64)
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
-        kind = UNDOING.get(response)
-        self.undoing = kind.none(num_clients, federation.layout.num_params) if kind else None
+        self.undoing: Undoing | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates, or the median, of who is not flagged; 0 if all are."""
@@ -205,8 +204,8 @@ class PersistentDirection(RobustStrategy):
             self.memories[name] = Memory.from_arrays(mine)
         self.is_flagged = state["is_flagged"].astype(np.bool_)
         self.num_rounds = state["num_rounds"].astype(np.float64)
-        if self.undoing:
-            self.undoing = self.undoing.from_arrays(state)
+        if "owed" in state:
+            self.undoing = UNDOING[self.response].from_arrays(state)
 
     def _vectors(self, clients: ClientUpdates) -> dict[str, Vectors]:
         """Return what stands for each update, a row a client."""
@@ -264,8 +263,10 @@ class PersistentDirection(RobustStrategy):
 
     def _undone(self, clients: ClientUpdates, aggregation: Aggregation) -> Aggregation:
         """Return the aggregation and a step to where the model would be without flagged clients."""
-        if self.undoing is None:
+        if self.response not in UNDOING:
             return aggregation
-        step, undoing = self.undoing.without(self.is_flagged).step()
+        num_params = clients.updates.shape[1]
+        undoing = self.undoing or UNDOING[self.response].none(len(self.is_flagged), num_params)
+        step, undoing = undoing.without(self.is_flagged).step()
         self.undoing = undoing.after(clients, aggregation)
         return replace(aggregation, update=aggregation.update + step)

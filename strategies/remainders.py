@@ -70,7 +70,7 @@ class Remainders(Undoing):
         theirs = self.shares[left_out].sum()
         if theirs == 0 or not others.any():
             return self
-        means = np.divide(self.beyond[others], self.shares[others, np.newaxis], dtype=np.float32)
+        means = np.divide(self.beyond[others], self.shares[others, None], dtype=np.float32)
         due = np.float32(self.shares.sum()) * trimmed_mean(means, NOT_COUNTED)
         factors = np.where(left_out, 0, 1 + theirs / self.shares[others].sum())
         return replace(

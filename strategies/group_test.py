@@ -34,7 +34,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import stdtr
 
 from fl_backdoor.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
@@ -93,14 +92,22 @@ def most_suspicious(
     """
     means = [apart_from(mean[None], known) for view in views for mean in view.means]
     alike, persistent = simulated_strengths(views, known, random)
-    view, group = _rarest([best_groups(mean) for mean in means], alike)
+    view, group = rarest([best_groups(mean) for mean in means], alike)
     if not has_a_border(means[view][0], group.members):
         group = replace(group, probability=1.0)
-    return group, _rarest([best_single(mean) for mean in means], persistent)[1]
+    return group, rarest([best_single(mean) for mean in means], persistent)[1]
 
 
-def _rarest(found: list[tuple[ClientVector, NDArray[np.bool_]]], simulated: Batch) -> tuple[int, Group]:
-    """Return in which view somebody stands out most, and who, beside draws ``(n_views, n_draws)``."""
+def rarest(found: Sequence[tuple[ClientVector, NDArray[np.bool_]]], simulated: Batch) -> tuple[int, Group]:
+    """Return in which view somebody stands out most, and who.
+
+    Parameters
+    ----------
+    found
+        In each view how much somebody does, float64 ``(1,)``, and who, bool ``(1, n_clients)``.
+    simulated
+        The same strengths in draws, float64 ``(n_views, n_draws)``; a draw's are compared together (max T).
+    """
     centre, scale = simulated.mean(axis=1, keepdims=True), simulated.std(axis=1, keepdims=True)
     drawn = _over(simulated - centre, scale)
     seen = _over(np.stack([strengths for strengths, _ in found]) - centre, scale)
@@ -152,21 +159,30 @@ def best_groups(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
 
 
 def best_single(similar: Batch) -> tuple[ClientVector, NDArray[np.bool_]]:
-    """Find in each matrix the client that is most like itself, by the diagonal.
+    """Find in each matrix the client that is most like itself, by the diagonal, as `best_outlier` does."""
+    return best_outlier(np.diagonal(similar, axis1=1, axis2=2))
+
+
+def best_outlier(values: NDArray[np.float64]) -> tuple[ClientVector, NDArray[np.bool_]]:
+    """Find in each row the client whose value is most above the others'.
+
+    Parameters
+    ----------
+    values
+        float64 ``(n_rows, n_clients)``.
 
     Returns
     -------
     strengths
         arsinh(t / √n) of Student's t of its value against the n - 1 others, as in a test for one outlier
-        (F. E. Grubbs, Annals of Mathematical Statistics 21, 1950), float64 ``(n_matrices,)``, finite.
+        (F. E. Grubbs, Annals of Mathematical Statistics 21, 1950), float64 ``(n_rows,)``, finite.
     singles
-        Bool ``(n_matrices, n_clients)``, one client each.
+        Bool ``(n_rows, n_clients)``, one client each.
     """
-    own = np.diagonal(similar, axis1=1, axis2=2)
-    num_clients = own.shape[1]
-    alone = np.arange(num_clients) == own.argmax(axis=1)[:, None]
-    others = own[~alone].reshape(len(own), -1)
-    above = own.max(axis=1) - others.mean(axis=1)
+    num_clients = values.shape[1]
+    alone = np.arange(num_clients) == values.argmax(axis=1)[:, None]
+    others = values[~alone].reshape(len(values), -1)
+    above = values.max(axis=1) - others.mean(axis=1)
     scale = others.std(axis=1, ddof=1) * math.sqrt(1 + 1 / (num_clients - 1))
     largest = above / math.sqrt(SMALLEST_SPREAD)
     t = np.divide(above, scale, out=largest, where=scale > above * math.sqrt(SMALLEST_SPREAD))
@@ -179,34 +195,6 @@ def leading_vectors(similar: Batch) -> NDArray[np.float64]:
     return vectors
 
 
-def most_like(views: Sequence[Similarities], known: Known, group: ClientMask) -> Group:
-    """Return who is most like the clients of a group without being one, and how probable that is by chance.
-
-    Parameters
-    ----------
-    views
-        Of the same clients.
-    known
-        In what they are known to differ.
-    group
-        Bool ``(n_known,)``; at least three are not in it.
-
-    Grubbs' test for one outlier among the mean similarities with the group, in any of the views: Student's
-    law with n - 2 degrees of freedom for n clients. Cubes are asked only of likeness to several: those of
-    likeness to one client are far from normal.
-    """
-    others = np.flatnonzero(~group)
-    asked = [view.means if group.sum() > 1 else (view.mean,) for view in views]
-    means = apart_from(np.stack([mean for both in asked for mean in both]), known)
-    towards = means[:, others][:, :, group].mean(axis=2)
-    strengths, singles = best_single(np.eye(len(others)) * towards[:, None])
-    best, num_clients = int(strengths.argmax()), len(others)
-    t = math.sqrt(num_clients) * math.sinh(float(strengths[best]))
-    members = np.zeros(len(group), dtype=np.bool_)
-    members[others[singles[best]]] = True
-    return Group(members, min(1.0, towards.size * float(stdtr(num_clients - 2, -t))))
-
-
 def simulated_strengths(
     views: Sequence[Similarities], known: Known, random: np.random.Generator
 ) -> tuple[Batch, Batch]:
@@ -214,10 +202,9 @@ def simulated_strengths(
 
     Of groups and of single clients, float64 ``(2 n_views, NUM_DRAWS)`` each, a view's means before its cubes.
     """
-    num_terms = 1 + max(int(view.places.max(initial=-1)) for view in views)
 
     def strengths(draw: np.random.Generator) -> Batch:
-        keys = draw.random((DRAWS_AT_ONCE, num_terms))
+        keys = keys_of_draws(views, DRAWS_AT_ONCE, draw)
         made_up = (similar for view in views for similar in _made_up(view, keys, draw))
         apart = (apart_from(similar, known) for similar in made_up)
         return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
@@ -225,6 +212,22 @@ def simulated_strengths(
     parts = in_order(strengths, random.spawn(NUM_DRAWS // DRAWS_AT_ONCE))
     together = np.concatenate(list(parts), axis=2)
     return together[:, 0], together[:, 1]
+
+
+def keys_of_draws(views: Sequence[Similarities], count: int, random: np.random.Generator) -> Batch:
+    """Return by which keys terms are dealt out in each draw, in [0, 1), ``(count, n_remembered)``.
+
+    They are the same in all views, in which a term is found by its place in the memory.
+    """
+    return random.random((count, 1 + max(int(view.places.max(initial=-1)) for view in views)))
+
+
+def dealt(owners: NDArray[np.int64], rounds: NDArray[np.int64], keys: Batch) -> NDArray[np.int64]:
+    """Return owners of terms after those of each round are dealt out in the order of the keys.
+
+    int64 ``(n_draws, n_terms)``; rounds ascend.
+    """
+    return owners[np.argsort(rounds + keys, axis=1)]
 
 
 def persistent_spread(similar: Similarities) -> tuple[float, int]:
@@ -271,7 +274,7 @@ def _exchanged(similar: Similarities, keys: Batch) -> list[Batch]:
     In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
     ``(n_draws, n_remembered)``.
     """
-    owners = similar.owners[np.argsort(similar.rounds + keys[:, similar.places], axis=1)]
+    owners = dealt(similar.owners, similar.rounds, keys[:, similar.places])
     (num_draws, num_terms), num_clients = owners.shape, len(similar.client_ids)
     draws, terms = np.indices(owners.shape)
     ones, rows = np.ones(owners.size, np.float32), (num_clients * draws + owners).ravel()

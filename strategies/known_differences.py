@@ -20,6 +20,21 @@ UNLIKE = 0.3
 What differs by less than a third, as who joins late soon does from others, keeps most of what it shares."""
 
 
+def unexplained(known: Known) -> NDArray[np.float64]:
+    """Return what is left of each client's value by the others' values, a symmetric matrix.
+
+    float64 ``(n_clients, n_clients)``: I - P with P = Z (ZᵀZ + n·`UNLIKE`² I)⁻¹ Zᵀ and Z the centred
+    logarithms, the hat matrix of a ridge regression (A. E. Hoerl and R. W. Kennard, Technometrics 12, 1970,
+    section 2).
+    """
+    logarithms = np.log(np.maximum(known, 1))
+    z = logarithms - logarithms.mean(axis=0)
+    num_clients, num_kinds = z.shape
+    penalty = num_clients * UNLIKE**2 * np.eye(num_kinds)
+    rest: NDArray[np.float64] = np.eye(num_clients) - z @ np.linalg.solve(z.T @ z + penalty, z.T)
+    return rest
+
+
 def apart_from(similar: NDArray[np.float64], known: Known) -> NDArray[np.float64]:
     """Return what is not explained of similarities; these themselves if clients do not differ.
 
@@ -32,17 +47,12 @@ def apart_from(similar: NDArray[np.float64], known: Known) -> NDArray[np.float64
 
     Returns
     -------
-    float64 ``(..., n_clients, n_clients)``: (I - P) A (I - P) with P = Z (ZᵀZ + n·`UNLIKE`² I)⁻¹ Zᵀ and Z the
-    centred logarithms, the hat matrix of a ridge regression (A. E. Hoerl and R. W. Kennard, Technometrics 12,
-    1970, section 2). The diagonal, how much each client is like itself, is (I - P) times itself.
+    float64 ``(..., n_clients, n_clients)``: (I - P) A (I - P) with I - P of `unexplained`. The diagonal, how
+    much each client is like itself, is (I - P) times itself.
     """
-    logarithms = np.log(np.maximum(known, 1))
-    z = logarithms - logarithms.mean(axis=0)
-    num_clients, num_kinds = z.shape
-    penalty = num_clients * UNLIKE**2 * np.eye(num_kinds)
-    rest = np.eye(num_clients) - z @ np.linalg.solve(z.T @ z + penalty, z.T)
+    rest = unexplained(known)
     own = np.diagonal(similar, axis1=-2, axis2=-1) @ rest.T
     apart: NDArray[np.float64] = rest @ similar @ rest.T
-    places = np.arange(num_clients)
+    places = np.arange(len(known))
     apart[..., places, places] = own
     return apart

@@ -66,8 +66,9 @@ from strategies.base import (
 from strategies.clip_avg import clipped_to_median
 from strategies.contributions import Contributions
 from strategies.coordinate_rule import mixed
-from strategies.group_test import FEWEST_CLIENTS, most_like, most_suspicious
+from strategies.group_test import FEWEST_CLIENTS, most_suspicious
 from strategies.label_skew import Short, apart_from, stacked
+from strategies.likeness import most_like
 from strategies.median import median
 from strategies.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.neurons import into_neurons, neurons_of
@@ -245,7 +246,7 @@ class PersistentDirection(RobustStrategy):
         differences = np.stack([self.num_samples, self.num_rounds], axis=1)
         found = [(trusted, group) for group in most_suspicious(others, differences[trusted], random)]
         if len(trusted) < len(known):
-            found.append((known, most_like(everybody, differences[known], self.is_flagged[known])))
+            found.append((known, most_like(everybody, differences[known], self.is_flagged[known], random)))
         allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
         rare = [(clients, group) for clients, group in found if group.probability <= allowed]
         return [(clients[group.members], group.probability) for clients, group in rare]

@@ -15,7 +15,6 @@ from strategies.group_test import (
     best_single,
     gumbel_tail,
     has_a_border,
-    most_like,
     most_suspicious,
 )
 from strategies.memory import Memory
@@ -316,53 +315,3 @@ def test_the_most_persistent_client_of_any_view():
     found = most_persistent([quiet, telling, quiet], np.random.default_rng(0))
     np.testing.assert_array_equal(np.flatnonzero(found.members), [4])
     assert found.probability < 1e-3
-
-
-def test_who_is_like_a_group_by_hand():
-    mean = np.zeros((7, 7))
-    towards = np.array([0.1, 0.12, 0.09, 0.3, 0.11])
-    mean[2:, 0], mean[2:, 1] = towards - 0.05, towards + 0.05  # with both of the group as much as `towards`
-    mean += mean.T
-    group = np.arange(7) < 2
-    found = most_like([alike(mean)], np.ones((7, 1)), group)
-    assert np.flatnonzero(found.members).tolist() == [5]
-    # The mean of (x - h)³ and (x + h)³ is x³ + 3 x h².
-    sides = [towards, towards**3 + 3 * towards * 0.05**2]
-    wanted = min(5 * stats.t.sf(outlier_t(side, 3), 3) for side in sides)
-    assert found.probability == pytest.approx(2 * wanted, rel=1e-6)
-    twice = most_like([alike(mean), alike(np.zeros((7, 7)))], np.ones((7, 1)), group)
-    assert twice.members.tolist() == found.members.tolist()
-    assert twice.probability == pytest.approx(2 * found.probability, rel=1e-6)
-    single = most_like([alike(mean)], np.ones((7, 1)), np.arange(7) < 1)
-    near = np.append(0, towards - 0.05)
-    assert single.probability == pytest.approx(6 * stats.t.sf(outlier_t(near, 4), 4), rel=1e-6)
-
-
-def outlier_t(values, place):
-    """Student's t of one value against the others, with their spread."""
-    rest = np.delete(values, place)
-    return (values[place] - rest.mean()) / (rest.std(ddof=1) * math.sqrt(1 + 1 / len(rest)))
-
-
-def test_false_alarms_about_who_is_like_a_group_are_as_rare_as_promised():
-    group = np.arange(10) < 2
-    alarms = [
-        most_like([federation(seed)], np.ones((10, 1)), group).probability < 0.05 for seed in range(200)
-    ]
-    assert sum(alarms) <= 24
-
-
-def test_an_attacker_that_takes_turns_is_like_those_that_are_known():
-    similar = federation(0, num_rounds=16, attackers=(1, 2, 9), shared=1.5, turns=True)
-    found = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2)))
-    assert np.flatnonzero(found.members).tolist() == [9]
-    assert found.probability < 1e-6
-
-
-def test_an_attacker_that_comes_late_is_like_those_that_are_known():
-    similar = federation(0, num_rounds=8, attackers=(1, 2, 9), shared=0.6)
-    found = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2)))
-    assert np.flatnonzero(found.members).tolist() == [9]
-    assert found.probability < 0.01
-    benign = most_like([similar], np.ones((10, 1)), np.isin(np.arange(10), (1, 2, 9)))
-    assert benign.probability > 0.05

@@ -27,6 +27,10 @@ meet that have no weight in common.
 False alarms. `false_alarm_rate` is shared out evenly among the rounds of the run, and in each between the
 test for a group and that for a single client. Looks at much the same updates are alike: less is spent.
 
+Suspicion. Once a backdoor is open who has opened it stops pulling, and the evidence with it. With `suspicion`
+clients that stand out less than that is enough for are left out of the one round: the backdoor stays shut,
+attackers go on pulling, and in the next rounds they are found or forgotten.
+
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
 equally strong, but for what their numbers of samples and of rounds explain
@@ -51,7 +55,7 @@ from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import UpdateMatrix
+from fl_backdoor.types import ClientMask, UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.base import (
     Aggregation,
@@ -82,6 +86,9 @@ log = logging.getLogger("fl_backdoor")
 
 Response = Literal["take_back", "leave_out", "median", "clip"]
 Probability = Annotated[float, Field(gt=0, lt=1)]
+Found = tuple[NDArray[np.int64], float]
+"""Who stands out in a test, and how probable that is by chance."""
+
 UNDOING: dict[Response, type[Undoing]] = {"take_back": Contributions, "median": Remainders}
 
 
@@ -95,6 +102,10 @@ class PersistentDirection(RobustStrategy):
     false_alarm_rate
         Largest probability that anybody is flagged in a whole run in which nobody attacks, as far as the
         simulated federations are like it.
+    suspicion
+        Largest probability that anybody is left out of a single round without being flagged if nobody
+        attacks, in [0, 1). Clients with few samples are alike by chance, and left out more often than that:
+        unless virtual clients explain it, 0 is right.
     response
         What happens to flagged clients, for good. ``take_back``: they have no weight, and what they had moved
         the model by is replaced by what the others' mean would have, half of what is left of it in each
@@ -128,6 +139,7 @@ class PersistentDirection(RobustStrategy):
         federation: Federation,
         *,
         false_alarm_rate: Probability = 0.01,
+        suspicion: Annotated[float, Field(ge=0, lt=1)] = 0,
         response: Response = "take_back",
         num_coordinates: Annotated[int, Field(ge=1, le=MOST_COORDINATES)] = 16_384,
         span: Annotated[int, Field(ge=FEWEST_TERMS)] = 16,
@@ -145,6 +157,7 @@ class PersistentDirection(RobustStrategy):
             allowed = f"at most one in {2 * num_stages} of strategy.num_coordinates = {num_coordinates}"
             raise ConfigError("strategy.num_virtual", num_virtual, allowed)
         self.false_alarm_rate = false_alarm_rate
+        self.suspicion = suspicion
         self.response = response
         self.span = span
         self.num_coordinates = num_coordinates
@@ -170,21 +183,20 @@ class PersistentDirection(RobustStrategy):
         self.undoing: Undoing | None = None
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the clipped updates, or the median, of who is not flagged; 0 if all are."""
+        """Return the mean of the clipped updates, or the median, of who is not left out; 0 if all are."""
         self.num_rounds = self.num_rounds + np.isin(np.arange(len(self.num_rounds)), clients.client_ids)
         for name, vectors in self._vectors(clients).items():
             memory = self.memories[name]
             self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
-        self._look(clients.server_round)
-        flagged = self.is_flagged[clients.client_ids]
+        left_out = self._look(clients.server_round)[clients.client_ids]
         if self.response == "clip":
-            return clipped_mean(clients, clipped_to_median(clients.norms, ~flagged), flagged)
-        if flagged.all():
+            return clipped_mean(clients, clipped_to_median(clients.norms, ~left_out), left_out)
+        if left_out.all():
             return nothing_of(clients)
         if self.response == "median":
-            aggregation = mixed(median(clients.updates[~flagged]), left_out=flagged)
+            aggregation = mixed(median(clients.updates[~left_out]), left_out)
         else:
-            aggregation = mean_of(clients, ~flagged, clipped_to_median(clients.norms, ~flagged))
+            aggregation = mean_of(clients, ~left_out, clipped_to_median(clients.norms, ~left_out))
         return self._undone(clients, aggregation)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -228,17 +240,17 @@ class PersistentDirection(RobustStrategy):
             sampled["neurons"] = into_neurons(self.federation.layout, updates)[:, self.neurons]
         return sampled | {"lengths": sketched(updates, flips, self.num_coordinates)}
 
-    def _look(self, server_round: int) -> None:
-        """Flag whoever stands out among the clients that are known by now."""
+    def _look(self, server_round: int) -> ClientMask:
+        """Flag whoever stands out; return who is left out of this round, bool ``(num_clients,)``."""
         everybody = [view for memory in self.memories.values() for view in views(similarities(memory))]
         random = generator(self.federation.seed, Purpose.SIMULATED_FEDERATIONS, server_round)
-        for client_ids, probability in self._suspects(everybody, random):
-            self._flag(client_ids, server_round, probability)
+        found = self._most_suspicious(everybody, random)
+        a_round = self.false_alarm_rate / self.federation.num_rounds
+        self.is_flagged = self._joined(self.is_flagged, found, a_round, server_round, "flagged")
+        return self._joined(self.is_flagged, found, self.suspicion, server_round, "suspected")
 
-    def _suspects(
-        self, everybody: list[Similarities], random: np.random.Generator
-    ) -> list[tuple[NDArray[np.int64], float]]:
-        """Return who stands out more than is allowed, and how probable that is by chance."""
+    def _most_suspicious(self, everybody: list[Similarities], random: np.random.Generator) -> list[Found]:
+        """Return who stands out most in each test, and how probable that is by chance."""
         others = [view.of(np.flatnonzero(~self.is_flagged)) for view in everybody]
         trusted, known = others[0].client_ids, everybody[0].client_ids
         if len(trusted) < FEWEST_CLIENTS:
@@ -247,20 +259,25 @@ class PersistentDirection(RobustStrategy):
         found = [(trusted, group) for group in most_suspicious(others, differences[trusted], random)]
         if len(trusted) < len(known):
             found.append((known, most_like(everybody, differences[known], self.is_flagged[known], random)))
-        allowed = self.false_alarm_rate / self.federation.num_rounds / len(found)
-        rare = [(clients, group) for clients, group in found if group.probability <= allowed]
-        return [(clients[group.members], group.probability) for clients, group in rare]
+        return [(clients[group.members], group.probability) for clients, group in found]
 
-    def _flag(self, client_ids: NDArray[np.int64], server_round: int, probability: float) -> None:
-        """Flag clients for good, unless half of those that were seen would be flagged."""
-        flagged = self.is_flagged.copy()
-        flagged[client_ids] = True
-        new = np.flatnonzero(flagged & ~self.is_flagged)
-        if len(new) == 0 or 2 * flagged.sum() >= len(np.unique(self.memories["tensors"].client_ids)):
-            return
-        names = ", ".join(map(str, new))
-        log.info("round %d: clients %s are flagged, p = %.1e", server_round, names, probability)
-        self.is_flagged = flagged
+    def _joined(
+        self, left_out: ClientMask, found: list[Found], level: float, server_round: int, called: str
+    ) -> ClientMask:
+        """Return who is left out together with who stands out in a test, at a level shared among the tests.
+
+        Nobody joins if half of the clients that were seen would be left out.
+        """
+        num_seen = len(np.unique(self.memories["tensors"].client_ids))
+        for client_ids, probability in found:
+            joined = left_out.copy()
+            joined[client_ids] = True
+            new = np.flatnonzero(joined & ~left_out)
+            if len(new) and probability <= level / len(found) and 2 * joined.sum() < num_seen:
+                names = ", ".join(map(str, new))
+                log.info("round %d: clients %s are %s, p = %.1e", server_round, names, called, probability)
+                left_out = joined
+        return left_out
 
     def _undone(self, clients: ClientUpdates, aggregation: Aggregation) -> Aggregation:
         """Return the aggregation and a step to where the model would be without flagged clients."""

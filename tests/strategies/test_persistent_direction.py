@@ -109,6 +109,44 @@ def test_nobody_is_flagged_where_nobody_attacks(build, round_of):
     assert not any(result.flagged.any() for result in results)
 
 
+def test_who_is_suspected_is_left_out_of_single_rounds(build, round_of):
+    # Rare enough to be flagged is nothing here; the attack ends after round 6.
+    strategy = build(response="leave_out", false_alarm_rate=1e-200, suspicion=0.01)
+    rounds = [round_of(number, attackers=ATTACKERS if number <= 6 else ()) for number in range(1, 26)]
+    results = run(strategy, rounds)
+    assert flagged_by(strategy) == ()
+    np.testing.assert_array_equal(np.flatnonzero(results[5].flagged), ATTACKERS)
+    benign = np.setdiff1d(np.arange(NUM_CLIENTS), ATTACKERS)
+    np.testing.assert_allclose(
+        results[5].update, bounded(rounds[5], benign).mean(axis=0), rtol=1e-5, atol=1e-6
+    )
+    assert not any(result.filtered.any() for result in results[22:])  # 16 honest rounds are remembered
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_suspicion_keeps_a_backdoor_shut_until_its_owners_are_found(build, make_clients, seed):
+    # Attackers pull the less the nearer the model is to where they want it.
+    aim = np.random.default_rng(99).standard_normal(NUM_PARAMS)
+
+    def flagged_and_open(suspicion):
+        strategy, opened = build(response="leave_out", suspicion=suspicion), 0.0
+        for number in range(1, 17):
+            random = np.random.default_rng((seed, number))
+            updates = random.standard_normal(NUM_PARAMS) + random.standard_normal((NUM_CLIENTS, NUM_PARAMS))
+            pull = 0.4 * (1 - opened)
+            updates[list(ATTACKERS)] += pull * aim
+            result = strategy.aggregate(make_clients(updates, server_round=number))
+            opened += pull / 0.3 * result.weights[list(ATTACKERS)].sum()
+        return flagged_by(strategy), opened
+
+    nobody, opened = flagged_and_open(suspicion=0)
+    assert nobody == ()
+    assert opened > 0.95
+    found, opened = flagged_and_open(suspicion=0.1)
+    assert found == ATTACKERS
+    assert opened < 0.75
+
+
 @pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
 def test_decisions_do_not_depend_on_scale(build, round_of, scale):
     plain, scaled = build(), build()

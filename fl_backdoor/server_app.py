@@ -89,7 +89,7 @@ class Experiment:
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
         grid.invite(self.invitation, len(sizes))
-        strategy = build_strategy(self.config, self.world.layout, sizes)
+        strategy = build_strategy(self.config, self.world.layout, sizes, grid.wait)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
@@ -120,9 +120,15 @@ class Experiment:
 
 
 def build_strategy(
-    config: ExperimentConfig, layout: Layout, partition_sizes: tuple[int, ...]
+    config: ExperimentConfig,
+    layout: Layout,
+    partition_sizes: tuple[int, ...],
+    go_on: Callable[[], None] = lambda: None,
 ) -> RobustStrategy:
-    """Build the configured strategy; raises ConfigError where it cannot work with so few clients."""
+    """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
+
+    `go_on` is called now and then while the server trains clients of its own; what it raises ends the run.
+    """
     plays = config.server.root_samples > 0
     federation = Federation(
         experiment=shared_settings(config),
@@ -134,7 +140,7 @@ def build_strategy(
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
-        virtual_clients=VirtualClients(config, partition_sizes).updates if plays else None,
+        virtual_clients=VirtualClients(config, partition_sizes, go_on).updates if plays else None,
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
     return strategy

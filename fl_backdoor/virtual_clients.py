@@ -5,7 +5,7 @@ pulls look like can be seen by training on the same model with all kinds of labe
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -36,10 +36,18 @@ class VirtualClients:
         Checked, its data set resolved, with at least one of ``server.root_samples``.
     partition_sizes
         Number of samples of each real client.
+    go_on
+        Called before each client is trained; may raise to end that.
     """
 
-    def __init__(self, config: ExperimentConfig, partition_sizes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        partition_sizes: Sequence[int],
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         self.config = config
+        self.go_on = go_on
         # As many steps as real clients take, and no fewer samples than there are.
         self.num_drawn = max(int(np.median(partition_sizes)), config.server.root_samples)
         # A model of its own: the one of the server is being evaluated while clients train.
@@ -65,6 +73,7 @@ class VirtualClients:
         # One thread: how many there are would be seen in the last bits.
         with ThreadPoolExecutor(1, "virtual clients", torch.set_num_threads, (1,)) as thread:
             for number in range(count):
+                self.go_on()
                 yield from thread.submit(self._learnt, model, server_round, number, num_stages).result()
 
     def _learnt(

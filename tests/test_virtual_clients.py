@@ -1,6 +1,7 @@
 """Clients that the server plays: whose samples they have, and that they train as others do."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.errors import ConfigError, Stopped
 from fl_backdoor.experiment_key import experiment_key
 from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.samples import CLEAN
@@ -82,6 +84,17 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     # What it ends with does not depend on how often it shows what it has learnt.
     [last] = virtual.updates(origin, server_round=3, count=1, num_stages=1)
     np.testing.assert_array_equal(last, updates[-1])
+
+
+def test_a_run_that_is_asked_to_end_plays_no_more_clients():
+    stop = threading.Event()
+    grid = StoppableGrid(None, stop, poll_seconds=60)  # it asks no grid here
+    virtual = VirtualClients(config(), SIZES, grid.wait)
+    played = virtual.updates(state_arrays(virtual.world.model), server_round=1, count=9, num_stages=2)
+    assert len(list(itertools.islice(played, 2))) == 2
+    stop.set()
+    with pytest.raises(Stopped):
+        next(played)
 
 
 @pytest.mark.parametrize(

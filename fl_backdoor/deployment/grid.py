@@ -12,7 +12,6 @@ from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from fl_backdoor.deployment.invitation import Answer, Invitation, pack_invitation, unpack_answer
 from fl_backdoor.deployment.patience import Tell
 from fl_backdoor.engine.grid import StoppableGrid
-from fl_backdoor.errors import Stopped
 
 POLL_SECONDS = 0.2
 """Pause between two looks for replies. A look costs the SuperLink about 5 ms."""
@@ -71,8 +70,7 @@ class DeployedGrid(StoppableGrid):
         if len(homes) < needed:
             self._tell(f"waiting for nodes: {len(homes)} of {needed} clients are connected")
         while len(homes) < needed:
-            if self._stop.wait(WAIT_SECONDS):
-                raise Stopped("the run was asked to stop")
+            self.wait(WAIT_SECONDS)
             homes = self._connected()
         self._has_begun = True
         return homes

@@ -66,8 +66,8 @@ class StoppableGrid(Grid):
             arrived = list(self.pull_messages(waiting))
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-            if waiting and self._stop.wait(self._poll_seconds):
-                raise Stopped("the run was asked to stop")
+            if waiting:
+                self.wait(self._poll_seconds)
         self.answered_at = time.perf_counter()
         self.waited_seconds = self.answered_at - started
         return replies
@@ -75,8 +75,18 @@ class StoppableGrid(Grid):
     def wait_for_nodes(self, num_nodes: int) -> None:
         """Wait until `num_nodes` nodes are there; raises `Stopped` like `send_and_receive`."""
         while len(list(self.get_node_ids())) < num_nodes:
-            if self._stop.wait(self._poll_seconds):
-                raise Stopped("the run was asked to stop")
+            self.wait(self._poll_seconds)
+
+    def wait(self, seconds: float = 0) -> None:
+        """Wait a while; without one, look whether the run goes on.
+
+        Raises
+        ------
+        Stopped
+            As soon as the run is asked to end.
+        """
+        if self._stop.wait(seconds):
+            raise Stopped("the run was asked to stop")
 
     def set_run(self, run: Run) -> None:
         """Pass on."""

@@ -50,7 +50,7 @@ def _in_the_mean(views: Sequence[Similarities], known: Known, group: ClientMask)
     means = apart_from(np.stack([view.mean for view in views]), known)
     towards = means[:, ~group][:, :, group].mean(axis=2)
     strengths, outliers = best_outlier(towards)
-    view, (_, num_others) = int(strengths.argmax()), towards.shape
+    view, num_others = int(strengths.argmax()), towards.shape[1]
     t = math.sqrt(num_others) * math.sinh(float(strengths[view]))
     return Group(outliers[view], towards.size * float(stdtr(num_others - 2, -t)))
 
@@ -80,7 +80,7 @@ def _cubes_towards(view: Similarities, group: ClientMask, keys: Batch) -> tuple[
     num_products = np.maximum(np.bincount(owners, counts, num_others), 1)
 
     def means(owners_in_draws: NDArray[np.int64]) -> Batch:
-        drawn = [np.bincount(owners, sums, num_others) for owners in owners_in_draws]
+        drawn = [np.bincount(of_draw, sums, num_others) for of_draw in owners_in_draws]
         of_each: Batch = np.stack(drawn) / num_products
         return of_each
 

@@ -268,7 +268,7 @@ class PersistentDirection(RobustStrategy):
 
         Nobody joins if half of the clients that were seen would be left out.
         """
-        num_seen = len(np.unique(self.memories["tensors"].client_ids))
+        num_seen = np.count_nonzero(self.num_rounds)
         for client_ids, probability in found:
             joined = left_out.copy()
             joined[client_ids] = True

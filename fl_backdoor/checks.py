@@ -73,6 +73,7 @@ def check_heavy(checked: Checked) -> Checked:
     from fl_backdoor.fitting import told
     from fl_backdoor.server_app import build_strategy
     from fl_backdoor.updates import Layout
+    from fl_backdoor.virtual_clients import VirtualClients
     from fl_backdoor.world import World
 
     config = checked.config
@@ -85,7 +86,8 @@ def check_heavy(checked: Checked) -> Checked:
     config = replace(config, precision=world.precision)
     plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.
-    build_strategy(config, Layout(()), (1,) * config.partition.num_clients)
+    sizes = (1,) * config.partition.num_clients
+    build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes))
     return Checked(config, checked.fallback)
 
 

@@ -89,12 +89,13 @@ class Experiment:
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
         grid.invite(self.invitation, len(sizes))
-        strategy = build_strategy(self.config, self.world.layout, sizes, grid.wait)
+        virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait)
+        strategy = build_strategy(self.config, self.world.layout, sizes, virtual)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
             strategy.notes = after.notes
-        with closing(strategy), Evaluator(self.world) as evaluator:
+        with closing(virtual), closing(strategy), Evaluator(self.world) as evaluator:
             rounds = _Rounds(self, strategy, grid, evaluator, on_round)
             strategy.start(
                 grid,
@@ -123,13 +124,12 @@ def build_strategy(
     config: ExperimentConfig,
     layout: Layout,
     partition_sizes: tuple[int, ...],
-    go_on: Callable[[], None] = lambda: None,
+    virtual: VirtualClients,
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
 
-    `go_on` is called now and then while the server trains clients of its own; what it raises ends the run.
+    It gets virtual clients if the server has samples for them.
     """
-    plays = config.server.root_samples > 0
     federation = Federation(
         experiment=shared_settings(config),
         seed=config.seed,
@@ -140,7 +140,7 @@ def build_strategy(
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
-        virtual_clients=VirtualClients(config, partition_sizes, go_on).updates if plays else None,
+        virtual_clients=virtual.updates if config.server.root_samples else None,
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
     return strategy

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.samples import CLEAN
 from fl_backdoor.seeding import Purpose, generator, integer_seed
 from fl_backdoor.server_app import build_strategy
-from fl_backdoor.virtual_clients import VirtualClients, stage_ends
+from fl_backdoor.virtual_clients import VirtualClients, VirtualTask, VirtualTraining, stage_ends
 from fl_backdoor.world import World
 
 NUM_ROOT = 200
@@ -27,6 +28,10 @@ SIZES = (400,) * 10
 def config(*overrides: str):
     told = ["dataset=mnist5k", "client.local_steps=2", "precision=fp32", f"server.root_samples={NUM_ROOT}"]
     return parse_whole(next(composed([*told, *overrides])))[0]
+
+
+def origin_of(config):
+    return [array.copy() for array in state_arrays(World(config).model)]
 
 
 def test_figures_are_measured_on_what_the_server_does_not_have():
@@ -55,17 +60,17 @@ def test_the_server_cannot_have_all():
 def test_only_a_server_with_samples_plays_clients():
     for count, plays in ((0, False), (NUM_ROOT, True)):
         wanted = config("strategy=persistent_direction", f"server.root_samples={count}")
-        strategy = build_strategy(wanted, World(wanted).layout, SIZES)
+        strategy = build_strategy(wanted, World(wanted).layout, SIZES, VirtualClients(wanted, SIZES))
         assert (strategy.federation.virtual_clients is not None) == plays
 
 
 def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
-    virtual, world = VirtualClients(config(), SIZES), World(config())
-    origin = [array.copy() for array in state_arrays(world.model)]
-    updates = list(virtual.updates(origin, server_round=3, count=1, num_stages=2))
+    training, world = VirtualTraining(config(), num_drawn=400), World(config())
+    origin = origin_of(config())
+    updates = training(VirtualTask(origin, server_round=3, number=0, num_stages=2))
     # The same samples in the same order, with PyTorch's own optimiser.
     key = (Purpose.VIRTUAL_CLIENTS, 3, 0)
-    rows = virtual._drawn(generator(0, *key))
+    rows = training.drawn(generator(0, *key))
     assert len(rows) == 400  # as other clients have
     assert set(rows) <= set(world.root_rows)
     samples = world.test_samples.select(rows)
@@ -82,19 +87,19 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     np.testing.assert_allclose(updates, wanted, atol=1e-6)
     assert np.abs(wanted[0]).max() > 1e-3
     # What it ends with does not depend on how often it shows what it has learnt.
-    [last] = virtual.updates(origin, server_round=3, count=1, num_stages=1)
+    [last] = training(VirtualTask(origin, server_round=3, number=0, num_stages=1))
     np.testing.assert_array_equal(last, updates[-1])
 
 
 def test_a_run_that_is_asked_to_end_plays_no_more_clients():
     stop = threading.Event()
     grid = StoppableGrid(None, stop, poll_seconds=60)  # it asks no grid here
-    virtual = VirtualClients(config(), SIZES, grid.wait)
-    played = virtual.updates(state_arrays(virtual.world.model), server_round=1, count=9, num_stages=2)
-    assert len(list(itertools.islice(played, 2))) == 2
-    stop.set()
-    with pytest.raises(Stopped):
-        next(played)
+    with closing(VirtualClients(config(), SIZES, go_on=grid.wait)) as virtual:
+        played = virtual.updates(origin_of(config()), server_round=1, count=9, num_stages=2)
+        assert len(list(itertools.islice(played, 2))) == 2
+        stop.set()
+        with pytest.raises(Stopped):
+            list(played)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +110,28 @@ def test_stages_are_as_long_as_each_other(num_steps, num_stages, ends):
 
 
 def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
-    virtual = VirtualClients(config(), SIZES)
-    origin = [array.copy() for array in state_arrays(virtual.world.model)]
-    first, second = virtual.updates(origin, server_round=1, count=2, num_stages=1)
+    training, origin = VirtualTraining(config(), num_drawn=400), origin_of(config())
+    tasks = [VirtualTask(origin, server_round=1, number=number, num_stages=1) for number in range(2)]
+    first, second = (training(task) for task in tasks)
     assert not np.array_equal(first, second)
-    again = list(VirtualClients(config(), SIZES).updates(origin, server_round=1, count=2, num_stages=1))
-    np.testing.assert_array_equal([first, second], again)
-    labels = virtual.world.data.test.labels
-    drawn = [np.bincount(labels[virtual._drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
+    labels = training.world.data.test.labels
+    drawn = [np.bincount(labels[training.drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
     # Under a Dirichlet law of ten times 0.5 the largest share is 0.39 in the mean.
     assert 0.3 < np.max(drawn, axis=1).mean() / 400 < 0.5
-    with_many = VirtualClients(config("server.root_samples=700"), SIZES)
-    assert len(with_many._drawn(np.random.default_rng(0))) == 700
+
+
+def test_they_are_the_same_whatever_the_number_of_cores():
+    updates = []
+    for num_cores in (1, 3):
+        with closing(VirtualClients(config(), SIZES, num_cores)) as virtual:
+            updates.append(list(virtual.updates(origin_of(config()), server_round=1, count=5, num_stages=2)))
+    np.testing.assert_array_equal(*updates)
+    training = VirtualTraining(config(), num_drawn=400)
+    task = VirtualTask(origin_of(config()), server_round=1, number=4, num_stages=2)
+    np.testing.assert_allclose(updates[0][8:], training(task), atol=1e-6)  # one thread rounds otherwise
+
+
+def test_they_have_as_many_samples_as_the_client_in_the_middle_and_no_fewer_than_the_server():
+    sizes = (100, 400, 900)
+    assert VirtualClients(config(), sizes).num_drawn == 400
+    assert VirtualClients(config("server.root_samples=700"), sizes).num_drawn == 700

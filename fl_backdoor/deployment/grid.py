@@ -12,6 +12,7 @@ from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 from fl_backdoor.deployment.invitation import Answer, Invitation, pack_invitation, unpack_answer
 from fl_backdoor.deployment.patience import Tell
 from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.results.environment import usable_cores
 
 POLL_SECONDS = 0.2
 """Pause between two looks for replies. A look costs the SuperLink about 5 ms."""
@@ -79,6 +80,10 @@ class DeployedGrid(StoppableGrid):
         """Return how many samples clients have that have data of their own, by client id, as they claim."""
         answers = [answer for answer in self._answers.values() if answer.num_own_samples]
         return {client_id: answer.num_own_samples for answer in answers for client_id in answer.client_ids}
+
+    def idle_cores(self) -> int:
+        """Return how many cores the server has: clients train on other machines."""
+        return usable_cores()
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from fl_backdoor.errors import Stopped
+from fl_backdoor.results.environment import usable_cores
 
 if TYPE_CHECKING:
     from fl_backdoor.deployment.invitation import Invitation
@@ -46,6 +47,10 @@ class StoppableGrid(Grid):
     def own_samples(self) -> Mapping[int, int]:
         """Return how many samples clients have that have data of their own, by client id, as they claim."""
         return {}
+
+    def idle_cores(self) -> int:
+        """Return how many cores of this machine have nothing to do while no client trains."""
+        return min(len(list(self.get_node_ids())), usable_cores())
 
     def send_and_receive(
         self, messages: Iterable[Message], *, timeout: float | None = None

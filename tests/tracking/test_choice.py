@@ -12,6 +12,7 @@ from fl_backdoor.tracking import choice
 from fl_backdoor.tracking.mlflow import MLflow
 from fl_backdoor.tracking.tensorboard import TensorBoard
 from fl_backdoor.updates import Layout
+from fl_backdoor.virtual_clients import VirtualClients
 
 
 def config(*overrides):
@@ -57,8 +58,10 @@ def test_a_tracker_changes_no_figure():
 
 
 def test_clients_are_told_nothing_of_it():
+    sizes = (1,) * 10
     plain, followed = (
-        build_strategy(config(*asked), Layout(()), (1,) * 10) for asked in ([], ["tracking=mlflow"])
+        build_strategy(asked, Layout(()), sizes, VirtualClients(asked, sizes))
+        for asked in (config(), config("tracking=mlflow"))
     )
     assert followed.federation.experiment == plain.federation.experiment
 

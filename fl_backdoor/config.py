@@ -67,6 +67,10 @@ class ClientConfig:
             return self.local_steps
         return self.local_epochs * -(-num_examples // self.batch_size)
 
+    def coverage(self, num_examples: int) -> float:
+        """Return which share of its `num_examples` samples, at least one, a client sees in a round."""
+        return min(1.0, self.num_steps(num_examples) * self.batch_size / num_examples)
+
 
 @dataclass(frozen=True, config=STRICT)
 class AttackConfig:

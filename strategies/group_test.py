@@ -37,7 +37,7 @@ from scipy.sparse import csr_array
 
 from fl_backdoor.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
-from strategies.similarity import Similarities
+from strategies.similarity import POWERS, Similarities
 from strategies.threads import in_order
 
 FEWEST_CLIENTS = 6
@@ -90,7 +90,11 @@ def most_suspicious(
     random
         Makes up federations.
     """
-    means = [apart_from(mean[None], known) for view in views for mean in view.means]
+    means = [
+        apart_from(mean[None], known, power)
+        for view in views
+        for mean, power in zip(view.means, POWERS, strict=True)
+    ]
     alike, persistent = simulated_strengths(views, known, random)
     view, group = rarest([best_groups(mean) for mean in means], alike)
     if not has_a_border(means[view][0], group.members):
@@ -205,8 +209,11 @@ def simulated_strengths(
 
     def strengths(draw: np.random.Generator) -> Batch:
         keys = keys_of_draws(views, DRAWS_AT_ONCE, draw)
-        made_up = (similar for view in views for similar in _made_up(view, keys, draw))
-        apart = (apart_from(similar, known) for similar in made_up)
+        apart = (
+            apart_from(similar, known, power)
+            for view in views
+            for similar, power in zip(_made_up(view, keys, draw), POWERS, strict=True)
+        )
         return np.array([(best_groups(similar)[0], best_single(similar)[0]) for similar in apart])
 
     parts = in_order(strengths, random.spawn(NUM_DRAWS // DRAWS_AT_ONCE))

@@ -47,7 +47,7 @@ def _in_the_mean(views: Sequence[Similarities], known: Known, group: ClientMask)
 
     By Student's law with n - 2 degrees of freedom for n others; Bonferroni over these and the views.
     """
-    means = apart_from(np.stack([view.mean for view in views]), known)
+    means = apart_from(np.stack([view.mean for view in views]), known, power=1)
     towards = means[:, ~group][:, :, group].mean(axis=2)
     strengths, outliers = best_outlier(towards)
     view, num_others = int(strengths.argmax()), towards.shape[1]
@@ -60,7 +60,7 @@ def _in_the_cube(
 ) -> Group:
     """Return who of the others stands out by mean cubes, beside draws in which updates change owners."""
     keys = keys_of_draws(views, NUM_DRAWS, random)
-    rest = unexplained(known[~group])
+    rest = unexplained(known.numbers[~group])
     both = [_cubes_towards(view, group, keys) for view in views]
     found = [best_outlier(seen @ rest) for seen, _ in both]
     simulated = [best_outlier(drawn @ rest)[0] for _, drawn in both]

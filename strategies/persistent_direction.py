@@ -71,6 +71,7 @@ from strategies.clip_avg import clipped_to_median
 from strategies.contributions import Contributions
 from strategies.coordinate_rule import mixed
 from strategies.group_test import FEWEST_CLIENTS, most_suspicious
+from strategies.known_differences import Known
 from strategies.label_skew import Short, apart_from, stacked
 from strategies.likeness import most_like
 from strategies.median import median
@@ -178,6 +179,7 @@ class PersistentDirection(RobustStrategy):
         # Virtual clients have much or little of each class as well.
         sizes = np.ones(num_clients) if federation.virtual_clients else federation.partition_sizes
         self.num_samples = np.array(sizes, dtype=np.float64)
+        self.coverage = np.array([federation.client.coverage(size) for size in federation.partition_sizes])
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.undoing: Undoing | None = None
@@ -252,13 +254,13 @@ class PersistentDirection(RobustStrategy):
     def _most_suspicious(self, everybody: list[Similarities], random: np.random.Generator) -> list[Found]:
         """Return who stands out most in each test, and how probable that is by chance."""
         others = [view.of(np.flatnonzero(~self.is_flagged)) for view in everybody]
-        trusted, known = others[0].client_ids, everybody[0].client_ids
+        trusted, seen = others[0].client_ids, everybody[0].client_ids
         if len(trusted) < FEWEST_CLIENTS:
             return []
-        differences = np.stack([self.num_samples, self.num_rounds], axis=1)
-        found = [(trusted, group) for group in most_suspicious(others, differences[trusted], random)]
-        if len(trusted) < len(known):
-            found.append((known, most_like(everybody, differences[known], self.is_flagged[known], random)))
+        known = Known(np.stack([self.num_samples, self.num_rounds], axis=1), self.coverage)
+        found = [(trusted, group) for group in most_suspicious(others, known.of(trusted), random)]
+        if len(trusted) < len(seen):
+            found.append((seen, most_like(everybody, known.of(seen), self.is_flagged[seen], random)))
         return [(clients[group.members], group.probability) for clients, group in found]
 
     def _joined(

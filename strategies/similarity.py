@@ -18,6 +18,9 @@ Similarity = NDArray[np.float64]
 FEWEST_TERMS = 3
 """A client is known once it has taken part so often: fewer products say little about their spread."""
 
+POWERS = (1, 3)
+"""Of products: their mean tells what clients keep doing, that of their cubes what they do now and then."""
+
 RECENT_TERMS = (4, 8)
 """What a client did lately: few terms, so that who changed is soon seen, or more, which are less noisy."""
 
@@ -62,7 +65,7 @@ class Similarities:
 
     @property
     def means(self) -> tuple[Similarity, Similarity]:
-        """The mean product and the mean cube."""
+        """The mean product and the mean cube, as in `POWERS`."""
         return self.mean, self.mean_cube
 
     @cached_property

@@ -60,17 +60,19 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
 
 
 @pytest.mark.parametrize(
-    ("changed", "steps"),
+    ("changed", "steps", "coverage"),
     [
-        ({}, 3),
-        ({"local_epochs": 2}, 6),
-        ({"batch_size": 5}, 1),
-        ({"batch_size": 9}, 1),
-        ({"local_steps": 7}, 7),
+        ({}, 3, 1),
+        ({"local_epochs": 2}, 6, 1),
+        ({"batch_size": 5}, 1, 1),
+        ({"batch_size": 9}, 1, 1),
+        ({"local_steps": 7}, 7, 1),
+        ({"local_steps": 2}, 2, 0.8),
     ],
 )
-def test_steps_of_five_samples(changed, steps):
+def test_steps_of_five_samples(changed, steps, coverage):
     assert settings(**changed).num_steps(5) == steps
+    assert settings(**changed).coverage(5) == coverage
     generator = torch.Generator().manual_seed(0)
     assert Trainer(linear_model(), settings(**changed)).train(images(), generator).num_steps == steps
 

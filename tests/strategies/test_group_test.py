@@ -17,6 +17,7 @@ from strategies.group_test import (
     has_a_border,
     most_suspicious,
 )
+from strategies.known_differences import Known
 from strategies.memory import Memory
 from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
@@ -31,7 +32,12 @@ def most_persistent(views, random, known=None):
 
 
 def no_differences(views):
-    return np.full((len(views[0].client_ids), 1), 100.0)
+    return with_samples(np.full(len(views[0].client_ids), 100))
+
+
+def with_samples(sizes):
+    """Return what is known of clients with so many samples that all see a hundredth of them in a round."""
+    return Known(sizes[:, None], np.full(len(sizes), 0.01))
 
 
 def federation(
@@ -162,13 +168,13 @@ def test_clients_that_are_alike_because_they_have_much_data_are_no_group():
     similar = federation(0, num_rounds=8, attackers=large, shared=0.6)
     assert most_alike([similar], np.random.default_rng(0)).probability < 1e-4
     sizes = np.where(np.isin(np.arange(10), large), 1000.0, 100.0)
-    assert most_alike([similar], np.random.default_rng(0), sizes[:, None]).probability > 0.05
+    assert most_alike([similar], np.random.default_rng(0), with_samples(sizes)).probability > 0.05
 
 
 def test_attackers_with_any_number_of_samples_are_found_among_clients_of_unlike_size():
     similar = federation(0, num_rounds=8, attackers=(1, 2, 9), shared=0.6)
     sizes = np.array([20, 900, 60, 500, 30, 200, 1500, 80, 400, 150.0])
-    group = most_alike([similar], np.random.default_rng(0), sizes[:, None])
+    group = most_alike([similar], np.random.default_rng(0), with_samples(sizes))
     np.testing.assert_array_equal(np.flatnonzero(group.members), (1, 2, 9))
     assert group.probability < 1e-3
 
@@ -176,7 +182,30 @@ def test_attackers_with_any_number_of_samples_are_found_among_clients_of_unlike_
 def test_a_client_that_repeats_itself_because_it_has_few_samples_is_no_outlier():
     similar = federation(0, attackers=[4], shared=1.0)
     sizes = np.where(np.arange(10) == 4, 10.0, 500.0)
-    assert most_persistent([similar], np.random.default_rng(0), sizes[:, None]).probability > 0.05
+    assert most_persistent([similar], np.random.default_rng(0), with_samples(sizes)).probability > 0.05
+
+
+def test_a_client_that_sees_all_its_samples_in_each_round_is_no_outlier():
+    # Samples whose pulls are independent, 20 drawn in a round: of 25, or of 100.
+    random, num_samples = np.random.default_rng(0), np.array([25] + 9 * [100])
+    pulls = [random.standard_normal((count, 600)) for count in num_samples]
+    memory = Memory.empty(600)
+    for server_round in range(1, 9):
+        updates = np.stack([random.permutation(own)[:20].mean(axis=0) for own in pulls])
+        signs = deviation_signs(updates.astype(np.float32), np.ones(10, bool))
+        memory = memory.after(server_round, np.arange(10), signs, 16)
+    similar, coverage = similarities(memory), 20 / num_samples
+    # Of independent directions signs have 2 arcsin(c) / π in common where these have c.
+    own = np.sin(np.pi / 2 * np.diag(similar.mean))
+    np.testing.assert_allclose(own, coverage, rtol=0.25)
+    numbers = np.ones((10, 1))
+    told, not_told = (
+        most_persistent([similar], np.random.default_rng(0), Known(numbers, share))
+        for share in (coverage, np.ones(10))
+    )
+    assert np.flatnonzero(not_told.members).tolist() == [0]
+    assert not_told.probability < 1e-4
+    assert told.probability > 0.05
 
 
 def test_most_cuts_through_a_continuum_make_no_group():

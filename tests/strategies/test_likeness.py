@@ -8,13 +8,13 @@ import pytest
 from scipy import stats
 
 from strategies.likeness import _cubes_towards, most_like
-from tests.strategies.test_group_test import alike, federation
+from tests.strategies.test_group_test import alike, federation, with_samples
 
 
 def most_like_first(views, num_flagged, known=None):
     """Ask who is most like the first clients."""
     num_clients = len(views[0].client_ids)
-    known = np.ones((num_clients, 1)) if known is None else known
+    known = with_samples(np.ones(num_clients)) if known is None else known
     return most_like(views, known, np.arange(num_clients) < num_flagged, np.random.default_rng(0))
 
 
@@ -98,8 +98,8 @@ def test_likeness_that_numbers_of_samples_explain_counts_for_nothing():
     # Clients 0, 1, 8 and 9 have ten times as many samples as the others, and learn what these do not.
     large = (0, 1, 8, 9)
     similar = federation(0, num_rounds=8, attackers=large, shared=0.6)
-    sizes = np.where(np.isin(np.arange(10), large), 1000.0, 100.0)[:, None]
-    explained, not_told = most_like_first([similar], 2, sizes), most_like_first([similar], 2)
+    sizes = np.where(np.isin(np.arange(10), large), 1000.0, 100.0)
+    explained, not_told = most_like_first([similar], 2, with_samples(sizes)), most_like_first([similar], 2)
     assert explained.probability > 0.05
     assert explained.probability > not_told.probability
 

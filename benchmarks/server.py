@@ -173,6 +173,7 @@ def _clients(updates: UpdateMatrix) -> ClientUpdates:
         1,
         updates,
         num_steps=ones,
+        num_examples=ones,
         learning_rate=1.0,
         weights=ones / len(updates),
         client_ids=np.arange(len(updates)),

@@ -84,6 +84,8 @@ class ClientUpdates:
         Local minus global parameters, float32 ``(n_clients, n_params)``, finite.
     num_steps
         Local steps T, float64 ``(n_clients,)``, at least 1.
+    num_examples
+        How many samples each says that it has, float64 ``(n_clients,)``, at least 1.
     learning_rate
         The clients' learning rate.
     weights
@@ -95,6 +97,7 @@ class ClientUpdates:
     server_round: int
     updates: UpdateMatrix
     num_steps: ClientVector
+    num_examples: ClientVector
     learning_rate: float
     weights: ClientVector
     client_ids: NDArray[np.int64]
@@ -308,6 +311,7 @@ class RobustStrategy(Strategy):
             server_round=server_round,
             updates=updates,
             num_steps=np.array([reply.num_steps for reply in collected.usable], dtype=np.float64),
+            num_examples=examples,
             learning_rate=self.federation.client.learning_rate,
             weights=weights / weights.sum(),
             client_ids=np.array([reply.client_id for reply in collected.usable], dtype=np.int64),

@@ -176,10 +176,7 @@ class PersistentDirection(RobustStrategy):
         if len(self.neurons):
             self.memories["neurons"] = Memory.empty(len(self.neurons))
         self.memories["lengths"] = Memory.empty(num_coordinates, np.int16)
-        # Virtual clients have much or little of each class as well.
-        sizes = np.ones(num_clients) if federation.virtual_clients else federation.partition_sizes
-        self.num_samples = np.array(sizes, dtype=np.float64)
-        self.coverage = np.array([federation.client.coverage(size) for size in federation.partition_sizes])
+        self.num_samples = np.array(federation.partition_sizes, dtype=np.float64)
         self.num_rounds = np.zeros(num_clients)
         self.is_flagged = np.zeros(num_clients, dtype=np.bool_)
         self.undoing: Undoing | None = None
@@ -187,6 +184,8 @@ class PersistentDirection(RobustStrategy):
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean of the clipped updates, or the median, of who is not left out; 0 if all are."""
         self.num_rounds = self.num_rounds + np.isin(np.arange(len(self.num_rounds)), clients.client_ids)
+        self.num_samples = self.num_samples.copy()
+        self.num_samples[clients.client_ids] = clients.num_examples
         for name, vectors in self._vectors(clients).items():
             memory = self.memories[name]
             self.memories[name] = memory.after(clients.server_round, clients.client_ids, vectors, self.span)
@@ -209,7 +208,8 @@ class PersistentDirection(RobustStrategy):
             for key, array in memory.as_arrays().items()
         }
         kept = self.undoing.as_arrays() if self.undoing else {}
-        return remembered | {"is_flagged": self.is_flagged, "num_rounds": self.num_rounds} | kept
+        counted = {"num_samples": self.num_samples, "num_rounds": self.num_rounds}
+        return remembered | counted | {"is_flagged": self.is_flagged} | kept
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on after `server_round`, with what `state` returned then."""
@@ -218,6 +218,7 @@ class PersistentDirection(RobustStrategy):
             mine = {key.removeprefix(f"{name}."): array for key, array in state.items()}
             self.memories[name] = Memory.from_arrays(mine)
         self.is_flagged = state["is_flagged"].astype(np.bool_)
+        self.num_samples = state["num_samples"].astype(np.float64)
         self.num_rounds = state["num_rounds"].astype(np.float64)
         if "owed" in state:
             self.undoing = UNDOING[self.response].from_arrays(state)
@@ -257,11 +258,19 @@ class PersistentDirection(RobustStrategy):
         trusted, seen = others[0].client_ids, everybody[0].client_ids
         if len(trusted) < FEWEST_CLIENTS:
             return []
-        known = Known(np.stack([self.num_samples, self.num_rounds], axis=1), self.coverage)
+        known = self._differences()
         found = [(trusted, group) for group in most_suspicious(others, known.of(trusted), random)]
         if len(trusted) < len(seen):
             found.append((seen, most_like(everybody, known.of(seen), self.is_flagged[seen], random)))
         return [(clients[group.members], group.probability) for clients, group in found]
+
+    def _differences(self) -> Known:
+        """Return in what clients are known to differ."""
+        federation, sizes = self.federation, self.num_samples
+        # Virtual clients have much or little of each class as well.
+        numbers = np.ones_like(sizes) if federation.virtual_clients else sizes
+        coverage = np.array([federation.client.coverage(size) for size in sizes.astype(int).tolist()])
+        return Known(np.stack([numbers, self.num_rounds], axis=1), coverage)
 
     def _joined(
         self, left_out: ClientMask, found: list[Found], level: float, server_round: int, called: str

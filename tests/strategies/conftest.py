@@ -87,7 +87,7 @@ def make_federation() -> Callable[..., Federation]:
 
 @pytest.fixture
 def make_clients() -> Callable[..., ClientUpdates]:
-    """Return a maker of a round's updates: one step at rate 1, equal weights, ids 0, 1, … unless told."""
+    """Return a maker of a round's updates: one step at rate 1, 100 samples, equal weights, ids 0, 1, …"""
 
     def make(
         updates: ArrayLike,
@@ -97,6 +97,7 @@ def make_clients() -> Callable[..., ClientUpdates]:
         learning_rate: float = 1.0,
         weights: ArrayLike | None = None,
         client_ids: ArrayLike | None = None,
+        num_examples: ArrayLike | None = None,
     ) -> ClientUpdates:
         rows = np.asarray(updates, dtype=np.float32)
         ones = np.ones(len(rows))
@@ -104,6 +105,7 @@ def make_clients() -> Callable[..., ClientUpdates]:
             server_round=server_round,
             updates=rows,
             num_steps=ones if num_steps is None else np.asarray(num_steps, dtype=np.float64),
+            num_examples=100 * ones if num_examples is None else np.asarray(num_examples, dtype=np.float64),
             learning_rate=learning_rate,
             weights=ones / len(rows) if weights is None else np.asarray(weights, dtype=np.float64),
             client_ids=np.arange(len(rows)) if client_ids is None else np.asarray(client_ids),

@@ -259,6 +259,18 @@ def test_one_attacker_is_found_by_its_persistence(build, round_of):
     assert flagged_by(strategy) == (4,)
 
 
+def test_who_says_that_it_has_few_samples_is_expected_to_repeat_itself(build, round_of):
+    strategy = build()
+    sizes = np.where(np.arange(NUM_CLIENTS) == 4, 5.0, 500.0)
+    for number in range(1, 9):
+        clients = round_of(number, attackers=(4,), shared=1.0)
+        strategy.aggregate(replace(clients, num_examples=sizes))
+    assert flagged_by(strategy) == ()
+    again = build()
+    again.restore(8, strategy.state())
+    np.testing.assert_array_equal(again.num_samples, sizes)
+
+
 def test_clipped_attackers_keep_their_weight(build, round_of):
     strategy = build(response="clip")
     run(strategy, [round_of(number) for number in range(1, 7)])

@@ -97,7 +97,7 @@ class VirtualClients:
     Parameters
     ----------
     config
-        Checked, its data set resolved, with at least one of ``server.root_samples``.
+        Checked, its data set resolved; without ``server.root_samples`` none can be trained.
     partition_sizes
         Number of samples of each real client. Virtual ones have as many as the one in the middle, and no
         fewer than the server has.

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from itertools import islice
@@ -13,12 +13,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
+from fl_backdoor.engine.interruptible import result_of
 from fl_backdoor.errors import FlBackdoorError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-LOOK_SECONDS = 0.2
 
 KILLED = "a process that worked for the server was killed: did this machine run out of memory?"
 
@@ -62,7 +61,7 @@ class Workers(Generic[Task, Result]):
         try:
             running = deque(islice(begun, 2 * self._num_workers))
             while running:
-                yield _result_of(running.popleft(), go_on)
+                yield result_of(running.popleft(), go_on)
                 running.extend(islice(begun, 1))
         except BrokenProcessPool:
             raise FlBackdoorError(KILLED) from None
@@ -71,14 +70,6 @@ class Workers(Generic[Task, Result]):
         """End the processes, whatever they are doing."""
         self._alive.close()
         self._pool.shutdown(cancel_futures=True)
-
-
-def _result_of(future: "Future[Result]", go_on: Callable[[], None]) -> Result:
-    while not future.done():
-        go_on()
-        with suppress(TimeoutError):
-            future.exception(LOOK_SECONDS)
-    return future.result()
 
 
 def _begin(alive: Connection, begin: Callable[[], Callable[[Any], Any]]) -> None:

@@ -4,8 +4,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from typing import TypeVar
 
 from fl_backdoor.errors import Stopped
+
+Result = TypeVar("Result")
 
 LOOK_SECONDS = 0.2
 
@@ -25,17 +28,18 @@ def wait_for(done: "Future[None]", stop: threading.Event, look: Callable[[], Non
         Called again and again while it is waited for; what it raises ends the wait.
     """
     try:
-        _wait(done, look)
+        result_of(done, look)
     except KeyboardInterrupt:
         stop.set()
         with suppress(Stopped):
-            _wait(done, look)
+            result_of(done, look)
         raise
 
 
-def _wait(done: "Future[None]", look: Callable[[], None]) -> None:
+def result_of(done: "Future[Result]", look: Callable[[], None]) -> Result:
+    """Wait for a result, and return or raise it; what `look`, called meanwhile, raises ends the wait."""
     while not done.done():
         look()
         with suppress(TimeoutError):
             done.exception(timeout=LOOK_SECONDS)
-    done.result()
+    return done.result()

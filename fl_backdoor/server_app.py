@@ -22,6 +22,7 @@ from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
 from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.results.checkpoint import Checkpoint
+from fl_backdoor.steps import OnStep, tell_nobody
 from fl_backdoor.types import ClientMask, ModelArrays
 from fl_backdoor.updates import Layout
 from fl_backdoor.virtual_clients import VirtualClients
@@ -76,11 +77,18 @@ class Experiment:
         self.malicious = self.world.malicious_ids
         self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
 
-    def run(self, grid: StoppableGrid, on_round: OnRound, after: Checkpoint | None = None) -> None:
+    def run(
+        self,
+        grid: StoppableGrid,
+        on_round: OnRound,
+        after: Checkpoint | None = None,
+        on_step: OnStep = tell_nobody,
+    ) -> None:
         """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
 
         The model of a round is evaluated while the next one trains: `on_round` is called from a thread of
-        its own, once at a time and in order. With a checkpoint only the rounds `after` it are run.
+        its own, once at a time and in order; `on_step` is told meanwhile how far nodes and virtual clients
+        are. With a checkpoint only the rounds `after` it are run.
 
         Raises
         ------
@@ -89,7 +97,8 @@ class Experiment:
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
         grid.invite(self.invitation, len(sizes))
-        virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait)
+        grid.on_step = on_step
+        virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
         strategy = build_strategy(self.config, self.world.layout, sizes, virtual)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])

@@ -136,7 +136,7 @@ class Session:
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
         recorder.start() if after is None else recorder.go_on(after)
         try:
-            engine.run(lambda grid: experiment.run(grid, recorder.on_round, after))
+            engine.run(lambda grid: experiment.run(grid, recorder.on_round, after, self.display.step))
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise

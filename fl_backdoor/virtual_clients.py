@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.seeding import Purpose, generator, integer_seed
+from fl_backdoor.steps import OnStep, tell_nobody
 from fl_backdoor.types import ModelArrays, ParameterVector
 from fl_backdoor.workers import Workers
 from fl_backdoor.world import World
@@ -105,6 +105,8 @@ class VirtualClients:
         How many may be trained side by side.
     go_on
         Called again and again meanwhile; may raise to end that.
+    on_step
+        Told how many of a round have been trained.
     """
 
     def __init__(
@@ -113,11 +115,13 @@ class VirtualClients:
         partition_sizes: Sequence[int],
         num_cores: int = 1,
         go_on: Callable[[], None] = lambda: None,
+        on_step: OnStep = tell_nobody,
     ) -> None:
         self.config = config
         self.num_drawn = max(int(np.median(partition_sizes)), config.server.root_samples)
         self.num_cores = num_cores
         self.go_on = go_on
+        self.on_step = on_step
 
     def updates(
         self, model: ModelArrays, server_round: int, count: int, num_stages: int
@@ -137,7 +141,9 @@ class VirtualClients:
             as it takes as many steps.
         """
         tasks = (VirtualTask(model, server_round, number, num_stages) for number in range(count))
-        yield from chain.from_iterable(self._workers.map(tasks, self.go_on))
+        for done, stages in enumerate(self._workers.map(tasks, self.go_on), start=1):
+            self.on_step("virtual clients", done, count)
+            yield from stages
 
     def close(self) -> None:
         """End the processes, if there are any."""

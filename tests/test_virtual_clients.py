@@ -131,6 +131,13 @@ def test_they_are_the_same_whatever_the_number_of_cores():
     np.testing.assert_allclose(updates[0][8:], training(task), atol=1e-6)  # one thread rounds otherwise
 
 
+def test_who_watches_is_told_how_many_are_done():
+    told = []
+    with closing(VirtualClients(config(), SIZES, on_step=lambda *step: told.append(step))) as virtual:
+        assert len(list(virtual.updates(origin_of(config()), server_round=1, count=3, num_stages=2))) == 6
+    assert told == [("virtual clients", done, 3) for done in (1, 2, 3)]
+
+
 def test_they_have_as_many_samples_as_the_client_in_the_middle_and_no_fewer_than_the_server():
     sizes = (100, 400, 900)
     assert VirtualClients(config(), sizes).num_drawn == 400

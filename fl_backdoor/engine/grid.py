@@ -12,6 +12,7 @@ from flwr.supercore.run import Run
 
 from fl_backdoor.errors import Stopped
 from fl_backdoor.results.environment import usable_cores
+from fl_backdoor.steps import OnStep, tell_nobody
 
 if TYPE_CHECKING:
     from fl_backdoor.deployment.invitation import Invitation
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 class StoppableGrid(Grid):
     """Another grid, whose waits end as soon as somebody asks for it.
+
+    Set `on_step` to be told how many nodes have answered.
 
     Parameters
     ----------
@@ -34,6 +37,7 @@ class StoppableGrid(Grid):
         self._grid = grid
         self._stop = stop
         self._poll_seconds = poll_seconds
+        self.on_step: OnStep = tell_nobody
         self.answered_at = time.perf_counter()
         self.waited_seconds = 0.0
 
@@ -67,10 +71,12 @@ class StoppableGrid(Grid):
         if not waiting:
             return []
         replies: list[Message] = []
+        asked = len(waiting)
         while waiting and (timeout is None or time.perf_counter() - started < timeout):
             arrived = list(self.pull_messages(waiting))
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
+            self.on_step("nodes answered", asked - len(waiting), asked)
             if waiting:
                 self.wait(self._poll_seconds)
         self.answered_at = time.perf_counter()

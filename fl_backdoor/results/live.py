@@ -74,6 +74,11 @@ class Display:
         if self._progress is not None:
             self._progress.update(self._task, completed=server_round, left=duration(left))
 
+    def step(self, what: str, done: int, to_do: int) -> None:
+        """Show what the round that is under way is at; only a terminal does."""
+        if self._progress is not None:
+            self._progress.update(self._task, step=f"{done}/{to_do} {what}")
+
     def notice(self, text: str) -> None:
         """Say something that nobody is to miss."""
         if self.console.is_terminal:
@@ -104,13 +109,14 @@ class Display:
         self._progress = Progress(
             TextColumn("round"),
             MofNCompleteColumn(),
-            BarColumn(),
+            BarColumn(bar_width=20),  # 80 columns hold the rest
             TimeElapsedColumn(),
             TextColumn("left {task.fields[left]}"),
+            TextColumn("{task.fields[step]}", style="dim"),
             console=self.console,
             transient=True,
         )
-        self._task = self._progress.add_task("rounds", total=self._num_rounds, left="?")
+        self._task = self._progress.add_task("rounds", total=self._num_rounds, left="?", step="")
         self._progress.start()
 
     def _end_progress(self) -> None:

@@ -93,6 +93,18 @@ def test_a_server_with_samples_plays_clients_and_measures_on_the_others(simulati
     np.testing.assert_allclose(right, np.rint(right), atol=1e-6)
 
 
+def test_who_watches_is_told_how_many_nodes_have_answered(simulation):
+    told = []
+    wanted = experiment("num_rounds=1")
+    simulation.run(lambda grid: wanted.run(grid, lambda _: None, on_step=lambda *step: told.append(step)))
+    assert {what for what, _, _ in told} == {"nodes answered"}
+    num_nodes = simulation.wanted.num_workers
+    assert {to_do for _, _, to_do in told} == {num_nodes}
+    done = [done for _, done, _ in told]
+    assert done == sorted(done)
+    assert done[-1] == num_nodes
+
+
 @pytest.mark.parametrize("model", ["fl_backdoor.models.cnn.CNN", "tests.small_models.with_buffers"])
 def test_memory_and_messages_give_the_same_bits(simulation, model):
     """Buffers travel in messages in any case."""

@@ -71,12 +71,11 @@ class StoppableGrid(Grid):
         if not waiting:
             return []
         replies: list[Message] = []
-        asked = len(waiting)
         while waiting and (timeout is None or time.perf_counter() - started < timeout):
             arrived = list(self.pull_messages(waiting))
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
-            self.on_step("nodes answered", asked - len(waiting), asked)
+            self.on_step("nodes answered", len(replies), len(replies) + len(waiting))
             if waiting:
                 self.wait(self._poll_seconds)
         self.answered_at = time.perf_counter()

@@ -1,65 +1,32 @@
-"""What goes wrong on real machines, done to real processes: ``python -m benchmarks.drills``.
+"""What goes wrong on real machines, done to real processes.
 
 One SuperLink with its state on disk and four nodes, TLS and keys, each on a host of its own, which is a
-network namespace. Each drill makes a run while something is killed, cut off or slowed down, and says what
-became of it. Needs iproute2 and the right to make namespaces.
+network namespace. Each drill makes a run while something is killed, cut off or slowed down; clients may lose
+places in rounds by it, rounds and runs may not be lost. Needs iproute2 and the right to make namespaces.
 """
 
-import argparse
 import csv
-import json
 import signal
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 
-from rich.console import Console
-from rich.table import Table
-
-from benchmarks.report import machine
+from benchmarks.drills.outcome import Options, Outcome
 from fl_backdoor.deployment import authority
 from fl_backdoor.deployment.registration import Registrar
 from tests.deployment.federation import Federation, Process, secured
-from tests.deployment.hosts import Hosts, why_not
+from tests.deployment.hosts import Hosts
+from tests.deployment.hosts import why_not as no_hosts
 
 NUM_ROUNDS = 6
 TIMEOUT = "server.round_timeout_seconds=20"
 SETTINGS = (f"num_rounds={NUM_ROUNDS}", TIMEOUT, "client.local_steps=100")
 VICTIM = 2
 CUT_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a run.
-
-    Parameters
-    ----------
-    drill
-        What was done.
-    ended
-        The exit status of the process that ended the run.
-    rounds
-        How many rounds were finished.
-    lost
-        Who lost a place, as round, client and reason.
-    seconds
-        How long the run took.
-    said
-        Lines of the run that are about the fault.
-    """
-
-    drill: str
-    ended: int
-    rounds: int
-    lost: list[tuple[int, int, str]]
-    seconds: float
-    said: list[str]
 
 
 @dataclass(frozen=True)
@@ -140,31 +107,21 @@ DRILLS: tuple[Callable[[Field, Process], Process], ...] = (
     cut_link,
     slow_node,
 )
+NAMES = tuple(drill.__name__ for drill in DRILLS)
 
 
-def main() -> None:
-    """Do all drills, or those that are named, and print and write what became of each."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
-    known = {drill.__name__: drill for drill in DRILLS}
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(known)}; default: all")
-    parser.add_argument("--out", type=Path, default=Path("outputs/benchmarks/drills.json"))
-    asked = parser.parse_args()
-    if set(asked.names) - set(known):
-        parser.error(f"the drills are {', '.join(known)}")
-    reason = why_not()
-    if reason is not None:
-        sys.exit(reason)
-    outcomes: list[Outcome] = []
-    console = Console()
+def why_not() -> str | None:
+    """Return why there can be no hosts here; None if there can."""
+    return no_hosts()
+
+
+def outcomes(names: Sequence[str], options: Options) -> Iterator[Outcome]:
+    """Start SuperLink and nodes, and do the drills on them one after the other."""
     with ExitStack() as stack:
         field = _field(stack)
-        for name in asked.names or known:
-            outcomes.append(_done(field, known[name]))
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            plain = {"machine": machine(), "drills": [asdict(outcome) for outcome in outcomes]}
-            asked.out.write_text(json.dumps(plain, indent=2), encoding="utf-8")
-            console.print(f"{outcomes[-1].drill}: {outcomes[-1].rounds} rounds")
-    console.print(_table(outcomes))
+        for drill in DRILLS:
+            if drill.__name__ in names:
+                yield _done(field, drill)
 
 
 def _field(stack: ExitStack) -> Field:
@@ -193,39 +150,26 @@ def _done(field: Field, drill: Callable[[Field, Process], Process]) -> Outcome:
     run = drill(field, run)
     ended = run.wait()
     folder = field.federation.folder / drill.__name__
-    told = [line for line in run.said().splitlines() if "SuperLink" in line or "going on" in line]
+    rounds = len(_rows(folder / "rounds.csv")) - 1
+    places = [
+        (int(row["server_round"]), int(row["client_id"]), row["rejected"])
+        for row in _rows(folder / "clients.csv")
+        if row["rejected"]
+    ]
+    missed = ", ".join(f"({number}, {client_id})" for number, client_id, _ in places) or "none"
+    said = [line for line in run.said().splitlines() if "SuperLink" in line or "going on" in line]
     return Outcome(
         drill=(drill.__doc__ or "").strip(),
-        ended=ended,
-        rounds=len(_rows(folder / "rounds.csv")) - 1,
+        came_to=f"ended with {ended}, {rounds} of {NUM_ROUNDS} rounds, places lost (round, client): {missed}",
         lost=[
-            (int(row["server_round"]), int(row["client_id"]), row["rejected"])
-            for row in _rows(folder / "clients.csv")
-            if row["rejected"]
+            *([f"the run ended with {ended}"] if ended else []),
+            *([f"{NUM_ROUNDS - rounds} rounds"] if rounds < NUM_ROUNDS else []),
         ],
         seconds=time.monotonic() - started,
-        said=told,
+        details={"ended": ended, "rounds": rounds, "places_lost": places, "said": said},
     )
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
-
-
-def _table(outcomes: list[Outcome]) -> Table:
-    table = Table("what was done", "ended with", "rounds", "places lost (round, client)", "seconds")
-    for outcome in outcomes:
-        lost = ", ".join(f"({number}, {client_id})" for number, client_id, _ in outcome.lost)
-        table.add_row(
-            outcome.drill,
-            str(outcome.ended),
-            f"{outcome.rounds} of {NUM_ROUNDS}",
-            lost or "none",
-            f"{outcome.seconds:.0f}",
-        )
-    return table
-
-
-if __name__ == "__main__":
-    main()

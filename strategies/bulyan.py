@@ -60,11 +60,14 @@ def _around_median(chunk: NDArray[Any], count: int) -> NDArray[np.float64]:
 
 
 def _first_of_nearest(chunk: SortedChunk, count: int) -> NDArray[np.intp]:
-    """Return where the values nearest to the median begin in each column: they are neighbours in order."""
+    """Return where the values nearest to the median begin in each column: they are neighbours in order.
+
+    From the lowest values on, a window moves up as long as the value above it is nearer than its lowest.
+    """
     median = in_the_middle(chunk)
-    windows = len(chunk) - count + 1
-    farthest = np.maximum(median - chunk[:windows], chunk[count - 1 :] - median)
-    first: NDArray[np.intp] = np.argmin(farthest, axis=0)
+    windows_above = len(chunk) - count
+    above_is_nearer = chunk[count:] - median < median - chunk[:windows_above]
+    first: NDArray[np.intp] = np.count_nonzero(above_is_nearer, axis=0)
     return first
 
 

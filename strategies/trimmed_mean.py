@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fl_backdoor.shares import share_of
 from fl_backdoor.types import ParameterVector, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.columns import columnwise
@@ -19,8 +20,12 @@ from strategies.coordinate_rule import CoordinateRule, mixed
 
 
 def trimmed_mean(updates: UpdateMatrix, beta: float) -> ParameterVector:
-    """Return each column's mean without its β·n smallest and β·n largest values, float32 ``(n_params,)``."""
-    cut = int(round(beta * len(updates), 9))  # 0.29 · 100 is 28.999999999999996
+    """Return each column's mean without its β·n smallest and β·n largest values, float32 ``(n_params,)``.
+
+    β is in [0, 0.5).
+    """
+    # Under a half of them from either end: something is left, however little β lies under a half.
+    cut = min(share_of(len(updates), beta), (len(updates) - 1) // 2)
     return columnwise(partial(_trimmed_mean, cut=cut), updates, order="F")
 
 

@@ -1,7 +1,12 @@
 """Bulyan against figures by hand, and against the paper's two loops in float64."""
 
+from statistics import median
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
 from fl_backdoor import plugins
@@ -51,6 +56,9 @@ def test_nobody_malicious_is_the_mean(make_federation, make_clients):
         ([0, 4, 6, 7], 2, 5),  # median 5
         ([0, 4, 6, 7], 3, 17 / 3),
         ([1e30, 2, 4, 3, -1e30], 3, 3),
+        ([0, 0, 1, 1.5, 3], 3, 2.5 / 3),  # of 0, 0, 1.5 the farther two are equally far from 1
+        ([-1, -1, 0, 0.2, 5], 3, -0.8 / 3),
+        ([0, 0, 0, 1, 1, 1, 1], 5, 0.8),
     ],
 )
 def test_mean_around_median_by_hand(column, count, mean):
@@ -97,6 +105,21 @@ def test_agrees_with_the_papers_loops(
     # Roundings of the median may decide between two values that are equally far from it but for 1e-7.
     close = np.isclose(result.update, expected, rtol=3e-7, atol=3e-7)
     assert close.mean() > 0.999
+
+
+@given(hnp.arrays(np.int8, st.tuples(st.integers(3, 12), st.just(6)), elements=st.integers(-4, 4)), st.data())
+def test_equal_values_are_counted_one_by_one(rows, data):
+    count = data.draw(st.integers(1, len(rows)))
+
+    def nearest_mean(column):
+        # By distance, of equal ones the lower value first; all of these numbers are exact.
+        middle = median(column)
+        nearest = sorted(sorted(column), key=lambda value: abs(value - middle))
+        return np.float32(sum(nearest[:count]) / count)
+
+    expected = [nearest_mean(column) for column in rows.T.tolist()]
+    everybody = np.ones(len(rows), dtype=np.bool_)
+    np.testing.assert_array_equal(mean_around_median(rows.astype(np.float32), everybody, count), expected)
 
 
 def test_choosing_one_by_one_differs_from_one_ranking():

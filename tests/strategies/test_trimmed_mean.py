@@ -35,6 +35,13 @@ def test_a_share_that_is_a_whole_number_of_clients_but_for_rounding():
     np.testing.assert_allclose(trimmed_mean(updates, 0.29), [(42 * 1) / 42], rtol=1e-7)
 
 
+@pytest.mark.parametrize(("num_clients", "middle"), [(1, 0), (2, 0.5), (3, 1), (4, 1.5), (1000, 499.5)])
+def test_something_is_left_however_little_a_share_lies_under_a_half(num_clients, middle):
+    updates = np.arange(num_clients, dtype=np.float32)[:, None]
+    for beta in (0.4999999999, np.nextafter(0.5, 0)):
+        np.testing.assert_array_equal(trimmed_mean(updates, beta), [middle])
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.1, 0.25, 0.45])
 @pytest.mark.parametrize("num_clients", [1, 2, 3, 10, 49, 50, 301])
 @pytest.mark.parametrize("num_params", [1, CHUNK_COLUMNS, 2 * CHUNK_COLUMNS + 3])

@@ -33,7 +33,7 @@ class MaliciousClient(BenignClient):
     disguise
         How it hides what it sends; None: not at all.
     place
-        Its place among the malicious clients, from 0.
+        Its place among the malicious clients, from 0: when its turn is, and what its part of the work.
     """
 
     def __init__(
@@ -54,9 +54,7 @@ class MaliciousClient(BenignClient):
     def attacks(self, server_round: int) -> bool:
         """Return whether it does anything else in this round than a benign client."""
         batch_size = self.task.trainer.settings.batch_size
-        return self.attack.does_harm(batch_size) and self.schedule.is_active(
-            server_round, self.task.client_id
-        )
+        return self.attack.does_harm(batch_size) and self.schedule.is_active(server_round, self.place)
 
     def fit(
         self, parameters: Sequence[np.ndarray], config: dict[str, bool | bytes | float | int | str]

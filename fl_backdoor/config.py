@@ -97,7 +97,7 @@ class AttackConfig:
         Whether the malicious clients are drawn from those with training samples of the target class, or from
         those without; null: from all. What they do is the same.
     every
-        A malicious client attacks in one of so many rounds; clients with neighbouring ids take turns.
+        A malicious client attacks in one of so many rounds; they take turns, in the order of their ids.
     disguise
         How what is sent is hidden: a plug-in of ``fl_backdoor.attacks.disguises``; empty: not at all.
     """

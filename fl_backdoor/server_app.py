@@ -125,8 +125,9 @@ class Experiment:
 
     def is_attacking(self, client_id: int, server_round: int) -> bool:
         """Return whether a client really attacks in a round; only metrics ask."""
-        is_active = self.schedule.is_active(server_round, client_id)
-        return self.config.attacks and client_id in self.malicious and is_active
+        if not self.config.attacks or client_id not in self.malicious:
+            return False
+        return self.schedule.is_active(server_round, self.world.place_of(client_id))
 
 
 def build_strategy(

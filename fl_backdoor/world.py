@@ -154,7 +154,11 @@ class World:
 
     def place_of(self, client_id: int) -> int:
         """Return a malicious client's place among all of them, from 0."""
-        return sorted(self.malicious_ids).index(client_id)
+        return self._places[client_id]
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {client_id: place for place, client_id in enumerate(sorted(self.malicious_ids))}
 
     @cached_property
     def disguise(self) -> Disguise | None:

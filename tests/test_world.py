@@ -2,9 +2,12 @@
 
 import pytest
 
+from clients.malicious import MaliciousClient
 from fl_backdoor.clean_twin import clean_key
+from fl_backdoor.client_app import build_client, build_hosted_client
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
+from fl_backdoor.deployment.hosting import Hosting
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.experiment_key import experiment_key
 from fl_backdoor.server_app import Experiment
@@ -36,6 +39,26 @@ def test_attackers_hold_the_target_class_or_do_not(seed):
 def test_server_and_clients_agree_on_who_is_malicious():
     wanted = config("attack.holds_target=false")
     assert Experiment(wanted).malicious == World(wanted).malicious_ids
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_three_attackers_that_take_turns_are_one_in_each_round(seed):
+    experiment = Experiment(config("attack=turns", f"seed={seed}"))
+    attackers = [[c for c in range(10) if experiment.is_attacking(c, number)] for number in range(1, 7)]
+    assert [len(one) for one in attackers] == [1] * 6
+    assert sorted(attackers[:3]) == [[client] for client in sorted(experiment.malicious)]
+
+
+def test_a_node_knows_the_turns_of_its_clients_as_the_server_does():
+    experiment = Experiment(config("attack=turns", "seed=1"))
+    world = World(experiment.config)
+    for client_id in experiment.malicious:
+        here = Hosting((client_id,), is_malicious=True)
+        clients = (build_client(world, client_id), build_hosted_client(here, world, client_id))
+        wanted = [experiment.is_attacking(client_id, number) for number in range(1, 7)]
+        for client in clients:
+            assert isinstance(client, MaliciousClient)
+            assert [client.attacks(number) for number in range(1, 7)] == wanted
 
 
 def test_too_few_such_clients_are_one_line():

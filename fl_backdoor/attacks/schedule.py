@@ -15,19 +15,19 @@ class Schedule:
     first_round, last_round
         A span of rounds, both ends included and counted from 1; `last_round` None: to the end.
     every
-        Within it in one of so many rounds; which one follows from the client id, so that clients take turns.
+        Within it in one of so many rounds, by turns: with as many attackers one of them in each round.
     """
 
     first_round: int
     last_round: int | None
     every: int = 1
 
-    def is_active(self, server_round: int, client_id: int) -> bool:
-        """Return whether this malicious client attacks in this round."""
+    def is_active(self, server_round: int, place: int) -> bool:
+        """Return whether the malicious client at `place` among all of them, from 0, attacks in this round."""
         is_within = self.first_round <= server_round and (
             self.last_round is None or server_round <= self.last_round
         )
-        return is_within and (server_round - self.first_round - client_id) % self.every == 0
+        return is_within and (server_round - self.first_round - place) % self.every == 0
 
 
 def malicious_ids(

@@ -3,9 +3,9 @@ from collections import Counter
 from fl_backdoor.attacks.schedule import Schedule, malicious_ids
 
 
-def test_clients_take_turns():
+def test_attackers_take_turns():
     schedule = Schedule(2, 9, every=3)
-    found = {client: [r for r in range(1, 12) if schedule.is_active(r, client)] for client in (0, 1, 2, 4)}
+    found = {place: [r for r in range(1, 12) if schedule.is_active(r, place)] for place in (0, 1, 2, 4)}
     assert found == {0: [2, 5, 8], 1: [3, 6, 9], 2: [4, 7], 4: [3, 6, 9]}
 
 

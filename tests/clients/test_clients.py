@@ -79,9 +79,10 @@ def test_it_poisons_in_its_rounds_alone():
     assert not equal(fit(client, server_round=2)[0], fit(BenignClient(task()), server_round=2)[0])
 
 
-def test_clients_that_take_turns_attack_by_their_ids():
+def test_clients_that_take_turns_attack_by_their_places():
     attack = AttackConfig(3, 0.1, 5, 1.0, 1, None, {}, "pixel", every=2)
-    clients = [MaliciousClient(task(client_id), attack, Bar(SHAPE)) for client_id in (2, 3)]
+    # Their ids, 2 and 4, are both even: by id they would attack in the same rounds.
+    clients = [MaliciousClient(task(2 + 2 * place), attack, Bar(SHAPE), place=place) for place in (0, 1)]
     assert [[client.poison(number) is CLEAN for number in (1, 2, 3)] for client in clients] == [
         [False, True, False],
         [True, False, True],

@@ -147,8 +147,13 @@ class ServerConfig:
     eval_batch_size
         Samples a forward pass on the test set.
     root_samples
-        Labelled samples that the server has of its own, for rules that ask for some: so many of the test set,
-        drawn at random, which no figure is measured on then.
+        Labelled samples that the server has of its own, for rules that ask for some: so many of the training
+        set, drawn before the rest is dealt out to the clients.
+    root_bias
+        The share of them that is of one class, `root_class`, the others being of the other classes at random
+        (FLTrust's bias probability); null: all are drawn at random.
+    root_class
+        The class that a biased set has most of.
     """
 
     learning_rate: Positive
@@ -158,6 +163,8 @@ class ServerConfig:
     round_timeout_seconds: Positive
     eval_batch_size: PositiveCount
     root_samples: Count = 0
+    root_bias: Share | None = None
+    root_class: Count = 0
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from types import TracebackType
 
 import torch
@@ -12,7 +11,7 @@ from flwr.app import ArrayRecord
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
 from fl_backdoor.models.factory import load_arrays
-from fl_backdoor.samples import CLEAN, Poison, Samples
+from fl_backdoor.samples import CLEAN, Poison
 from fl_backdoor.training import Predictions, predict
 from fl_backdoor.world import World
 
@@ -70,7 +69,7 @@ class Evaluator:
         stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
         clean = self._predict(CLEAN)
         figures = backdoor_figures(
-            self.world.data.test.labels[self.world.test_rows],
+            self.world.data.test.labels,
             clean.classes,
             stamped.result().classes,
             clean.loss,
@@ -81,8 +80,4 @@ class Evaluator:
     def _predict(self, poison: Poison) -> Predictions:
         world = self.world
         batch_size = world.config.server.eval_batch_size
-        return predict(world.model, self._samples, batch_size, poison, world.precision)
-
-    @cached_property
-    def _samples(self) -> Samples:
-        return self.world.test_samples.select(self.world.test_rows)
+        return predict(world.model, world.test_samples, batch_size, poison, world.precision)

@@ -16,9 +16,11 @@ PLACES = ("root", "cache", "download")
 
 LATER: dict[str, dict[str, object]] = {
     "attack": {"holds_target": None, "disguise": {}},
-    "server": {"root_samples": 0},
 }
 """Settings that came later, by group, and at what they change nothing: older runs keep their names."""
+
+ROOT = ("root_samples", "root_bias", "root_class")
+"""Of the server: which training samples are its own. None of it counts where it has none."""
 
 
 def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +31,8 @@ def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
         kept[group] = {
             key: value for key, value in plain[group].items() if key not in later or value != later[key]
         }
+    if not plain["server"].get("root_samples"):
+        kept["server"] = {key: value for key, value in plain["server"].items() if key not in ROOT}
     return kept
 
 

@@ -55,6 +55,7 @@ class Recorder:
         self.files = RunFolder(folder)
         self.display = display
         self.background = background
+        self.notices = [*checked.notices, *experiment.world.notices]
         self.facts = run_facts(experiment, checked)
         self.evaluated = False
         self.notes = b""
@@ -67,7 +68,7 @@ class Recorder:
     def start(self) -> None:
         """Open the run folder and announce the run."""
         config, world = self.experiment.config, self.experiment.world
-        self.files.start(config.to_dict(), self.checked.notices)
+        self.files.start(config.to_dict(), self.notices)
         labels, num_classes = world.data.train.labels, world.dataset.num_classes
         counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
         self.files.write_labels(np.stack(counts), world.dataset.class_names)
@@ -75,7 +76,7 @@ class Recorder:
 
     def go_on(self, after: Checkpoint) -> None:
         """Open the folder of a run that was cut off, and announce that it goes on."""
-        self.files.go_on(self.checked.notices, after.progress)
+        self.files.go_on(self.notices, after.progress)
         self.evaluated = True
         self.notes = after.notes
         if not self._samples.exists():
@@ -119,7 +120,7 @@ class Recorder:
         config = self.experiment.config
         how = f"going on after round {earlier[-1]['server_round']}" if earlier else "starting the clients"
         self.display.run_started(self.facts.title, config.num_rounds, how)
-        for notice in self.checked.notices:
+        for notice in self.notices:
             self.display.notice(notice)
         settings = flatten(replace(config, tracking={}).to_dict())
         self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, earlier))

@@ -42,9 +42,13 @@ def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
     if not run.settings:
         raise FlBackdoorError(run.problems[0])
     for key, value in runs.flatten(settings_that_count(config.to_dict())).items():
-        if run.settings.get(key) != value:
+        if key not in run.settings:
             raise FlBackdoorError(
-                f"{folder} holds a run with {key} = {run.settings.get(key)}, not {value}: "
+                f"{folder} holds a run of an earlier version, which had no {key}: begin anew"
+            )
+        if run.settings[key] != value:
+            raise FlBackdoorError(
+                f"{folder} holds a run with {key} = {run.settings[key]}, not {value}: "
                 "it goes on only with the settings that it was begun with"
             )
 

@@ -64,7 +64,7 @@ class VirtualTraining:
     def __call__(self, task: VirtualTask) -> list[ParameterVector]:
         """Return local minus global parameters at the end of each stage, each float32 ``(n_params,)``."""
         world, key = self.world, (Purpose.VIRTUAL_CLIENTS, task.server_round, task.number)
-        samples = world.test_samples.select(self.drawn(generator(self.config.seed, *key)))
+        samples = world.training_samples.select(self.drawn(generator(self.config.seed, *key)))
         seed = integer_seed(self.config.seed, *key)
         torch.manual_seed(seed)  # for models that drop out at random
         load_arrays(world.model, task.model)
@@ -75,9 +75,9 @@ class VirtualTraining:
         ]
 
     def drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Draw test samples of the server's with replacement, by label shares of a Dirichlet law."""
+        """Draw samples of the server's with replacement, by label shares of a Dirichlet law."""
         own = self.world.root_rows
-        labels = self.world.data.test.labels[own]
+        labels = self.world.data.train.labels[own]
         classes = np.bincount(labels, minlength=self.world.dataset.num_classes)
         shares = random.dirichlet(np.full(len(classes), CONCENTRATION)) / np.maximum(classes, 1)
         weights = shares[labels]

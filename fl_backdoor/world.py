@@ -13,7 +13,8 @@ from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.dataset import Dataset, LabelledDataset
-from fl_backdoor.data.partition import partition
+from fl_backdoor.data.partition import partition, unowned
+from fl_backdoor.data.root import draw_root
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.fitting import told
 from fl_backdoor.models.factory import build_model, layout_of
@@ -49,28 +50,37 @@ class World:
 
     @cached_property
     def root_rows(self) -> NDArray[np.int64]:
-        """Which test samples the server has for itself, int64 ``(server.root_samples,)``, ascending.
+        """Which training samples the server has for itself, int64 ``(server.root_samples,)``, ascending.
 
         Raises
         ------
         ConfigError
-            If none would be left to measure figures on.
+            If too few would be left for the clients, or too few are of the classes that are asked for.
         """
-        count, num_test = self.config.server.root_samples, len(self.data.test.labels)
-        if count >= num_test:
-            raise ConfigError("server.root_samples", count, f"fewer than the {num_test} of the test set")
+        server, labels = self.config.server, self.data.train.labels
+        most = len(labels) - self.config.partition.num_clients
+        if server.root_samples > most:
+            raise ConfigError(
+                "server.root_samples",
+                server.root_samples,
+                f"must be at most {most}: of {len(labels)} training samples each client needs one",
+            )
         random = generator(self.config.seed, Purpose.ROOT_SAMPLES)
-        return np.sort(random.choice(num_test, count, replace=False))
-
-    @cached_property
-    def test_rows(self) -> NDArray[np.int64]:
-        """Which test samples figures are measured on: all but the server's own."""
-        return np.setdiff1d(np.arange(len(self.data.test.labels)), self.root_rows)
+        return draw_root(labels, server.root_samples, random, server.root_bias, server.root_class)
 
     @cached_property
     def partition(self) -> list[NDArray[np.int64]]:
-        """Indices of each client's training samples."""
-        return partition(self.data.train.labels, self.config.partition, self.config.seed, self.dataset.cache)
+        """Indices of each client's training samples; none of them is the server's."""
+        labels = self.data.train.labels
+        rest = np.setdiff1d(np.arange(len(labels)), self.root_rows)
+        plan = partition(labels[rest], self.config.partition, self.config.seed, self.dataset.cache)
+        return [rest[indices] for indices in plan]
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user must not miss and is known only once the data has been dealt out, a line each."""
+        line = unowned(self.data.train.labels, self.partition, self.config.server.root_samples)
+        return [line] if line else []
 
     @cached_property
     def malicious_ids(self) -> frozenset[int]:

@@ -34,27 +34,38 @@ def origin_of(config):
     return [array.copy() for array in state_arrays(World(config).model)]
 
 
-def test_figures_are_measured_on_what_the_server_does_not_have():
+def test_the_servers_samples_are_training_samples_that_no_client_has():
     world = World(config())
     assert len(world.root_rows) == NUM_ROOT
-    assert len(world.test_rows) == 1000 - NUM_ROOT
-    assert sorted([*world.root_rows, *world.test_rows]) == list(range(1000))
+    assert sorted([*world.root_rows, *np.concatenate(world.partition)]) == list(range(4000))
+    assert {len(indices) for indices in world.partition} == {(4000 - NUM_ROOT) // 10}
     assert not np.array_equal(world.root_rows, World(config("seed=1")).root_rows)
 
 
 def test_without_any_nothing_changes():
     plain = config("server.root_samples=0")
-    np.testing.assert_array_equal(World(plain).test_rows, np.arange(1000))
+    assert World(plain).root_rows.tolist() == []
     older = plain.to_dict()
-    del older["server"]["root_samples"]
+    for name in ("root_samples", "root_bias", "root_class"):
+        del older["server"][name]
     assert experiment_key(older) == experiment_key(plain.to_dict()) != experiment_key(config().to_dict())
 
 
+def test_a_run_whose_root_samples_came_out_of_the_test_set_is_another_one():
+    now = config().to_dict()
+    earlier = now | {
+        "server": {k: v for k, v in now["server"].items() if k not in {"root_bias", "root_class"}}
+    }
+    assert experiment_key(earlier) != experiment_key(now)
+
+
 def test_the_server_cannot_have_all():
-    with pytest.raises(
-        ConfigError, match=r"^server\.root_samples = 1000: fewer than the 1000 of the test set$"
-    ):
-        _ = World(config("server.root_samples=1000")).root_rows
+    assert len(World(config("server.root_samples=3990")).root_rows) == 3990
+    allowed = (
+        r"^server\.root_samples = 3991: must be at most 3990: of 4000 training samples each client needs one$"
+    )
+    with pytest.raises(ConfigError, match=allowed):
+        _ = World(config("server.root_samples=3991")).root_rows
 
 
 def test_only_a_server_with_samples_plays_clients():
@@ -73,7 +84,7 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     rows = training.drawn(generator(0, *key))
     assert len(rows) == 400  # as other clients have
     assert set(rows) <= set(world.root_rows)
-    samples = world.test_samples.select(rows)
+    samples = world.training_samples.select(rows)
     batches = samples.batches(32, torch.Generator().manual_seed(integer_seed(0, *key)))
     optimizer = torch.optim.SGD(world.model.parameters(), lr=0.05, momentum=0.9)
     world.model.train()
@@ -114,7 +125,7 @@ def test_each_has_other_label_shares_and_comes_again_with_the_same_ones():
     tasks = [VirtualTask(origin, server_round=1, number=number, num_stages=1) for number in range(2)]
     first, second = (training(task) for task in tasks)
     assert not np.array_equal(first, second)
-    labels = training.world.data.test.labels
+    labels = training.world.data.train.labels
     drawn = [np.bincount(labels[training.drawn(np.random.default_rng(k))], minlength=10) for k in range(50)]
     # Under a Dirichlet law of ten times 0.5 the largest share is 0.39 in the mean.
     assert 0.3 < np.max(drawn, axis=1).mean() / 400 < 0.5

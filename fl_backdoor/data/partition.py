@@ -71,6 +71,27 @@ def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: 
     return plan
 
 
+def unowned(labels: Labels, plan: Plan, num_kept: int) -> str | None:
+    """Return a line about the training samples that no client has; None if there are none.
+
+    Parameters
+    ----------
+    labels
+        int64 ``(n,)``, the classes of all training samples.
+    plan
+        Who has which.
+    num_kept
+        How many the server keeps for itself.
+    """
+    owned = np.concatenate(plan)
+    num_lost = len(labels) - len(owned) - num_kept
+    if num_lost == 0:
+        return None
+    missing = sorted(set(labels.tolist()) - set(labels[owned].tolist()))
+    which = f"; no client has class {', '.join(map(str, missing))}" if missing else ""
+    return f"partition: {num_lost} of {len(labels)} training samples belong to no client{which}"
+
+
 def _fingerprint(labels: Labels, config: PartitionConfig, seed: int) -> str:
     checksum = hashlib.sha256(labels.astype(np.int64).tobytes()).hexdigest()
     known = [checksum, dataclasses.asdict(config), seed, metadata.version(PACKAGE)]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fl_backdoor.config import PartitionConfig
-from fl_backdoor.data.partition import partition
+from fl_backdoor.data.partition import partition, unowned
 from fl_backdoor.errors import ConfigError, DataError
 from fl_backdoor.seeding import Purpose, generator
 
@@ -77,7 +77,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from fl_backdoor.config import PartitionConfig
-from fl_backdoor.data.partition import partition
+from fl_backdoor.data.partition import partition, unowned
 
 config = PartitionConfig(num_clients=7, partitioner={"_target_": "flwr_datasets.partitioner.IidPartitioner"})
 plan = partition(np.repeat(np.arange(10), 60), config, 3, Path(sys.argv[1]))
@@ -271,3 +271,20 @@ def test_quantity_skew_keeps_the_classes_alike(tmp_path):
         shares = np.bincount(labels[indices], minlength=10) / len(indices)
         # Drawn without replacement: at most the binomial's standard deviation; five of them.
         assert np.abs(shares - 0.1).max() < 5 * np.sqrt(0.09 / len(indices))
+
+
+def test_samples_without_an_owner_are_told(tmp_path):
+    pathological = {"partition_by": "label", "num_classes_per_partition": 2}
+    assignment = {"class_assignment_mode": "first-deterministic"}
+    plan = partition(LABELS, config(3, "PathologicalPartitioner", **pathological, **assignment), 3, tmp_path)
+    counted = sum(len(indices) for indices in plan)
+    missing = sorted(set(range(10)) - set(LABELS[np.concatenate(plan)].tolist()))
+    assert unowned(LABELS, plan, 0) == (
+        f"partition: {600 - counted} of 600 training samples belong to no client; "
+        f"no client has class {', '.join(map(str, missing))}"
+    )
+    assert len(missing) >= 4
+    assert unowned(LABELS, [np.arange(300), np.arange(300, 580)], num_kept=20) is None
+    assert unowned(LABELS, [np.arange(300), np.arange(300, 580)], num_kept=0) == (
+        "partition: 20 of 600 training samples belong to no client"
+    )

@@ -124,7 +124,7 @@ def _images(setting: Setting) -> Images:
 
 def _model(setting: Setting) -> nn.Module:
     spec = {"_target_": f"fl_backdoor.models.{setting.model}"}
-    return build_model(spec, {"image_shape": IMAGE_SHAPE}, NUM_CLASSES, seed=0).to(setting.device)
+    return build_model(spec, {"image_shape": IMAGE_SHAPE}, NUM_CLASSES, 0, setting.device)
 
 
 def _matmul_rate(device: torch.device, size: int) -> float:

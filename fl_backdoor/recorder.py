@@ -125,12 +125,9 @@ class Recorder:
         settings = flatten(replace(config, tracking={}).to_dict())
         self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, earlier))
 
-    def _model(self) -> dict[str, np.ndarray]:
+    def _model(self) -> Mapping[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""
-        if not self.evaluated:
-            return {}
-        names = [tensor.name for tensor in self.experiment.world.layout.tensors]
-        return dict(zip(names, self.experiment.model(), strict=True))
+        return self.experiment.model() if self.evaluated else {}
 
     def _clean_figures(self) -> Mapping[int, CleanFigures]:
         return clean_baseline.lookup(self.baselines, clean_key(self.experiment.config)) or {}

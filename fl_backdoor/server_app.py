@@ -20,10 +20,10 @@ from fl_backdoor.exchange import segment
 from fl_backdoor.exchange.ways import Way
 from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
-from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.steps import OnStep, tell_nobody
-from fl_backdoor.types import ClientMask, ModelArrays
+from fl_backdoor.types import ClientMask
 from fl_backdoor.updates import Layout
 from fl_backdoor.virtual_clients import VirtualClients
 from fl_backdoor.world import World
@@ -119,9 +119,9 @@ class Experiment:
         world = self.world
         return Invitation(shared_settings(self.config), __version__, fingerprint(world.dataset, world.data))
 
-    def model(self) -> ModelArrays:
-        """Return the model that was evaluated last; before that the one that round 1 starts from."""
-        return state_arrays(self.world.model)
+    def model(self) -> Mapping[str, NDArray[np.generic]]:
+        """Return the model that was evaluated last, by name; before that the one that round 1 starts from."""
+        return named_arrays(self.world.model)
 
     def is_attacking(self, client_id: int, server_round: int) -> bool:
         """Return whether a client really attacks in a round; only metrics ask."""

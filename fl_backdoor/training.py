@@ -62,6 +62,8 @@ class Trainer:
         self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
         self._device = self._optimizer.parameters[0].device
         self._loss = torch.zeros((), device=self._device)
+        sent = model.state_dict()
+        self._kept = {name: kept.clone() for name, kept in model.named_buffers() if name not in sent}
         self._record = record
         if self._device.type == "cuda":
             self._record = record or record_on_gpu
@@ -87,8 +89,7 @@ class Trainer:
     def steps(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> Iterator[int]:
         """Train as `train` does; yield after each step how many there have been."""
         self.model.train()
-        self._optimizer.reset()
-        self._loss.zero_()
+        self._forget()
         num_steps = self.settings.num_steps(len(samples))
         step = self._step_for(samples, poison)
         batches = islice(samples.batches(self.settings.batch_size, generator), num_steps)
@@ -113,9 +114,19 @@ class Trainer:
         if key not in self._recorded:
             if len(self._recorded) == MOST_RECORDED:
                 del self._recorded[next(iter(self._recorded))]
-            state = [*self.model.state_dict().values(), *self._optimizer.velocities, self._loss]
+            model = [*self.model.parameters(), *self.model.buffers()]
+            state = [*model, *self._optimizer.velocities, self._loss]
             self._recorded[key] = RecordedStep(step, self.settings.batch_size, state, self._record)
         return self._recorded[key]
+
+    def _forget(self) -> None:
+        """Begin as if no client had been trained: buffers that do not travel are as they were built."""
+        self._optimizer.reset()
+        self._loss.zero_()
+        for name, start in self._kept.items():
+            buffer = self.model.get_buffer(name)
+            if buffer.shape == start.shape:  # else a table that grows with what is looked up
+                buffer.copy_(start)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ ClientMask = NDArray[np.bool_]
 """One yes or no a client, bool ``(n_clients,)``."""
 
 ModelArrays = list[NDArray[np.generic]]
-"""A model's state as Flower's clients exchange it: one array a tensor, in ``state_dict`` order."""
+"""A model's state as Flower's clients exchange it: one array a tensor, in ``state_dict`` order, a tensor that
+goes by several names once."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -119,7 +119,7 @@ class World:
         """
         seed, spec = integer_seed(self.config.seed, Purpose.MODEL), self.config.model
         described = told(self.dataset, spec, "model")
-        return build_model(spec, described, self.dataset.num_classes, seed).to(self.device)
+        return build_model(spec, described, self.dataset.num_classes, seed, self.device)
 
     @cached_property
     def layout(self) -> Layout:

@@ -143,6 +143,27 @@ def test_a_trainer_forgets_the_client_before():
     assert torch.equal(trainer.model[1].weight, fresh.model[1].weight)
 
 
+class Fading(nn.Module):
+    """Multiplies by less at each step, by a number that is not sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = linear_model()
+        self.register_buffer("factor", torch.ones(()), persistent=False)
+
+    def forward(self, inputs):
+        self.factor *= 0.5
+        return self.factor * self.linear(inputs)
+
+
+def test_a_trainer_forgets_what_a_model_keeps_to_itself():
+    data, fresh, used = images(), Trainer(Fading(), settings()), Trainer(Fading(), settings())
+    used.train(images(seed=8), torch.Generator().manual_seed(1))
+    used.model.load_state_dict(Fading().state_dict())
+    found = [each.train(data, torch.Generator().manual_seed(1)) for each in (used, fresh)]
+    assert found[0] == found[1]
+
+
 def test_bf16_trains_nearly_as_fp32_and_parameters_stay_float32():
     data, models = images(40), [linear_model(), linear_model()]
     for model, precision in zip(models, ("fp32", "bf16"), strict=True):

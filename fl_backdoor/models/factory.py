@@ -5,43 +5,68 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor import plugins
+from fl_backdoor.models.ties import moved, own_tensors
 from fl_backdoor.tensors import as_array, as_tensor
 from fl_backdoor.types import ModelArrays
 from fl_backdoor.updates import Layout, TensorSpec
 
+CPU = torch.device("cpu")
 
-def build_model(spec: plugins.Spec, described: Mapping[str, Any], num_classes: int, seed: int) -> nn.Module:
+
+def build_model(
+    spec: plugins.Spec,
+    described: Mapping[str, Any],
+    num_classes: int,
+    seed: int,
+    device: torch.device = CPU,
+) -> nn.Module:
     """Build the model that `spec` names, its weights drawn from `seed` alone, in channels-last memory.
 
     `described` says what its samples are, by the names of its parameters: ``image_shape``, say.
+
+    Raises
+    ------
+    ConfigError
+        If its settings are wrong, or one of its tensors is a view of another.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugins.build(spec, "model", **described, num_classes=num_classes)
-    return model.to(memory_format=torch.channels_last)
+    return moved(model, device)
 
 
 def layout_of(model: nn.Module) -> Layout:
-    """Return the layout of a model's ``state_dict``."""
+    """Return the layout of a model's own tensors, those of its ``state_dict``, each once.
+
+    A parameter that is frozen (``requires_grad`` is false) counts as one: honest clients leave it as it is,
+    and whoever moves it is seen. Buffers that are not in the ``state_dict`` (``persistent=False``) do not
+    travel.
+    """
     trained = {name for name, _ in model.named_parameters()}
     return Layout(
         tuple(
             TensorSpec(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), name in trained)
-            for name, tensor in model.state_dict().items()
+            for name, tensor in own_tensors(model).items()
         )
     )
 
 
 def state_arrays(model: nn.Module) -> ModelArrays:
-    """Return copies of a model's tensors, C-contiguous, in ``state_dict`` order."""
-    return [as_array(tensor) for tensor in model.state_dict().values()]
+    """Return copies of a model's own tensors, C-contiguous, in the order of `layout_of`."""
+    return [as_array(tensor) for tensor in own_tensors(model).values()]
+
+
+def named_arrays(model: nn.Module) -> dict[str, NDArray[np.generic]]:
+    """Return copies of all tensors of a model's ``state_dict``, a tied one under each of its names."""
+    return {name: as_array(tensor) for name, tensor in model.state_dict().items()}
 
 
 def load_arrays(model: nn.Module, arrays: Sequence[np.ndarray]) -> None:
-    """Copy `arrays`, in ``state_dict`` order and read-only if need be, into a model."""
+    """Copy `arrays`, in the order of `layout_of` and read-only if need be, into a model."""
     with torch.no_grad():
-        for tensor, array in zip(model.state_dict().values(), arrays, strict=True):
+        for tensor, array in zip(own_tensors(model).values(), arrays, strict=True):
             tensor.copy_(as_tensor(array))

@@ -47,7 +47,7 @@ def run(simulation, *overrides, samples=IMAGES):
 
     wanted = experiment(*overrides, samples=samples)
     simulation.run(lambda grid: wanted.run(grid, on_round))
-    return rounds, clients, wanted.model()
+    return rounds, clients, list(wanted.model().values())
 
 
 def without_clocks(rows):

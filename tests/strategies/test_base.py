@@ -1,11 +1,16 @@
 """What all strategies do around their rule: draw, ask, weigh, move parameters and buffers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from flwr.app import ArrayRecord, ConfigRecord
 
 from fl_backdoor.errors import ConfigError
+from fl_backdoor.models.factory import build_model, layout_of, load_arrays, state_arrays
 from strategies.base import nothing_of
+from strategies.clip_avg import ClipAvg
 from strategies.fedavg import FedAvg
 from strategies.flower import FlowerStrategy
 from strategies.iqr_filter import IQRFilter
@@ -156,3 +161,17 @@ def test_a_round_of_nobody_keeps_the_model(make_federation, exchange, make_state
     round_.says(0, make_state([1, 1, 1, 1, 1]))
     assert round_.finish() is None
     assert round_.strategy.outcome.aggregation.filtered.all()
+
+
+def test_a_tied_weight_passes_by_no_rule(make_federation, exchange):
+    model = build_model({"_target_": "tests.small_models.Tied"}, {"image_shape": (1, 2, 2)}, 3, seed=0)
+    federation = replace(make_federation(2), layout=layout_of(model))
+    start = state_arrays(model)
+    round_ = exchange(ClipAvg(federation, clip_gamma=1e-9), start)
+    round_.says(0, [array + 1 for array in start])
+    clipped = round_.finish()
+    assert round_.strategy.outcome.updates.norms[0] == pytest.approx(np.sqrt(federation.layout.num_params))
+    for before, after in zip(start, clipped, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-7)
+    load_arrays(model, clipped)
+    assert torch.equal(model.second.weight, model.third.weight)

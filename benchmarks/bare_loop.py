@@ -31,7 +31,7 @@ from fl_backdoor.models.factory import build_model
 from fl_backdoor.precision import resolve_precision
 from fl_backdoor.seeding import Purpose, integer_seed
 
-SEED, NUM_CLIENTS, NUM_MALICIOUS, NUM_STAMPED, TARGET = 0, 10, 3, int(32 * 0.052), 5
+SEED, NUM_CLIENTS, NUM_MALICIOUS, NUM_STAMPED, TARGET = 0, 10, 3, 1, 5
 BATCH_SIZE, EVAL_BATCH_SIZE, LEARNING_RATE, MOMENTUM = 32, 125, 0.05, 0.9
 PARTITION = PartitionConfig(NUM_CLIENTS, {"_target_": "flwr_datasets.partitioner.IidPartitioner"})
 CNN = {"_target_": "fl_backdoor.models.cnn.CNN"}

@@ -187,6 +187,7 @@ def _federation(size: Size) -> Federation:
         layout=Layout((TensorSpec("weight", (size.num_params,), "float32", True),)),
         partition_sizes=(1,) * size.num_clients,
         participants_per_round=size.num_clients,
+        participants=lambda _: list(range(size.num_clients)),
         num_rounds=1,
         client=ClientConfig(1.0, 0.0, 0.0, batch_size=1, local_epochs=1),
         server=ServerConfig(1.0, "equal", "average", 1, 60.0, 1000),

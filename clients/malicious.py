@@ -53,8 +53,7 @@ class MaliciousClient(BenignClient):
 
     def attacks(self, server_round: int) -> bool:
         """Return whether it does anything else in this round than a benign client."""
-        batch_size = self.task.trainer.settings.batch_size
-        return self.attack.does_harm(batch_size) and self.schedule.is_active(server_round, self.place)
+        return self.attack.does_harm(self._full_batch) and self.schedule.is_active(server_round, self.place)
 
     def fit(
         self, parameters: Sequence[np.ndarray], config: dict[str, bool | bytes | float | int | str]
@@ -72,7 +71,7 @@ class MaliciousClient(BenignClient):
 
     def poison(self, server_round: int) -> Poison:
         """Improve the trigger against the model that was received; return the poisoning of the batches."""
-        num_stamped = self.attack.num_stamped(self.task.trainer.settings.batch_size)
+        num_stamped = self.attack.num_stamped(self._full_batch)
         if num_stamped == 0 or not self.attacks(server_round):
             return CLEAN
         self.trigger = self.trigger.improved(
@@ -83,6 +82,10 @@ class MaliciousClient(BenignClient):
         return stamp_and_relabel(
             self.trigger, num_stamped, self.attack.target_label, self.attack.trigger_space
         )
+
+    @property
+    def _full_batch(self) -> int:
+        return self.task.trainer.settings.full_batch(len(self.task.samples))
 
     def _batches(self, server_round: int) -> Iterator[Batch]:
         """Yield raw samples and labels for ever, in an order that local training does not know."""

@@ -34,8 +34,8 @@ class Checked:
         attack, batch_size = self.config.attack, self.config.client.batch_size
         if attack.num_malicious and attack.alpha > 0 and attack.num_stamped(batch_size) == 0:
             notices.append(
-                f"attack.alpha = {attack.alpha} stamps int({batch_size} * {attack.alpha}) = 0 samples of a "
-                f"batch: nothing is poisoned below {1 / batch_size}"
+                f"attack.alpha = {attack.alpha} stamps 0 of the {batch_size} samples of a batch: nothing is "
+                f"poisoned below {1 / batch_size}"
             )
         return notices
 

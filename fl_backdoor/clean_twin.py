@@ -5,7 +5,7 @@ from dataclasses import replace
 from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.experiment_key import digest, settings_that_count
 
-NEVER_HAPPENS = ("first_round", "last_round", "holds_target")
+NEVER_HAPPENS = ("first_round", "last_round", "holds_target", "participation")
 
 
 def clean_twin(config: ExperimentConfig) -> ExperimentConfig:

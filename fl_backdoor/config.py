@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.plugins import config_error
+from fl_backdoor.shares import share_of
 from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Share
 
 STRICT = ConfigDict(extra="forbid")
@@ -67,6 +68,10 @@ class ClientConfig:
             return self.local_steps
         return self.local_epochs * -(-num_examples // self.batch_size)
 
+    def full_batch(self, num_examples: int) -> int:
+        """Return how many of a client's `num_examples` samples there are in its largest batch."""
+        return min(self.batch_size, num_examples)
+
     def coverage(self, num_examples: int) -> float:
         """Return which share of its `num_examples` samples, at least one, a client sees in a round."""
         return min(1.0, self.num_steps(num_examples) * self.batch_size / num_examples)
@@ -81,7 +86,8 @@ class AttackConfig:
     num_malicious
         How many of the clients are malicious; which ones follows from the seed.
     alpha
-        Poison ratio: a malicious client stamps ``int(batch_size * alpha)`` samples of each batch.
+        Poison ratio: the share of a full batch that a malicious client stamps, rounded down; of each batch,
+        the last and smaller one of an epoch as well.
     target_label
         The class that stamped samples are relabelled to.
     boost_factor
@@ -96,6 +102,11 @@ class AttackConfig:
     holds_target
         Whether the malicious clients are drawn from those with training samples of the target class, or from
         those without; null: from all. What they do is the same.
+    participation
+        How malicious clients get into the rounds in which they attack, if not all clients take part:
+        ``sampled`` like everybody else; ``fixed``: they are put among the participants of these rounds. Z.
+        Sun et al., Can You Really Backdoor Federated Learning?, 2019, https://arxiv.org/abs/1911.07963,
+        section 2.2, calls them random sampling and fixed-frequency attacks.
     every
         A malicious client attacks in one of so many rounds; they take turns, in the order of their ids.
     disguise
@@ -111,19 +122,28 @@ class AttackConfig:
     trigger: dict[str, Any]
     trigger_space: Literal["pixel", "normalized"]
     holds_target: bool | None = None
+    participation: Literal["sampled", "fixed"] = "sampled"
     every: PositiveCount = 1
     disguise: dict[str, Any] = field(default_factory=dict)
 
     def num_stamped(self, batch_size: int) -> int:
-        """Return how many samples of a batch of `batch_size` get the trigger."""
-        return int(batch_size * self.alpha)
+        """Return how many samples of each batch get the trigger, where a full one holds `batch_size`.
+
+        A client with fewer samples than that has smaller batches: theirs is the size that counts.
+        """
+        return share_of(batch_size, self.alpha)
 
     def does_harm(self, batch_size: int) -> bool:
         """Return whether a client that attacks does anything else than a benign one.
 
-        A small α stamps nothing: ``int(32 * 0.02) = 0``; and then there is nothing to disguise.
+        A small α stamps nothing, 0.02 none of 32; and then there is nothing to disguise.
         """
         return self.num_stamped(batch_size) > 0 or self.boost_factor != 1
+
+    @property
+    def most_at_once(self) -> int:
+        """How many malicious clients attack in the same round, at most; in the first one they are as many."""
+        return -(-self.num_malicious // self.every)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -381,6 +401,20 @@ def _check_combinations(config: ExperimentConfig) -> None:
             "attack.last_round",
             attack.last_round,
             f"must be null or at least attack.first_round = {attack.first_round}",
+        )
+    if config.attacks and attack.first_round > config.num_rounds:
+        raise ConfigError(
+            "attack.first_round",
+            attack.first_round,
+            f"must be at most num_rounds = {config.num_rounds}, or nobody attacks; attack=none is a run "
+            "without attackers",
+        )
+    if attack.participation == "fixed" and attack.most_at_once > config.participants_per_round:
+        raise ConfigError(
+            "attack.participation",
+            attack.participation,
+            f"{attack.most_at_once} malicious clients attack at the same time, only "
+            f"{config.participants_per_round} clients take part in a round",
         )
 
 

@@ -15,7 +15,7 @@ PLACES = ("root", "cache", "download")
 """Where a data set comes from; which one it is counts."""
 
 LATER: dict[str, dict[str, object]] = {
-    "attack": {"holds_target": None, "disguise": {}},
+    "attack": {"holds_target": None, "participation": "sampled", "disguise": {}},
 }
 """Settings that came later, by group, and at what they change nothing: older runs keep their names."""
 

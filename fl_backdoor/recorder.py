@@ -51,12 +51,12 @@ class Recorder:
         self, experiment: Experiment, checked: Checked, folder: Path, display: Display, background: Background
     ) -> None:
         self.experiment = experiment
-        self.checked = checked
         self.files = RunFolder(folder)
         self.display = display
         self.background = background
         self.notices = [*checked.notices, *experiment.world.notices]
         self.facts = run_facts(experiment, checked)
+        self.notices = [*checked.notices, *experiment.notices]
         self.evaluated = False
         self.notes = b""
         config = experiment.config

@@ -9,10 +9,11 @@ from fl_backdoor.experiment_key import experiment_key
 
 
 def register() -> None:
-    """Make ``${given_or:a,b}``, ``${experiment_key:}`` and ``${malicious_ids:}`` known, once or again."""
+    """Make what the YAML files may ask for known, once or again: ``${given_or:a,b}`` and so on."""
     OmegaConf.register_new_resolver("given_or", _given_or, replace=True)
     OmegaConf.register_new_resolver("experiment_key", _experiment_key, replace=True)
     OmegaConf.register_new_resolver("malicious_ids", _malicious_ids, replace=True)
+    OmegaConf.register_new_resolver("model_replacement", _model_replacement, replace=True)
 
 
 def _given_or(given: object, otherwise: object) -> object:
@@ -32,3 +33,17 @@ def _malicious_ids(_root_: DictConfig) -> list[int]:
         allowed = "must be null where the attackers are to be known before the data are dealt out"
         raise ConfigError("attack.holds_target", _root_.attack.holds_target, allowed)
     return sorted(malicious_ids(_root_.partition.num_clients, _root_.attack.num_malicious, _root_.seed))
+
+
+def _model_replacement(_root_: DictConfig) -> float:
+    """Return the factor with which the attackers of a round put what they learnt in the global model's place.
+
+    The server moves by λ/n of the sum of n participants' updates, of which m are theirs: n / (λ m), γ in
+    E. Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020, equation 3, for one attacker.
+    """
+    attack, rate = _root_.attack, _root_.server.learning_rate
+    num_participants = _root_.clients_per_round or _root_.partition.num_clients
+    given = (num_participants, rate, attack.num_malicious, attack.every)
+    if not all(isinstance(value, int | float) and value > 0 for value in given):
+        return 1.0  # nobody attacks, or a setting is wrong, which its own check says
+    return float(num_participants / (rate * -(-attack.num_malicious // attack.every)))

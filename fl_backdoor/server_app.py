@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -28,6 +29,7 @@ from fl_backdoor.updates import Layout
 from fl_backdoor.virtual_clients import VirtualClients
 from fl_backdoor.world import World
 from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutcome
+from strategies.participants import draw
 
 Row = dict[str, object]
 """One line of a table, by column name."""
@@ -99,7 +101,7 @@ class Experiment:
         grid.invite(self.invitation, len(sizes))
         grid.on_step = on_step
         virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
-        strategy = build_strategy(self.config, self.world.layout, sizes, virtual)
+        strategy = build_strategy(self.config, self.world.layout, sizes, virtual, self.participants)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
@@ -127,7 +129,35 @@ class Experiment:
         """Return whether a client really attacks in a round; only metrics ask."""
         if not self.config.attacks or client_id not in self.malicious:
             return False
-        return self.schedule.is_active(server_round, self.world.place_of(client_id))
+        full_batch = self.config.client.full_batch(len(self.world.partition[client_id]))
+        return self.config.attack.does_harm(full_batch) and self.schedule.is_active(
+            server_round, self.world.place_of(client_id)
+        )
+
+    def participants(self, server_round: int) -> list[int]:
+        """Draw who takes part in a round, sorted."""
+        config, certain = self.config, list[int]()
+        if config.attack.participation == "fixed":
+            certain = [
+                client_id for client_id in self.malicious if self.is_attacking(client_id, server_round)
+            ]
+        num_clients, num_drawn = config.partition.num_clients, config.participants_per_round
+        return draw(num_clients, num_drawn, config.seed, server_round, certain)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user must not miss of who takes part and what they hold, a line each."""
+        if not self.config.attacks or any(map(self._is_attacked, range(1, self.config.num_rounds + 1))):
+            return []
+        return [
+            "nobody attacks in this run: in no round does a malicious client take part whose turn it is and "
+            "that has samples enough to poison any; see attack, clients_per_round, partition and seed"
+        ]
+
+    def _is_attacked(self, server_round: int) -> bool:
+        return any(
+            self.is_attacking(client_id, server_round) for client_id in self.participants(server_round)
+        )
 
 
 def build_strategy(
@@ -135,18 +165,21 @@ def build_strategy(
     layout: Layout,
     partition_sizes: tuple[int, ...],
     virtual: VirtualClients,
+    participants: Callable[[int], list[int]] | None = None,
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
 
-    It gets virtual clients if the server has samples for them.
+    It gets virtual clients if the server has samples for them. Without `participants` they are drawn.
     """
+    num_participants = config.participants_per_round
     federation = Federation(
         experiment=shared_settings(config),
         seed=config.seed,
         layout=layout,
         way=way_of(config),
         partition_sizes=partition_sizes,
-        participants_per_round=config.participants_per_round,
+        participants_per_round=num_participants,
+        participants=participants or partial(draw, len(partition_sizes), num_participants, config.seed),
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,

@@ -24,7 +24,7 @@ from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
 from strategies.linear import Squares, mean_distances, norms, squared_distances, weighted_sum
-from strategies.participants import assign, draw, sizes
+from strategies.participants import assign, sizes
 from strategies.replies import RoundReplies, collect
 
 log = logging.getLogger("fl_backdoor")
@@ -43,7 +43,7 @@ class Federation:
     experiment
         The whole configuration as JSON, as it travels in every train message.
     seed
-        The run's seed; participants are drawn from it.
+        The run's seed.
     layout
         The model's tensors, as ``server.buffers`` has them count.
     way
@@ -52,6 +52,8 @@ class Federation:
         Number of samples of each client, by client id.
     participants_per_round
         How many clients are asked in a round.
+    participants
+        From a round, counted from 1, to the client ids that are asked in it, sorted.
     num_rounds
         How many rounds the run is to have.
     client, server
@@ -66,6 +68,7 @@ class Federation:
     way: Way
     partition_sizes: tuple[int, ...]
     participants_per_round: int
+    participants: Callable[[int], list[int]]
     num_rounds: int
     client: ClientConfig
     server: ServerConfig
@@ -211,19 +214,14 @@ class RobustStrategy(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Draw the round's clients and ask the nodes that host them; `config` is not used.
+        """Ask the nodes that host the round's clients; `config` is not used.
 
         Flower counts rounds from where this process began.
         """
         server_round += self.rounds_before
         self._model = list(arrays.to_numpy_ndarrays())
         federation = self.federation
-        client_ids = draw(
-            len(federation.partition_sizes),
-            federation.participants_per_round,
-            federation.seed,
-            server_round,
-        )
+        client_ids = federation.participants(server_round)
         self._drawn = client_ids
         self._asked = assign(client_ids, grid)
         self._known = replace(federation, partition_sizes=sizes(federation.partition_sizes, grid))

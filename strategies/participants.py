@@ -1,13 +1,17 @@
 """Who takes part in a round, and which node is asked for whom."""
 
+from collections.abc import Collection
+
 from flwr.serverapp import Grid
 
 from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.seeding import Purpose, generator
 
 
-def draw(num_clients: int, num_participants: int, seed: int, server_round: int) -> list[int]:
-    """Draw the client ids of a round, sorted.
+def draw(
+    num_clients: int, num_participants: int, seed: int, server_round: int, certain: Collection[int] = ()
+) -> list[int]:
+    """Draw the client ids of a round, sorted; those that take part for `certain` displace the last drawn.
 
     Flower's node ids are random in every run, so participants are drawn by client id: the same seed asks
     the same clients.
@@ -15,7 +19,8 @@ def draw(num_clients: int, num_participants: int, seed: int, server_round: int) 
     drawn = generator(seed, Purpose.PARTICIPANTS, server_round).choice(
         num_clients, size=num_participants, replace=False
     )
-    return sorted(int(client_id) for client_id in drawn)
+    others = [client_id for client_id in map(int, drawn) if client_id not in certain]
+    return sorted([*certain, *others[: num_participants - len(certain)]])
 
 
 def assign(client_ids: list[int], grid: Grid) -> dict[int, tuple[int, ...]]:

@@ -30,6 +30,29 @@ def test_the_defaults_are_the_articles_setting(plain):
     assert (attack.num_malicious, attack.alpha, attack.target_label) == (3, 0.052, 5)
 
 
+def test_a_schedule_that_begins_after_the_last_round_is_refused(plain):
+    late = changed(plain, "attack.first_round", 17)
+    with pytest.raises(ConfigError) as error:
+        parse(late)
+    assert str(error.value) == (
+        "attack.first_round = 17: must be at most num_rounds = 16, or nobody attacks; attack=none is a run "
+        "without attackers"
+    )
+    assert parse(changed(late, "num_rounds", 17))
+    assert parse(changed(late, "attack.num_malicious", 0))
+
+
+def test_more_attackers_than_participants_cannot_be_put_among_them(plain):
+    fixed = changed(changed(plain, "attack.participation", "fixed"), "clients_per_round", 2)
+    with pytest.raises(ConfigError) as error:
+        parse(fixed)
+    assert str(error.value) == (
+        "attack.participation = fixed: 3 malicious clients attack at the same time, only 2 clients take part "
+        "in a round"
+    )
+    assert parse(changed(fixed, "attack.every", 2))
+
+
 def test_a_configuration_survives_the_way_through_json(plain):
     config = parse(plain)
     assert parse_json(config.to_json()) == config

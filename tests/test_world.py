@@ -1,5 +1,7 @@
 """Who is malicious where the target class is not everybody's."""
 
+from dataclasses import replace
+
 import pytest
 
 from clients.malicious import MaliciousClient
@@ -12,6 +14,7 @@ from fl_backdoor.errors import ConfigError
 from fl_backdoor.experiment_key import experiment_key
 from fl_backdoor.server_app import Experiment
 from fl_backdoor.world import World
+from strategies.participants import draw
 
 TARGET = 5
 
@@ -43,14 +46,14 @@ def test_server_and_clients_agree_on_who_is_malicious():
 
 @pytest.mark.parametrize("seed", range(10))
 def test_three_attackers_that_take_turns_are_one_in_each_round(seed):
-    experiment = Experiment(config("attack=turns", f"seed={seed}"))
+    experiment = Experiment(config("partition=iid", "attack=turns", f"seed={seed}"))
     attackers = [[c for c in range(10) if experiment.is_attacking(c, number)] for number in range(1, 7)]
     assert [len(one) for one in attackers] == [1] * 6
     assert sorted(attackers[:3]) == [[client] for client in sorted(experiment.malicious)]
 
 
 def test_a_node_knows_the_turns_of_its_clients_as_the_server_does():
-    experiment = Experiment(config("attack=turns", "seed=1"))
+    experiment = Experiment(config("partition=iid", "attack=turns", "seed=1"))
     world = World(experiment.config)
     for client_id in experiment.malicious:
         here = Hosting((client_id,), is_malicious=True)
@@ -59,6 +62,44 @@ def test_a_node_knows_the_turns_of_its_clients_as_the_server_does():
         for client in clients:
             assert isinstance(client, MaliciousClient)
             assert [client.attacks(number) for number in range(1, 7)] == wanted
+
+
+def test_one_shot_finds_its_attacker_among_those_who_are_drawn():
+    wanted = config("partition=iid", "attack=one_shot", "partition.num_clients=50", "clients_per_round=5")
+    for seed in range(12):
+        experiment = Experiment(replace(wanted, seed=seed))
+        [attacker] = experiment.malicious
+        assert attacker in experiment.participants(8)
+        assert experiment.is_attacking(attacker, 8)
+        assert experiment.notices == []
+        assert [experiment.participants(r) for r in (7, 9)] == [draw(50, 5, seed, r) for r in (7, 9)]
+
+
+def test_attackers_who_are_never_drawn_are_pointed_out():
+    sampled = config(
+        *("partition=iid", "attack=late", "attack.num_malicious=1", "attack.participation=sampled"),
+        *("partition.num_clients=50", "clients_per_round=5", "num_rounds=8"),
+    )
+    for seed in range(5):
+        experiment = Experiment(replace(sampled, seed=seed))
+        drawn = {*draw(50, 5, seed, 7), *draw(50, 5, seed, 8)}
+        assert bool(experiment.notices) == experiment.malicious.isdisjoint(drawn)
+    assert experiment.notices[0].startswith("nobody attacks in this run: in no round does a malicious client")
+
+
+def test_attackers_with_too_few_samples_to_poison_any_do_not_attack():
+    # 400 samples each: a batch of 4,000 would have 4 stamped samples, one of 400 has none.
+    wanted = config("partition=iid", "client.batch_size=4000", "attack.alpha=0.001")
+    experiment = Experiment(wanted)
+    assert not any(experiment.is_attacking(client_id, 1) for client_id in experiment.malicious)
+    assert len(experiment.notices) == 1
+    assert Experiment(replace(wanted, attack=replace(wanted.attack, alpha=0.003))).notices == []
+
+
+def test_how_attackers_get_into_a_round_changes_the_runs_name_and_not_its_clean_model():
+    sampled, fixed = config(), config("attack.participation=fixed")
+    assert experiment_key(sampled.to_dict()) != experiment_key(fixed.to_dict())
+    assert clean_key(sampled) == clean_key(fixed)
 
 
 def test_too_few_such_clients_are_one_line():
@@ -76,10 +117,8 @@ def test_who_attacks_changes_the_runs_name_and_not_its_clean_model():
     assert clean_key(anybody) == clean_key(holding)
 
 
-def test_runs_older_than_the_setting_keep_their_names():
+@pytest.mark.parametrize("later", ["holds_target", "participation"])
+def test_runs_older_than_a_setting_keep_their_names(later):
     plain = config().to_dict()
-    older = {
-        **plain,
-        "attack": {key: value for key, value in plain["attack"].items() if key != "holds_target"},
-    }
+    older = {**plain, "attack": {key: value for key, value in plain["attack"].items() if key != later}}
     assert experiment_key(plain) == experiment_key(older)

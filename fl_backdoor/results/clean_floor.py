@@ -16,6 +16,7 @@ IRRELEVANT_TO_CLEAN_RUNS = (
     "attack.first_round",
     "attack.last_round",
     "attack.holds_target",
+    "attack.participation",
     "attack.every",
     "attack.disguise",
 )

@@ -116,5 +116,33 @@ def test_how_many_attack_in_which_round(attack, active):
     assert found == active
 
 
-def test_one_shot_replaces_the_model():
-    assert config("attack=one_shot", "partition.num_clients=20").attack.boost_factor == 20
+@pytest.mark.parametrize(
+    ("overrides", "factor"),
+    [
+        (["partition.num_clients=20"], 20),
+        # n / (lambda m): 10 participants, lambda = 0.5, two attackers.
+        (["partition.num_clients=50", "clients_per_round=10"], 10),
+        (["partition.num_clients=50", "clients_per_round=10", "server.learning_rate=0.5"], 20),
+        (["partition.num_clients=50", "clients_per_round=10", "attack.num_malicious=2"], 5),
+        # Three attackers in turns of two rounds: those at places 0 and 2 strike together.
+        (["clients_per_round=6", "attack.num_malicious=3", "attack.every=2"], 3),
+        (["attack.num_malicious=0"], 1),
+        (["attack.boost_factor=7"], 7),
+    ],
+)
+def test_one_shot_replaces_the_model(overrides, factor):
+    assert config("attack=one_shot", *overrides).attack.boost_factor == factor
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("server.learning_rate=0", "server.learning_rate = 0: must be greater than 0"),
+        ("attack.every=0", "attack.every = 0: must be greater than or equal to 1"),
+        ("attack.num_malicious=-1", "attack.num_malicious = -1: must be greater than or equal to 0"),
+    ],
+)
+def test_what_the_factor_cannot_be_worked_out_of_is_named(override, message):
+    with pytest.raises(ConfigError) as error:
+        config("attack=one_shot", override)
+    assert str(error.value) == message

@@ -16,9 +16,18 @@ def attack(alpha: float) -> AttackConfig:
 
 @pytest.mark.parametrize(
     ("batch_size", "alpha", "expected"),
-    [(32, 0.0, 0), (32, 0.02, 0), (32, 0.052, 1), (32, 0.1, 3), (32, 0.3, 9), (64, 0.052, 3), (32, 1.0, 32)],
+    [
+        (100, 0.29, 29),
+        (32, 0.0, 0),
+        (32, 0.02, 0),
+        (32, 0.052, 1),
+        (32, 0.1, 3),
+        (32, 0.3, 9),
+        (64, 0.052, 3),
+        (32, 1.0, 32),
+    ],
 )
-def test_a_batch_has_int_of_batch_size_times_alpha_stamped_samples(batch_size, alpha, expected):
+def test_a_batch_has_the_share_alpha_of_stamped_samples(batch_size, alpha, expected):
     assert attack(alpha).num_stamped(batch_size) == expected
 
 

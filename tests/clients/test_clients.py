@@ -16,12 +16,12 @@ SHAPE = (1, 28, 28)
 GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=0)
 
 
-def task(client_id: int = 2, seed: int = 0) -> LocalTask:
+def task(client_id: int = 2, seed: int = 0, batch_size: int = 16) -> LocalTask:
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (40, *SHAPE), dtype=np.uint8)
     images = images_on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
     model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=9)
-    return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1)))
+    return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, batch_size, 1)))
 
 
 def malicious(
@@ -77,6 +77,24 @@ def test_it_poisons_in_its_rounds_alone():
     client = malicious(first=2, last=3)
     assert [client.poison(number) is CLEAN for number in (1, 2, 3, 4)] == [True, False, False, True]
     assert not equal(fit(client, server_round=2)[0], fit(BenignClient(task()), server_round=2)[0])
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "alpha", "expected"),
+    [(16, 0.1, [1, 1, 1]), (16, 0.6, [9, 9, 8]), (40, 0.1, [4]), (4000, 0.1, [4]), (4000, 0.02, None)],
+)
+def test_each_batch_has_the_share_alpha_of_the_clients_largest_one(batch_size, alpha, expected):
+    # 40 samples: batches of 16, 16 and 8, or one of 40. The last one has as many stamped as it can hold.
+    client = MaliciousClient(
+        task(batch_size=batch_size), AttackConfig(3, alpha, 5, 1.0, 1, None, {}, "pixel"), Bar(SHAPE)
+    )
+    poison = client.poison(1)
+    if expected is None:
+        assert poison is CLEAN
+        assert not client.attacks(1)
+        return
+    sizes = [16, 16, 8] if batch_size == 16 else [40]
+    assert [int((poison.labels(torch.zeros(n, dtype=torch.int64)) == 5).sum()) for n in sizes] == expected
 
 
 def test_clients_that_take_turns_attack_by_their_places():

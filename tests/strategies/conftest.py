@@ -6,6 +6,7 @@ The model: `weight` (2 x 2) and `bias` (1) are trained, `mean` (2) and `count` (
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from fl_backdoor.exchange.ways import Way
 from fl_backdoor.messages import METRICS, ClientReply, unpack_task
 from fl_backdoor.updates import Layout, TensorSpec
 from strategies.base import ClientUpdates, Federation, RobustStrategy
+from strategies.participants import draw
 
 LAYOUT = Layout(
     (
@@ -77,6 +79,7 @@ def make_federation() -> Callable[..., Federation]:
             way=way,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
+            participants=partial(draw, num_clients, participants or num_clients, 7),
             num_rounds=20,
             client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
             server=settings,

@@ -32,6 +32,17 @@ def test_a_draw_is_sorted_and_without_repetition(data, num_clients, seed, server
     assert all(type(client_id) is int for client_id in drawn)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 1000), st.sets(st.integers(0, 19), max_size=6))
+def test_whoever_takes_part_for_certain_displaces_the_last_drawn(seed, server_round, certain):
+    plain, drawn = (draw(20, 6, seed, server_round, who) for who in ((), certain))
+    assert drawn == sorted(set(drawn))
+    assert len(drawn) == 6
+    assert certain <= set(drawn)
+    assert set(drawn) - certain <= set(plain)
+    if certain <= set(plain):
+        assert drawn == plain
+
+
 def grid_of(node_ids):
     return SimpleNamespace(get_node_ids=lambda: node_ids)
 

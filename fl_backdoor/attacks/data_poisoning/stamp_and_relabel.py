@@ -18,14 +18,16 @@ def stamp_and_relabel(trigger: Trigger, num_stamped: int, target_label: int, spa
     """Return the change of a batch whose first `num_stamped` samples are poisoned.
 
     The same arguments give the same object, so that a step recorded on a GPU serves all attackers.
-    Batches are shuffled, so the first samples are random ones. A batch that holds fewer is poisoned whole.
+    Batches are shuffled, so the first samples are random ones: some of them have the target's class already,
+    about as large a share as of all the client's samples. The last batch of an epoch is smaller and has as
+    many stamped samples, or is poisoned whole, as in the authors' code.
 
     Parameters
     ----------
     trigger
         What is stamped.
     num_stamped
-        ``int(batch_size * alpha)``.
+        The share alpha of a full batch.
     target_label
         Their new label.
     space

@@ -8,8 +8,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.foreign_text import cleaned
 
 NOTHING_TO_SHOW = 2
+
+LONGEST = 2000
+"""Characters of a line: more than any of ours has, with paths and all."""
 
 
 def answer(show: Callable[[], Iterable[str]]) -> int:
@@ -33,4 +37,4 @@ def answer(show: Callable[[], Iterable[str]]) -> int:
 
 
 def _say(console: Console, problem: str) -> None:
-    console.print(Text(f"fl_backdoor: {' '.join(problem.split())}", style="bold red"))
+    console.print(Text(cleaned(f"fl_backdoor: {problem}", LONGEST), style="bold red"))

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _do(asked: argparse.Namespace) -> list[str]:
     from fl_backdoor.deployment import authority, instructions
+    from fl_backdoor.deployment.key_files import exposed
 
     folder: Path = asked.out
     if asked.nodes is not None:
@@ -39,7 +40,7 @@ def _do(asked: argparse.Namespace) -> list[str]:
         authority.renew(folder, asked.days, asked.host)
         steps = instructions.for_renewal(folder)
     _say(instructions.summary(folder), steps)
-    return []
+    return exposed(*authority.secret_files(folder))
 
 
 def _say(summary: str, steps: Iterable["Step"]) -> None:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(asked: argparse.Namespace, console: Console) -> int:
     from fl_backdoor.deployment.address import WITHOUT_TLS, superlink_address
     from fl_backdoor.deployment.hosting import hosting
-    from fl_backdoor.deployment.key_files import read_node_key
+    from fl_backdoor.deployment.key_files import exposed, read_node_key
 
     superlink = superlink_address(asked.superlink, asked.root_certificates, asked.insecure)
     key = None if asked.key is None else read_node_key(Path(asked.key).expanduser())
@@ -56,6 +56,8 @@ def _serve(asked: argparse.Namespace, console: Console) -> int:
 
     if asked.insecure == "anywhere":
         tell(f"NOTICE: {WITHOUT_TLS}")
+    for warning in exposed(asked.key):
+        tell(warning)
     tell(_described(here))
     from fl_backdoor.client_app import app
     from fl_backdoor.deployment.node import NodeProcess

@@ -13,16 +13,21 @@ from fl_backdoor.answer import answer
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Register or remove the keys that the command line names; return 0, or 2 if that fails."""
-    asked = _parser().parse_args(arguments)
+    asked = _parser().parse_intermixed_args(arguments)
     return answer(lambda: _do(asked))
 
 
 def _do(asked: argparse.Namespace) -> list[str]:
+    from fl_backdoor.deployment.hosting import listed_clients
     from fl_backdoor.deployment.registration import Registrar
 
     registrar = Registrar(asked.superlink, asked.root_certificates)
+    if asked.remove:
+        lines = registrar.remove(asked.keys)
+    else:
+        lines = registrar.register(asked.keys, [listed_clients(text) for text in asked.partition])
     console = Console(highlight=False, soft_wrap=True)
-    for line in registrar.remove(asked.keys) if asked.remove else registrar.register(asked.keys):
+    for line in lines:
         console.print(Text(line))
     return []
 
@@ -40,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="CA.crt",
         help="vouches for the SuperLink",
+    )
+    parser.add_argument(
+        "--partition",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="client id, or several (3,4), that only the node with this key may host; once for each key",
     )
     parser.add_argument("--remove", action="store_true", help="shut the nodes out, at once and for good")
     return parser

@@ -137,7 +137,8 @@ def _field(stack: ExitStack) -> Field:
     )
     stack.enter_context(federation)
     registrar = Registrar(federation.superlink.address, certs / authority.AUTHORITY)
-    list(registrar.register([certs / f"node-{client_id}.pub" for client_id in range(4)]))
+    keys = [certs / f"node-{client_id}.pub" for client_id in range(4)]
+    list(registrar.register(keys, [(client_id,) for client_id in range(4)]))
     federation.start_nodes()
     return Field(federation, hosts)
 

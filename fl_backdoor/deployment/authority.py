@@ -119,6 +119,12 @@ def nodes(folder: Path) -> list[int]:
     return sorted({int(name[1]) for name in found if name})
 
 
+def secret_files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that nobody but their owner is to read."""
+    keys = [f"node-{node}" for node in nodes(folder)]
+    return [folder / name for name in (AUTHORITY_KEY, SERVER_KEY, SUPEREXEC_SECRET, *keys)]
+
+
 def server_certificate(folder: Path) -> x509.Certificate:
     """Return the server's certificate of the authority in `folder`, or raise `FlBackdoorError`."""
     if not (folder / AUTHORITY).exists():

@@ -19,12 +19,13 @@ RUN_CONFIG = {"experiment": "", "overrides": ""}
 """What ``flwr run -c`` can set: a whole configuration as JSON, or Hydra's overrides of the default one."""
 
 
-def bundle() -> bytes:
-    """Return the app in Flower's bundle format."""
+def bundle(submission: str) -> bytes:
+    """Return the app in Flower's bundle format; its bytes, and so its hash, are those of one `submission`."""
     project = {
         "project": {"name": PACKAGE, "version": __version__, "dependencies": []},
         "tool": {
             "flwr": {"app": {"publisher": PUBLISHER, "components": COMPONENTS, "config": RUN_CONFIG}},
+            PACKAGE: {"submission": submission},
         },
     }
     return build_fab_from_files({"pyproject.toml": tomli_w.dumps(project).encode()})[0]

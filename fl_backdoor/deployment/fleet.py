@@ -21,6 +21,7 @@ from flwr.proto.fleet_pb2 import (
 from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.proto.node_pb2 import Node
+from flwr.supercore.error import ApiErrorCode, FlowerError
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_tree,
@@ -40,6 +41,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fl_backdoor.deployment.address import SuperLinkAddress
 from fl_backdoor.deployment.patience import Tell, patient
+from fl_backdoor.errors import FlBackdoorError
 
 HEARTBEAT_SECONDS, BEAT_SECONDS = 10.0, 3.0
 """What the SuperLink is promised (its least), and how often the heart beats: one that is silent for twice as
@@ -50,6 +52,17 @@ PULL_SECONDS = 60.0
 
 NOT_TOLD = (401, 403, 404)
 """Answers of a SuperLink that does not know this node any more."""
+
+NO_INTERVAL = 0.0
+"""A promise of heartbeats that the SuperLink takes from nobody, and refuses to nodes alone that it knows."""
+
+
+class KeyUnknownError(FlBackdoorError):
+    """The SuperLink does not know a node's key."""
+
+
+class KeyInUseError(FlBackdoorError):
+    """A node with the same key is there, or is not missed yet."""
 
 
 class FleetLink:
@@ -68,8 +81,10 @@ class FleetLink:
 
     Raises
     ------
+    KeyUnknownError, KeyInUseError
+        If the SuperLink does not take the key.
     httpx.HTTPError
-        If the SuperLink refuses, or its certificate is wrong. Where it does not answer it is waited for.
+        If it refuses anything else, or its certificate is wrong. Where it does not answer it is waited for.
     """
 
     def __init__(
@@ -79,6 +94,7 @@ class FleetLink:
         stop: threading.Event,
         tell: Tell,
     ) -> None:
+        self._place = superlink.place
         self._registers_itself = key is None
         self._key = key or generate_key_pairs()[0]
         self._node: Node | None = None
@@ -104,9 +120,14 @@ class FleetLink:
         public = public_key_to_bytes(self._key.public_key())
         if self._registers_itself:
             self._client.RegisterNode(RegisterNodeFleetRequest(public_key=public))
-        response = self._client.ActivateNode(
-            ActivateNodeRequest(public_key=public, heartbeat_interval=HEARTBEAT_SECONDS)
-        )
+        try:
+            response = self._client.ActivateNode(
+                ActivateNodeRequest(public_key=public, heartbeat_interval=HEARTBEAT_SECONDS)
+            )
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
+                raise self._key_refused(public) from error
+            raise
         self._node = Node(node_id=response.node_id)
         self._heartbeat.start()
         return self
@@ -167,6 +188,22 @@ class FleetLink:
             push_objects(objects, push, object_ids_to_push=wanted)
         return len(wanted)
 
+    def _key_refused(self, public: bytes) -> FlBackdoorError:
+        """Return why a key is not taken.
+
+        The SuperLink says the same of one that it does not know and of one whose node it believes to be
+        there. In between it looks at the promised heartbeats.
+        """
+        try:
+            self._client.ActivateNode(ActivateNodeRequest(public_key=public, heartbeat_interval=NO_INTERVAL))
+        except httpx.HTTPStatusError as error:
+            if _code(error) == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
+                return KeyUnknownError(
+                    f"{self._place}: the SuperLink does not know this node's key: "
+                    "python -m fl_backdoor.register makes it known, unless it was removed"
+                )
+        return KeyInUseError(f"{self._place}: a node with this key is there, or was until a moment ago")
+
     def _connected(self, superlink: SuperLinkAddress, patience: RetryInvoker | None) -> FleetHttpClient:
         return FleetHttpClient.from_server_address(
             superlink.place,
@@ -222,3 +259,8 @@ class FleetLink:
                 request()
             except (httpx.HTTPError, RuntimeError):
                 return
+
+
+def _code(error: httpx.HTTPStatusError) -> int | None:
+    said = FlowerError.from_json(error.response.text)
+    return None if said is None else said.code

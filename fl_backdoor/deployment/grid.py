@@ -3,15 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr.app import Message, MessageType
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 
+from fl_backdoor.deployment.binding import described, named_clients, registered_clients
 from fl_backdoor.deployment.invitation import Answer, Invitation, pack_invitation, unpack_answer
 from fl_backdoor.deployment.patience import Tell
+from fl_backdoor.deployment.places import Claim, allowed, places
 from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.foreign_text import cleaned
 from fl_backdoor.results.environment import usable_cores
 
 POLL_SECONDS = 0.2
@@ -47,7 +51,7 @@ class DeployedGrid(StoppableGrid):
     min_clients
         Clients that must be there before a round begins; None: all before the first one, one before others.
     tell
-        Told who joins, who stays away and why, and who is waited for.
+        Told who hosts whom, who stays away or may not host a client and why, and who is waited for.
     """
 
     def __init__(self, grid: Grid, stop: threading.Event, min_clients: int | None, tell: Tell) -> None:
@@ -59,6 +63,10 @@ class DeployedGrid(StoppableGrid):
         self._has_begun = False
         self._answers: dict[Stay, Answer] = {}
         self._not_before: dict[Stay, float] = {}
+        self._owners: dict[int, str] = {}
+        self._homes: dict[int, Stay] = {}
+        self._own_samples: dict[int, int] = {}
+        self._refused: list[str] = []
 
     def invite(self, invitation: Callable[[], Invitation], num_clients: int) -> None:
         """Take down what nodes are to be asked when they are there."""
@@ -78,8 +86,7 @@ class DeployedGrid(StoppableGrid):
 
     def own_samples(self) -> Mapping[int, int]:
         """Return how many samples clients have that have data of their own, by client id, as they claim."""
-        answers = [answer for answer in self._answers.values() if answer.num_own_samples]
-        return {client_id: answer.num_own_samples for answer in answers for client_id in answer.client_ids}
+        return {client_id: number for client_id, number in self._own_samples.items() if number}
 
     def idle_cores(self) -> int:
         """Return how many cores the server has: clients train on other machines."""
@@ -110,48 +117,69 @@ class DeployedGrid(StoppableGrid):
             return super().push_messages(messages)
 
     def _connected(self) -> dict[int, int]:
-        """Return the node of each client that is there; of two that claim one the last to join counts.
+        """Return the node of each client that is there."""
+        nodes = {Stay(node.node_id, node.last_activated_at): node for node in self.get_nodes()}
+        self._ask({stay: node for stay, node in nodes.items() if self._is_to_be_asked(stay)})
+        for node in nodes.values():
+            # One that is away for a while keeps its clients: they are not for anybody who has a key.
+            self._owners |= dict.fromkeys(registered_clients(node), described(node))
+        claims = {
+            stay: _claim(node, self._answers[stay].client_ids)
+            for stay, node in nodes.items()
+            if stay in self._answers
+        }
+        homes, refused = places(claims, self._owners)
+        self._tell_changes(claims, homes, refused)
+        for client_id, stay in homes.items():
+            self._own_samples[client_id] = self._answers[stay].num_own_samples
+        self._homes, self._refused = homes, refused
+        return {client_id: stay.node_id for client_id, stay in homes.items()}
 
-        The other is most likely the same node before it was started again: it is missed after a minute.
-        """
-        joined = (Stay(node.node_id, node.last_activated_at) for node in self.get_nodes())
-        stays = sorted(joined, key=lambda stay: stay.since, reverse=True)
-        self._ask([stay for stay in stays if self._is_to_be_asked(stay)])
-        homes: dict[int, int] = {}
-        for stay in stays:
-            for client_id in self._answers.get(stay, Answer(())).client_ids:
-                homes.setdefault(client_id, stay.node_id)
-        return {client_id: node for client_id, node in homes.items() if client_id < self._num_clients}
+    def _tell_changes(
+        self, claims: Mapping[Stay, Claim], homes: Mapping[int, Stay], refused: Iterable[str]
+    ) -> None:
+        gained: dict[Stay, list[int]] = {}
+        for client_id, stay in sorted(homes.items()):
+            if self._homes.get(client_id) != stay:
+                gained.setdefault(stay, []).append(client_id)
+        for stay, client_ids in gained.items():
+            self._tell(f"{claims[stay].node} hosts {named_clients(client_ids)}")
+        for line in refused:
+            if line not in self._refused:
+                self._tell(line)
 
     def _is_to_be_asked(self, stay: Stay) -> bool:
         return stay not in self._answers and time.monotonic() >= self._not_before.get(stay, 0.0)
 
-    def _ask(self, stays: list[Stay]) -> None:
-        if not stays or self._invitation is None:
+    def _ask(self, nodes: Mapping[Stay, NodeInfo]) -> None:
+        if not nodes or self._invitation is None:
             return
         content = pack_invitation(self._invitation)
-        asked = {stay: Message(content, stay.node_id, MessageType.QUERY) for stay in stays}
+        asked = {stay: Message(content, stay.node_id, MessageType.QUERY) for stay in nodes}
         waited, answered = self.waited_seconds, self.answered_at
         replies = self.send_and_receive(asked.values(), timeout=ANSWER_SECONDS)
         # The clock is for rounds.
         self.waited_seconds, self.answered_at = waited, answered
         heard = {reply.metadata.reply_to_message_id: reply for reply in replies}
         for stay, message in asked.items():
-            self._take(stay, heard.get(message.metadata.message_id))
+            self._take(stay, nodes[stay], heard.get(message.metadata.message_id))
 
-    def _take(self, stay: Stay, reply: Message | None) -> None:
+    def _take(self, stay: Stay, node: NodeInfo, reply: Message | None) -> None:
         if reply is None or reply.has_error():
-            reason = "no answer" if reply is None else reply.error.reason
-            self._tell(f"node {stay.node_id} could not be asked: {reason}")
+            reason = "no answer" if reply is None else cleaned(reply.error.reason or "")
+            self._tell(f"{described(node)} could not be asked: {reason}")
             self._not_before[stay] = time.monotonic() + AGAIN_SECONDS
             return
-        answer = self._answers[stay] = unpack_answer(reply.content)
+        answer = unpack_answer(reply.content)
+        client_ids, refused = allowed(_claim(node, answer.client_ids), self._num_clients)
+        self._answers[stay] = replace(answer, client_ids=client_ids)
         if answer.refusal:
-            self._tell(f"node {stay.node_id} takes no part: {answer.refusal}")
-        else:
-            self._tell(f"node {stay.node_id} hosts {_named(answer.client_ids)}")
+            refused = [f"{described(node)} takes no part: {answer.refusal}"]
+        for line in refused:
+            self._tell(line)
 
 
-def _named(client_ids: tuple[int, ...]) -> str:
-    numbers = ", ".join(str(client_id) for client_id in client_ids)
-    return f"client {numbers}" if len(client_ids) == 1 else f"clients {numbers}"
+def _claim(node: NodeInfo, client_ids: tuple[int, ...]) -> Claim:
+    registered = registered_clients(node)
+    since = node.registered_at if registered else node.last_activated_at
+    return Claim(described(node), client_ids, registered, since)

@@ -16,6 +16,7 @@ NodeConfig = Mapping[str, Any]
 """Flower's: names and plain values."""
 
 KEYS = ("partition", "malicious", "data", "own-data", "device", "threads")
+LARGEST_CLIENT_ID = 10**9 - 1
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "cuda")
 
 
@@ -88,7 +89,7 @@ def hosting(node_config: NodeConfig) -> Hosting | None:
     # Flower's simulation says ``partition-id``; its SuperNodes take whatever keys they are given.
     unknown = sorted(set(node_config) - set(KEYS))
     if unknown:
-        raise FlBackdoorError(f"--node-config {unknown[0]}: no such key; known here: {', '.join(KEYS)}")
+        raise FlBackdoorError(f"{unknown[0]}: no such key of --node-config; known here: {', '.join(KEYS)}")
     device = node_config.get("device")
     if device not in (None, *DEVICES):
         raise FlBackdoorError(f"device = {device}: must be one of {', '.join(DEVICES)}")
@@ -96,7 +97,7 @@ def hosting(node_config: NodeConfig) -> Hosting | None:
     owns_data = bool(node_config.get("own-data", False))
     if owns_data and data is None:
         raise FlBackdoorError("own-data: say with data where they are")
-    client_ids = _client_ids(str(node_config["partition"]))
+    client_ids = listed_clients(str(node_config["partition"]))
     if owns_data and len(client_ids) > 1:
         raise FlBackdoorError(f"own-data are those of one client, not of {len(client_ids)}")
     return Hosting(
@@ -109,12 +110,13 @@ def hosting(node_config: NodeConfig) -> Hosting | None:
     )
 
 
-def _client_ids(text: str) -> tuple[int, ...]:
+def listed_clients(text: str) -> tuple[int, ...]:
+    """Return client ids as a user lists them, such as ``3,4``; raises FlBackdoorError if they are none."""
     try:
         numbers = tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         numbers = (-1,)
-    if numbers[0] < 0:
+    if numbers[0] < 0 or numbers[-1] > LARGEST_CLIENT_ID:
         raise FlBackdoorError(f"partition = {text}: must be a client id from 0, or several with commas")
     return numbers
 

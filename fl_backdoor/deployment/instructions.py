@@ -64,8 +64,12 @@ def for_nodes(folder: Path, nodes: Sequence[int]) -> Iterator[Step]:
     superlink = _superlink(folder)
     root = str(folder / authority.AUTHORITY)
     keys = [str(folder / f"node-{node}.pub") for node in nodes]
+    clients = [part for node in nodes for part in ("--partition", str(node))]
     register = ["python", "-m", "fl_backdoor.register", "--superlink", superlink, "--root-certificates", root]
-    yield Step("The nodes are made known to the running SuperLink, once:", [shlex.join([*register, *keys])])
+    yield Step(
+        "The nodes are made known to the running SuperLink, once, each for its client:",
+        [shlex.join([*register, *keys, *clients])],
+    )
     for node in nodes:
         key = f"node-{node}"
         start = ["python", "-m", "fl_backdoor.node", "--superlink", superlink, "--root-certificates", root]

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, RecordDict
 
+from fl_backdoor.foreign_text import cleaned
+
 RECORD = "invitation"
+
+MOST_SAMPLES = 10**9
+"""Training samples that a client may claim; sums of a few thousand such claims are still exact."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Answer:
     refusal
         Why it stays away; empty: it takes part.
     num_own_samples
-        How many training samples its client has of its own, as it claims; 0: a slice of the common data set.
+        How many training samples its client has of its own, as it claims, at most 10⁹; 0: a slice of the
+        common data set.
     """
 
     client_ids: tuple[int, ...]
@@ -80,14 +86,18 @@ def pack_answer(answer: Answer) -> RecordDict:
 
 
 def unpack_answer(content: RecordDict) -> Answer:
-    """Return what a node says; what makes no sense counts as staying away."""
+    """Return what a node says, its words `cleaned`; what makes no sense counts as staying away."""
     try:
         record = content.config_records[RECORD]
         named, refusal, claimed = record["client_ids"], record["refusal"], record["num_own_samples"]
     except KeyError as error:
         return Answer((), f"its answer lacks {error.args[0]}")
-    client_ids = [one for one in named if isinstance(one, int)] if isinstance(named, list) else []
-    if not client_ids and not refusal:
+    if refusal:
+        return Answer((), cleaned(str(refusal)) or "without a reason")
+    client_ids = {one for one in named if type(one) is int} if isinstance(named, list) else ()
+    if not client_ids:
         return Answer((), "its answer names no clients")
-    num_own_samples = claimed if isinstance(claimed, int) and claimed > 0 else 0
-    return Answer(tuple(sorted(set(client_ids))), " ".join(str(refusal).split()), num_own_samples)
+    num_own_samples = claimed if type(claimed) is int and claimed > 0 else 0
+    if num_own_samples > MOST_SAMPLES:
+        return Answer((), f"it claims {num_own_samples} samples")
+    return Answer(tuple(sorted(client_ids)), num_own_samples=num_own_samples)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,6 +40,20 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             path.hardlink_to(draft)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def exposed(*secrets: str | Path | None) -> list[str]:
+    """Return a line of warning for each of these files that others than its owner can read or change."""
+    lines = []
+    for path in (Path(secret).expanduser() for secret in secrets if secret is not None):
+        # Whoever needs the file says what is wrong if it cannot be read.
+        with suppress(OSError):
+            status = path.stat()
+            # What is not ours was handed to us by its owner: systemd lets the service's group read a key.
+            others = 0o077 if status.st_uid == os.geteuid() else 0o007
+            if status.st_mode & others:
+                lines.append(f"NOTICE: {path} is secret, and others can read it: chmod 600 {path}")
+    return lines
 
 
 def certificate_bytes(certificate: x509.Certificate) -> bytes:

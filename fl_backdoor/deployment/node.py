@@ -16,10 +16,11 @@ from flwr.common.constant import ErrorCode
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
 
 from fl_backdoor.deployment.address import SuperLinkAddress
-from fl_backdoor.deployment.fleet import FleetLink
+from fl_backdoor.deployment.fleet import FleetLink, KeyInUseError
 from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.patience import Tell, explained
-from fl_backdoor.errors import Stopped
+from fl_backdoor.deployment.patience import Tell, raise_explained
+from fl_backdoor.errors import FlBackdoorError, Stopped
+from fl_backdoor.foreign_text import cleaned
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
 """Seconds between two looks for messages; in between it is a twentieth of the time since the last one."""
@@ -27,9 +28,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
 REJOIN_SECONDS = 5.0
 JOIN_SECONDS = 40.0
 """How long a node that was killed may have to wait until it can join again, with some to spare."""
-
-KEY_NOT_TAKEN = 412
-"""What the SuperLink answers to a key that it does not know, or whose node it believes to be there."""
 
 RUN_HAS_ENDED = 403
 """What the SuperLink answers to a node that is at a run which nobody waits for any more."""
@@ -64,6 +62,8 @@ class NodeProcess:
         self.app = app
         self.tell = tell
         self._stop = threading.Event()
+        self._has_joined = False
+        self._complaint = ""
 
     def stop(self) -> None:
         """Have `serve` return after the message that it is at."""
@@ -77,21 +77,31 @@ class NodeProcess:
         FlBackdoorError
             If the SuperLink refuses this node when it first joins, or shows a wrong certificate.
         """
-        has_joined, gives_up_at = False, time.monotonic() + JOIN_SECONDS
+        gives_up_at = time.monotonic() + JOIN_SECONDS
         while not self._stop.is_set():
             try:
-                with FleetLink(self.superlink, self.key, self._stop, self.tell) as link:
-                    self.tell(f"joined {self.superlink.place} as node {link.node_id}")
-                    has_joined = True
-                    self._answer_messages(link)
+                self._stay()
             except Stopped:
                 return
-            except httpx.HTTPError as error:
-                refused = explained(error, self.superlink.place)
-                if not has_joined and not (_may_be_too_early(error) and time.monotonic() < gives_up_at):
-                    raise refused from error
-                self.tell(f"{refused}; joining again")
+            except FlBackdoorError as refused:
+                # A node with the same key may have been there a moment ago, and is not missed yet.
+                is_too_early = isinstance(refused, KeyInUseError) and time.monotonic() < gives_up_at
+                if not self._has_joined and not is_too_early:
+                    raise
+                if str(refused) != self._complaint:
+                    self._complaint = str(refused)
+                    self.tell(f"{refused}; joining again every {REJOIN_SECONDS:.0f} s")
                 self._stop.wait(REJOIN_SECONDS)
+
+    def _stay(self) -> None:
+        """Join, and answer messages until the SuperLink has forgotten this node."""
+        try:
+            with FleetLink(self.superlink, self.key, self._stop, self.tell) as link:
+                self.tell(f"joined {self.superlink.place} as node {link.node_id}")
+                self._has_joined, self._complaint = True, ""
+                self._answer_messages(link)
+        except httpx.HTTPError as error:
+            raise_explained(error, self.superlink.place)
 
     def _answer_messages(self, link: FleetLink) -> None:
         heard_at = time.monotonic()
@@ -103,7 +113,7 @@ class NodeProcess:
                     continue
                 link.send(*self._answer(message, link.node_id))
             except (ObjectPullError, ObjectPushError) as error:
-                self.tell(f"a message was lost on its way: {error}")
+                self.tell(f"a message was lost on its way: {cleaned(str(error))}")
             except httpx.HTTPStatusError as error:
                 if error.response.status_code != RUN_HAS_ENDED:
                     raise
@@ -112,7 +122,8 @@ class NodeProcess:
 
     def _answer(self, message: Message, node_id: int) -> tuple[Message, float]:
         started = time.perf_counter()
-        self.tell(f"a {message.metadata.message_type} message has come")
+        kind = cleaned(message.metadata.message_type)
+        self.tell(f"a {kind} message has come")
         context = Context(
             run_id=message.metadata.run_id,
             node_id=node_id,
@@ -123,17 +134,12 @@ class NodeProcess:
         try:
             reply = self.app(message, context)
         except Exception as error:  # whatever a message makes of the app
-            reason = f"{type(error).__name__}: {error}"
-            self.tell(f"a {message.metadata.message_type} message failed: {reason}")
+            reason = cleaned(f"{type(error).__name__}: {error}")
+            self.tell(f"a {kind} message failed: {reason}")
             reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
         seconds = time.perf_counter() - started
-        self.tell(f"answered a {message.metadata.message_type} message in {seconds:.1f} s")
+        self.tell(f"answered a {kind} message in {seconds:.1f} s")
         return reply, seconds
-
-
-def _may_be_too_early(error: httpx.HTTPError) -> bool:
-    """Return whether a node with the same key may have been there a moment ago, and is not missed yet."""
-    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == KEY_NOT_TAKEN
 
 
 def _pause(idle_seconds: float) -> float:

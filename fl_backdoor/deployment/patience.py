@@ -12,6 +12,7 @@ from flwr.supercore.retry import RetryInvoker
 from flwr.supercore.retry.retry_invoker import RetryState
 
 from fl_backdoor.errors import FlBackdoorError, Stopped
+from fl_backdoor.foreign_text import cleaned
 
 PAUSES = (0.2, 0.5, 1.0)
 """Seconds before a SuperLink is asked again for the first times; later it is asked every 2 s."""
@@ -73,7 +74,9 @@ def explained(error: httpx.HTTPError, place: str) -> FlBackdoorError:
         return FlBackdoorError(f"{place}: TLS failed: {cause}; is this the right certificate?")
     if isinstance(error, httpx.HTTPStatusError):
         return FlBackdoorError(f"{place}: the SuperLink refuses: {_refusal(error)}")
-    return FlBackdoorError(f"{place}: no SuperLink answers there ({error or type(error).__name__})")
+    return FlBackdoorError(
+        f"{place}: no SuperLink answers there ({cleaned(str(error)) or type(error).__name__})"
+    )
 
 
 def raise_explained(error: httpx.HTTPError, place: str) -> NoReturn:
@@ -100,7 +103,8 @@ def _tls_cause(error: BaseException | None) -> str | None:
 
 
 def _refusal(error: httpx.HTTPStatusError) -> str:
+    """Return what a SuperLink, or whatever answers in its place, says of its refusal."""
     said = FlowerError.from_json(error.response.text)
     if said is None:
-        return f"HTTP {error.response.status_code} {error.response.reason_phrase}"
-    return " ".join(f"{said.message} {said.public_details or ''}".split())
+        return cleaned(f"HTTP {error.response.status_code} {error.response.reason_phrase}")
+    return cleaned(f"{said.message} {said.public_details or ''}")

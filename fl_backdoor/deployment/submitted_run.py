@@ -6,6 +6,7 @@ it until the run has ended. Its files, its terminal and Ctrl-C are then those of
 """
 
 import hashlib
+import secrets
 import threading
 import time
 from types import TracebackType
@@ -21,7 +22,6 @@ from flwr.proto.runtime_pb2 import (
     PushTaskOutputRequest,
     SendTaskHeartbeatRequest,
 )
-from flwr.supercore.constant import TaskType
 from flwr.supercore.control.control_http_client import ControlHttpClient
 from flwr.supercore.fab import Fab
 from flwr.supercore.heartbeat import HeartbeatSender
@@ -70,6 +70,8 @@ class SubmittedRun:
         self._stop = stop
         self._tell = tell
         self._lost = threading.Event()
+        content = bundle(submission=secrets.token_hex(16))
+        self._app = Fab(hashlib.sha256(content).hexdigest(), content, {})
         self._heartbeat: HeartbeatSender | None = None
         self.grid: HttpGrid
 
@@ -97,8 +99,7 @@ class SubmittedRun:
             raise_explained(error, self.superlink.place)
 
     def _submit(self) -> int:
-        content = bundle()
-        request = StartRunRequest(fab=fab_to_proto(Fab(hashlib.sha256(content).hexdigest(), content, {})))
+        request = StartRunRequest(fab=fab_to_proto(self._app))
         client = ControlHttpClient.from_server_address(
             self.superlink.place,
             self.superlink.is_insecure,
@@ -114,7 +115,13 @@ class SubmittedRun:
         return response.run_id
 
     def _acquire(self, run_id: int) -> str:
-        """Return the token of the task that is this run's server app."""
+        """Return the token of the task that is this run's server app.
+
+        A SuperLink hands out its oldest task of the kind that is asked for, and for good. Asked for a kind,
+        it would hand out the task of whoever has submitted a run at the same moment; so it is asked for tasks
+        of this run's own app, which no other run names. (The field is called after Flower's agents; the
+        SuperLink compares it with every task.)
+        """
         protect = (
             [SuperExecAuthHttpInterceptor(master_secret=self._secret, protected_methods={ACQUIRE})]
             if self._secret is not None
@@ -126,7 +133,7 @@ class SubmittedRun:
             self.superlink.root_certificates,
             [RuntimeVersionHttpInterceptor(component_name="SuperExec"), *protect],
         )
-        request = AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP])
+        request = AcquireTaskRequest(agentapp_fab_hashes=[self._app.hash_str])
         ends = time.monotonic() + ACQUIRE_SECONDS
         try:
             while time.monotonic() < ends:
@@ -139,7 +146,7 @@ class SubmittedRun:
             client.close()
         raise FlBackdoorError(
             f"{self.superlink.place}: somebody else has taken the run's server app; "
-            "start the SuperLink with --isolation process, and submit one run at a time"
+            "start the SuperLink with --isolation process"
         )
 
     def _take_up(self, token: str) -> None:

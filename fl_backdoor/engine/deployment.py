@@ -93,11 +93,14 @@ class Deployment:
     def _run(self, job: "Job") -> None:
         from fl_backdoor.deployment.address import WITHOUT_TLS, read_secret, superlink_address
         from fl_backdoor.deployment.grid import DeployedGrid
+        from fl_backdoor.deployment.key_files import exposed
         from fl_backdoor.deployment.submitted_run import SubmittedRun
 
         wanted = self.wanted
         superlink = superlink_address(wanted.address, wanted.root_certificates, wanted.insecure)
         if wanted.insecure == "anywhere":
             self._tell(f"NOTICE: {WITHOUT_TLS}")
+        for warning in exposed(wanted.secret):
+            self._tell(warning)
         with SubmittedRun(superlink, read_secret(wanted.secret), self._stop, self._tell) as run:
             job(DeployedGrid(run.grid, self._stop, wanted.min_clients, self._tell))

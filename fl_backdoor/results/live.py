@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -82,7 +81,7 @@ class Display:
     def notice(self, text: str) -> None:
         """Say something that nobody is to miss."""
         if self.console.is_terminal:
-            panel = Panel(escape(text), title="NOTICE", border_style="yellow")
+            panel = Panel(Text(text), title="NOTICE", border_style="yellow")
             self.console.print(panel, soft_wrap=False)
         else:
             self._plain(f"NOTICE: {text}")

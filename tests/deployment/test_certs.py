@@ -67,8 +67,9 @@ def test_flower_and_our_own_commands_take_the_printed_options(folder, capsys):
         assert (folder / file).is_file()
     for command in nodes:
         assert node._parser().parse_args(command[3:]).data == "DIR"
-    keys = register._parser().parse_args(registration[3:]).keys
-    assert keys == [folder / "node-0.pub", folder / "node-1.pub"]
+    taken = register._parser().parse_args(registration[3:])
+    assert taken.keys == [folder / "node-0.pub", folder / "node-1.pub"]
+    assert taken.partition == ["0", "1"]
 
 
 def test_an_address_of_ipv6_stands_in_brackets(folder, capsys):
@@ -83,8 +84,21 @@ def test_more_nodes_print_their_own_commands_alone(folder, capsys):
     code, out, _ = run(capsys, "--add-nodes", 1, "--out", folder)
     registration, node = commands(out)
     assert code == 0
-    assert registration[-1] == str(folder / "node-1.pub")
+    assert registration[-3:] == [str(folder / "node-1.pub"), "--partition", "1"]
     assert option(node, "--partition") == "1"
+
+
+def test_secret_files_that_others_can_read_are_warned_about(folder, capsys):
+    _, _, err = run(capsys, "--host", "server.lab", "--nodes", 2, "--out", folder)
+    assert err == ""
+    (folder / "node-1").chmod(0o640)
+    (folder / "ca.key").chmod(0o604)
+    code, _, err = run(capsys, "--add-nodes", 1, "--out", folder)
+    assert code == 0
+    assert err.splitlines() == [
+        f"fl_backdoor: NOTICE: {folder / name} is secret, and others can read it: chmod 600 {folder / name}"
+        for name in ("ca.key", "node-1")
+    ]
 
 
 def test_renewal_says_until_when_and_what_to_copy(folder, capsys):

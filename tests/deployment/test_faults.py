@@ -42,6 +42,16 @@ def test_a_run_that_was_killed_goes_on_and_ends_like_one_that_was_not(federation
 
 
 @drill
+def test_two_runs_that_are_started_at_the_same_moment_both_finish(federation, tmp_path):
+    names = ("one", "other")
+    runs = [federation.start_run(name) for name in names]
+    assert [run.wait() for run in runs] == [0, 0]
+    alone = simulate(tmp_path / "simulated")
+    for name in names:
+        assert_same_results(federation.folder / name, alone)
+
+
+@drill
 def test_one_run_lives_through_everything(federation):
     """A node is away, one is killed at work, the SuperLink is killed, and at last the user interrupts."""
     leaves = federation.nodes[AWAY]

@@ -98,7 +98,8 @@ def test_data_that_are_not_there_are_told(invitation, tmp_path):
         ({"num-partitions": 2}, "it was not told whom it hosts: start it with --partition"),
         ({"partition": "one"}, "partition = one: must be a client id from 0, or several with commas"),
         ({"partition": "-1"}, "partition = -1: must be a client id from 0, or several with commas"),
-        ({"partition": 1, "colour": "red"}, "--node-config colour: no such key; known here: partition, "),
+        ({"partition": "10000000000"}, "partition = 10000000000: must be a client id from 0, or several"),
+        ({"partition": 1, "colour": "red"}, "colour: no such key of --node-config; known here: partition, "),
         ({"partition": 1, "device": "tpu"}, "device = tpu: must be one of auto, cpu, cuda"),
         ({"partition": 1, "threads": 0}, "threads = 0: must be a whole number from 1"),
         ({"partition": 1, "own-data": True}, "own-data: say with data where they are"),
@@ -123,11 +124,22 @@ def test_invitations_and_answers_travel_unchanged(invitation):
         ({"client_ids": [1], "refusal": ""}, "its answer lacks num_own_samples"),
         ({"client_ids": "all", "refusal": "", "num_own_samples": 0}, "its answer names no clients"),
         ({"client_ids": [1.5], "refusal": "", "num_own_samples": 0}, "its answer names no clients"),
+        ({"client_ids": [True], "refusal": "", "num_own_samples": 0}, "its answer names no clients"),
         ({"client_ids": [], "refusal": "two\nlines", "num_own_samples": 0}, "two lines"),
+        ({"client_ids": [1], "refusal": "", "num_own_samples": 10**10}, "it claims 10000000000 samples"),
+        ({"client_ids": [1], "refusal": "no", "num_own_samples": 9}, "no"),
+        ({"client_ids": [1], "refusal": "\x1b[2J", "num_own_samples": 0}, "without a reason"),
     ],
 )
 def test_an_answer_that_makes_no_sense_counts_as_staying_away(record, refusal):
     assert unpack_answer(RecordDict({RECORD: ConfigRecord(record)})) == Answer((), refusal)
+
+
+def test_a_refusal_is_cut_and_cleaned_and_nothing_in_it_is_markup():
+    said = "\x1b[2J\x1b[31mHACKED [bold]x[/bold] \x07" + "y" * 100_000
+    refusal = unpack_answer(pack_answer(Answer((), said))).refusal
+    assert refusal.startswith("HACKED [bold]x[/bold] yyy")
+    assert len(refusal) == 500
 
 
 def test_an_empty_answer_counts_as_staying_away():

@@ -20,7 +20,8 @@ def deployed(folder, server, node_hosts):
     security = secured(certs, server)
     with Federation(folder, security, server, node_hosts) as federation:
         registrar = Registrar(federation.superlink.address, certs / authority.AUTHORITY)
-        list(registrar.register([certs / f"node-{client_id}.pub" for client_id in NODES]))
+        keys = [certs / f"node-{client_id}.pub" for client_id in NODES]
+        list(registrar.register(keys, [(client_id,) for client_id in NODES]))
         federation.start_nodes()
         return federation.run("deployed", ROUNDS)
 

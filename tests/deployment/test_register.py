@@ -5,8 +5,10 @@ import re
 import pytest
 
 from fl_backdoor import register
-from fl_backdoor.deployment import authority
+from fl_backdoor.deployment import authority, certificates, key_files
 from tests.deployment.superlinks import free_port
+
+ANY = "any client that nobody else hosts"
 
 
 def run(capsys, superlink, root, *keys):
@@ -20,14 +22,70 @@ def run(capsys, superlink, root, *keys):
 def test_a_key_is_registered_once_and_removed_for_good(certs, secured, capsys):
     root, key = certs / "ca.crt", certs / "node-3.pub"
     code, out, _ = run(capsys, secured, root, key)
-    number = re.fullmatch(rf"{key}: registered as node (\d+)\n", out)[1]
+    number = re.fullmatch(rf"{key}: registered as node (\d+), for {ANY}\n", out)[1]
     assert code == 0
-    assert run(capsys, secured, root, key) == (0, f"{key}: registered already, as node {number}\n", "")
+    assert run(capsys, secured, root, key) == (
+        0,
+        f"{key}: registered already, as node {number}, for {ANY}\n",
+        "",
+    )
     assert run(capsys, secured, root, "--remove", key) == (0, f"{key}: removed, was node {number}\n", "")
     assert run(capsys, secured, root, "--remove", key) == (0, f"{key}: not registered\n", "")
     code, out, err = run(capsys, secured, root, key)
     assert (code, out) == (2, "")
     assert "node-3 was removed from this SuperLink for good: the node needs a new key" in err
+
+
+def new_public_keys(folder, *names):
+    """Write public keys that no SuperLink knows."""
+    for name in names:
+        content = key_files.node_public_bytes(certificates.new_key(), name)
+        key_files.write_new(folder / f"{name}.pub", content, key_files.PUBLIC)
+    return [folder / f"{name}.pub" for name in names]
+
+
+def test_a_key_is_registered_for_its_clients_and_no_other_key_for_the_same(certs, secured, tmp_path, capsys):
+    root = certs / "ca.crt"
+    one, two, three, four = new_public_keys(tmp_path, "one", "two", "three", "four")
+    code, out, _ = run(capsys, secured, root, one, "--partition", "700", two, "--partition", "702,701")
+    assert code == 0
+    first, second = out.splitlines()
+    assert re.fullmatch(rf"{one}: registered as node \d+, for client 700", first)
+    number = re.fullmatch(rf"{two}: registered as node (\d+), for clients 701, 702", second)[1]
+    code, out, err = run(capsys, secured, root, three, "--partition", "703,702")
+    assert (code, out) == (2, "")
+    owner = f"node {number} (two [partition 701,702])"
+    assert err == f"fl_backdoor: three cannot be for client 702: the key of {owner} is\n"
+    code, out, err = run(capsys, secured, root, three, four, "--partition", "703", "--partition", "703")
+    assert (code, out) == (2, "")
+    assert "three cannot be for client 703: the key of four is" in err
+    assert run(capsys, secured, root, two, "--partition", "701,702") == (
+        0,
+        f"{two}: registered already, as node {number}, for clients 701, 702\n",
+        "",
+    )
+    code, out, err = run(capsys, secured, root, two, "--partition", "704")
+    assert (code, out) == (2, "")
+    assert "two is registered already, for clients 701, 702: remove it, and register a new key for" in err
+    run(capsys, secured, root, "--remove", two)
+    assert run(capsys, secured, root, three, "--partition", "702")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("partitions", "told"),
+    [
+        (["1"], "--partition = given 1 times: once for each of 2 keys"),
+        (["1", "2", "3"], "--partition = given 3 times: once for each of 2 keys"),
+        (["1", "-2"], "partition = -2: must be a client id from 0, or several with commas"),
+        (["1", "all"], "partition = all: must be a client id from 0"),
+    ],
+)
+def test_clients_that_make_no_sense_are_told_before_anything_is_sent(certs, capsys, partitions, told):
+    options = [f"--partition={partition}" for partition in partitions]
+    keys = [certs / "node-0.pub", certs / "node-1.pub"]
+    code, out, err = run(capsys, "localhost:1", certs / "ca.crt", *keys, *options)
+    assert (code, out) == (2, "")
+    assert told in err
 
 
 def test_a_superlink_of_another_authority_is_not_talked_to(secured, tmp_path, capsys):

@@ -1,6 +1,8 @@
 """What a SuperLink that is started as the instructions say refuses, and whom it lets in; all for real."""
 
+import signal
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from flwr.supercore.runtime.runtime_http_client import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from fl_backdoor import node as node_program
 from fl_backdoor.client_app import app
 from fl_backdoor.config import DeploymentConfig
 from fl_backdoor.deployment import authority, certificates, key_files, node
@@ -250,12 +253,26 @@ def node_process(superlink, root, key):
     return NodeProcess(address, key, Hosting((0,)), app, print)
 
 
-def test_our_node_gives_up_where_its_key_is_not_taken(certs, secured, monkeypatch):
-    # Until then it may be a node that was killed and is not missed yet.
-    monkeypatch.setattr(node, "JOIN_SECONDS", 0.0)
+def test_our_node_says_at_once_that_its_key_is_not_known(certs, secured):
     stranger = certificates.new_key()
-    with pytest.raises(FlBackdoorError, match="the SuperLink refuses: Failed to activate SuperNode"):
+    with pytest.raises(FlBackdoorError, match="the SuperLink does not know this node's key: python -m"):
         node_process(secured, certs / "ca.crt", stranger).serve()
+
+
+def test_our_node_waits_for_one_with_its_key_before_it_gives_up(certs, secured, monkeypatch):
+    list(Registrar(secured.address, certs / "ca.crt").register([certs / "node-0.pub"]))
+    key = private(certs / "node-0")
+    with as_node(secured, certs / "ca.crt", key) as node_there:
+        with suppress(httpx.HTTPStatusError):  # it may be there from another test
+            node_there.ActivateNode(activation(key))
+        monkeypatch.setattr(node, "REJOIN_SECONDS", 0.01)
+        monkeypatch.setattr(node, "JOIN_SECONDS", 0.5)
+        told = []
+        process = node_process(secured, certs / "ca.crt", key)
+        process.tell = told.append
+        with pytest.raises(FlBackdoorError, match="a node with this key is there, or was until a moment ago"):
+            process.serve()
+    assert len(told) == 1  # however often it asked
 
 
 def test_our_node_does_not_talk_to_another_authority_s_superlink(secured, tmp_path):
@@ -267,16 +284,60 @@ def test_our_node_does_not_talk_to_another_authority_s_superlink(secured, tmp_pa
         process.serve()
 
 
-def test_a_run_is_not_taken_without_the_secret(certs, secured, tmp_path):
-    config = DeploymentConfig(
+def deployment(certs, secured, secret):
+    return DeploymentConfig(
         address=secured.address,
         root_certificates=str(certs / "ca.crt"),
-        secret=None,
+        secret=secret,
         insecure="no",
         min_clients=None,
         updates="float32",
         threads_per_worker=1,
         device="cpu",
     )
+
+
+def test_a_run_is_not_taken_without_the_secret(certs, secured):
     with pytest.raises(FlBackdoorError, match="the SuperLink refuses: "):
-        Deployment(config, print).run(lambda grid: None)
+        Deployment(deployment(certs, secured, None), print).run(lambda grid: None)
+
+
+def test_a_secret_that_others_can_read_is_warned_about(certs, secured, tmp_path):
+    secret = tmp_path / "superexec.secret"
+    secret.write_bytes((certs / "superexec.secret").read_bytes())
+    told = []
+    for mode in (0o600, 0o640):
+        secret.chmod(mode)
+        Deployment(deployment(certs, secured, str(secret)), told.append).run(lambda grid: None)
+    assert told == [f"NOTICE: {secret} is secret, and others can read it: chmod 600 {secret}"]
+
+
+@pytest.fixture
+def signals():
+    """Give the handlers of signals back to pytest."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_the_node_s_command_warns_of_a_key_that_others_can_read_and_ends_if_it_is_unknown(
+    certs, secured, tmp_path, capsys
+):
+    key = tmp_path / "node-7"
+    key_files.write_new(key, key_files.node_key_bytes(certificates.new_key()), 0o644)
+    options = [
+        "--superlink",
+        secured.address,
+        "--root-certificates",
+        str(certs / "ca.crt"),
+        "--key",
+        str(key),
+    ]
+    assert node_program.main([*options, "--partition", "7"]) == node_program.WRONG_SETTING
+    warning, described, refusal = capsys.readouterr().out.splitlines()
+    assert warning.endswith(f" NOTICE: {key} is secret, and others can read it: chmod 600 {key}")
+    assert "client 7 · benign" in described
+    assert refusal.startswith(f"fl_backdoor: {secured.address}: the SuperLink does not know this node's key")

@@ -10,6 +10,16 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 _FORMULA = ("=", "+", "-", "@")
 
 
+def printable(text: str) -> str:
+    """Return the whole of `text` as one line that any file and any terminal can take.
+
+    What cannot be printed, line ends and escapes for one, becomes a space; half a surrogate pair, which YAML,
+    JSON and names of files can spell, a question mark.
+    """
+    whole = text.encode("utf-8", "replace").decode()
+    return whole if whole.isprintable() else "".join(char if char.isprintable() else " " for char in whole)
+
+
 def cleaned(text: str, longest: int = LONGEST) -> str:
     """Return one printable line of at most `longest` characters that no spreadsheet takes for a formula.
 

@@ -4,7 +4,6 @@ A run is a process of its own, as on the command line, so that the notebook stay
 Interrupting the cell interrupts the run, which writes what was done so far.
 """
 
-import json
 import os
 import re
 import signal
@@ -12,10 +11,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import table
+from fl_backdoor.results import reading, run_tables
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 if TYPE_CHECKING:
@@ -80,9 +79,9 @@ def read(folder: str | Path) -> Results:
     summary = path / "summary.json"
     return Results(
         path,
-        json.loads(summary.read_bytes()) if summary.exists() else {},
-        pd.DataFrame(table.read(path / "rounds.csv", ROUND_COLUMNS), columns=ROUND_COLUMNS),
-        pd.DataFrame(table.read(path / "clients.csv", CLIENT_COLUMNS), columns=CLIENT_COLUMNS),
+        cast("dict[str, Any]", reading.json_values(summary)) if summary.exists() else {},
+        pd.DataFrame(run_tables.rounds(path / "rounds.csv"), columns=ROUND_COLUMNS),
+        pd.DataFrame(run_tables.clients(path / "clients.csv"), columns=CLIENT_COLUMNS),
     )
 
 

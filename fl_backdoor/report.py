@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.foreign_text import printable
 from fl_backdoor.results import files
 from fl_backdoor.results.report.sections.question import notices
 
@@ -69,7 +70,7 @@ def files_folder(out: Path) -> Path:
 
 def _tell(console: Console, problems: Sequence[str]) -> None:
     for problem in problems:
-        console.print(Text(f"fl_backdoor: {problem}", style="bold red"))
+        console.print(Text(f"fl_backdoor: {printable(problem)}", style="bold red"))
 
 
 def _parser() -> argparse.ArgumentParser:

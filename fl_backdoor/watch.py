@@ -11,9 +11,10 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import runs
+from fl_backdoor.results import reading, runs
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.views import ManyRuns, OneRun
 
@@ -57,16 +58,17 @@ def _expected(multirun: Path) -> int | None:
     """Return how many runs a multirun has, going by what Hydra wrote; 0: there is nothing; None: unknown."""
     if not multirun.exists():
         return 0
-    import yaml
+    from hydra.errors import HydraException
 
     from fl_backdoor.command_line import num_runs
 
+    found: Any = reading.yaml_values(multirun)
     try:
-        hydra = yaml.safe_load(multirun.read_text(encoding="utf-8"))["hydra"]
+        hydra = found["hydra"]
         by_hydra = str(hydra["sweeper"]["_target_"]).endswith("BasicSweeper")
         return num_runs(hydra["overrides"]["task"]) if by_hydra else None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise FlBackdoorError(f"{multirun} is damaged: {' '.join(str(error).split())}") from error
+    except (KeyError, TypeError, AttributeError, HydraException) as error:
+        raise reading.damaged(multirun, error) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from fl_backdoor.foreign_text import printable
+
 Row = Mapping[str, object]
 
 MARK = "*"
@@ -80,6 +82,7 @@ class Display:
 
     def notice(self, text: str) -> None:
         """Say something that nobody is to miss."""
+        text = printable(text)
         if self.console.is_terminal:
             panel = Panel(Text(text), title="NOTICE", border_style="yellow")
             self.console.print(panel, soft_wrap=False)
@@ -93,7 +96,7 @@ class Display:
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""
         self._end_progress()
-        self.console.print(Text(f"fl_backdoor: {text}", style="bold red"))
+        self.console.print(Text(f"fl_backdoor: {printable(text)}", style="bold red"))
 
     def run_finished(self, summary: str, folder: Path) -> None:
         """Say how a run ended and where its files are."""

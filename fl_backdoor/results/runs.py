@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.foreign_text import printable
+from fl_backdoor.results import reading, run_tables, table
 from fl_backdoor.results.summary import FORMAT
 
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
@@ -150,7 +150,7 @@ def find_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
     """Read the run in `folder`, as far as it can be read; its tables only where they are asked for."""
-    run = Run(folder, folder.resolve().name if name is None else name)
+    run = Run(folder, printable(folder.resolve().name if name is None else name))
     run.settings = _attempt(run, lambda: _settings(folder / "config.yaml")) or {}
     if (folder / "summary.json").exists():
         run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {"status": "unknown"}
@@ -188,17 +188,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Settings:
     """Return nested settings by dotted key; a list becomes text, as JSON."""
     flat: Settings = {}
     for name, found in config.items():
+        key = f"{prefix}{printable(str(name))}"
         if isinstance(found, Mapping):
-            flat |= flatten(found, f"{prefix}{name}.")
+            flat |= flatten(found, f"{key}.")
         else:
-            flat[f"{prefix}{name}"] = _cell(found)
+            flat[key] = _cell(found)
     return flat
 
 
 def _cell(found: object) -> table.Cell:
     if isinstance(found, str):
-        # Half a surrogate pair, which YAML and JSON can spell, cannot be written to any file.
-        return found.encode("utf-8", "replace").decode()
+        return printable(found)
     if found is None or isinstance(found, bool | int | float):
         return found
     return json.dumps(found, default=str)
@@ -239,34 +239,24 @@ def _read_tables(run: Run) -> None:
     if not any((folder / name).exists() for name in TABLES):
         run.problems.append(f"{folder} holds half a run: {' and '.join(TABLES)} are missing")
         return
-    run.rounds = _attempt(run, lambda: table.read(folder / "rounds.csv", ROUND_COLUMNS)) or []
-    run.clients = _attempt(run, lambda: table.read(folder / "clients.csv", CLIENT_COLUMNS)) or []
+    run.rounds = _attempt(run, lambda: run_tables.rounds(folder / "rounds.csv")) or []
+    run.clients = _attempt(run, lambda: run_tables.clients(folder / "clients.csv")) or []
 
 
-def _attempt(run: Run, reading: Callable[[], Found]) -> Found | None:
+def _attempt(run: Run, read_part: Callable[[], Found]) -> Found | None:
     try:
-        return reading()
+        return read_part()
     except FlBackdoorError as error:
         run.problems.append(str(error))
         return None
 
 
 def _settings(path: Path) -> Settings:
-    import yaml
-
-    try:
-        # The loader written in C is ten times as fast, which many runs add up to.
-        found = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _unreadable(path, error) from error
-    return _flat(path, found)
+    return _flat(path, reading.yaml_values(path))
 
 
 def _summary(path: Path) -> Settings:
-    try:
-        found = _flat(path, json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    found = _flat(path, reading.json_values(path))
     written = found.get("format", 1)
     if not isinstance(written, int) or written > FORMAT:
         raise FlBackdoorError(f"{path} has format {written}, this version reads {FORMAT}: take a newer one")
@@ -275,14 +265,8 @@ def _summary(path: Path) -> Settings:
 
 def _flat(path: Path, found: object) -> Settings:
     if not isinstance(found, Mapping):
-        raise FlBackdoorError(f"{path} is damaged: it must hold settings by name")
+        raise reading.damaged(path, "it must hold settings by name")
     return flatten(found)
-
-
-def _unreadable(path: Path, error: Exception) -> FlBackdoorError:
-    if isinstance(error, OSError):
-        return FlBackdoorError(f"{path} cannot be read: {error.strerror or error}")
-    return FlBackdoorError(f"{path} is damaged: {' '.join(str(error).split())}")
 
 
 def _not_finished(run: Run) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import reading
 
 Cell = bool | int | float | str | None
 Row = dict[str, Cell]
@@ -55,7 +56,8 @@ def value(text: str) -> Cell:
     """Read what `cell` wrote."""
     if text in {"", "true", "false"}:
         return {"": None, "true": True, "false": False}[text]
-    for kind in (int, float):
+    # More digits than fit a float are infinitely many for whoever computes with them.
+    for kind in (int, float) if len(text) <= reading.MOST_DIGITS else (float,):
         try:
             return kind(text)
         except ValueError:
@@ -81,9 +83,7 @@ def read_any(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     """Read a table of any columns and return them and the rows; raises like `read`."""
     try:
         # Cut before it is decoded: a line may end in the middle of a character.
-        finished = path.read_bytes().rpartition(b"\n")[0].decode()
-    except OSError as error:
-        raise FlBackdoorError(f"{path} cannot be read: {error.strerror or error}") from error
+        finished = reading.content(path, reading.LARGEST_TABLE).rpartition(b"\n")[0].decode()
     except UnicodeDecodeError as error:
         raise FlBackdoorError(f"{path} cannot be read: {error}") from error
     try:

@@ -161,6 +161,6 @@ def _line(followed: FollowedRun, width: int) -> Text:
         line.append("  nothing new for long: it may be dead", style="red")
     elif not run.rounds:
         line.append("  starting")
-    if followed.settled and run.problems:
+    if (followed.settled or followed.ended) and run.problems:
         line.append(f"  {run.problems[0]}", style="red")
     return line

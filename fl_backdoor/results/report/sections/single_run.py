@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.results import reading
 from fl_backdoor.results.report.figure import Figure
 from fl_backdoor.results.report.figures.decisions import decisions
 from fl_backdoor.results.report.figures.label_histogram import label_histogram
@@ -60,9 +61,9 @@ def picture(content: bytes) -> Html:
 
 def _image(path: Path) -> tuple[bytes | None, list[str]]:
     try:
-        content = path.read_bytes() if path.stat().st_size <= LARGEST else b""
-    except OSError as error:
-        return None, [f"{path} cannot be read: {error.strerror or error}"]
+        content = reading.content(path, LARGEST)
+    except FlBackdoorError as error:
+        return None, [str(error)]
     if not content.startswith(PNG):
-        return None, [f"{path} is no PNG of at most {LARGEST // 10**6} MB"]
+        return None, [f"{path} is no PNG"]
     return content, []

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from fl_backdoor.config import ExperimentConfig
-from fl_backdoor.experiment_key import digest, settings_that_count
+from fl_backdoor.data.contents import Contents
+from fl_backdoor.experiment_key import data_that_count, digest, settings_that_count
 
 NEVER_HAPPENS = ("first_round", "last_round", "holds_target", "participation")
 
@@ -14,11 +15,12 @@ def clean_twin(config: ExperimentConfig) -> ExperimentConfig:
     return replace(config, attack=nobody)
 
 
-def clean_key(config: ExperimentConfig) -> str:
+def clean_key(config: ExperimentConfig, contents: Contents | None = None) -> str:
     """Return a name, 16 hex digits, that is equal for runs that share their clean twin.
 
-    What changes no figure is left out, and how an attack goes that never happens.
+    What changes no figure is left out, and how an attack goes that never happens. The data count by their
+    `contents` as in `experiment_key`.
     """
-    plain = settings_that_count(clean_twin(config).to_dict())
+    plain = settings_that_count(clean_twin(config).to_dict()) | data_that_count(contents)
     attack = {name: value for name, value in plain["attack"].items() if name not in NEVER_HAPPENS}
     return digest(plain | {"attack": attack})

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fl_backdoor.data.contents import Contents
+
 BESIDE_THE_FIGURES = (
     *("engine", "clean_baseline", "outputs", "tracking"),
     *("resume", "jobs", "objective", "detection_bound", "hydra"),
@@ -36,9 +38,23 @@ def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def experiment_key(plain: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that are equal for configurations with the same figures."""
-    return digest(settings_that_count(plain))
+def experiment_key(plain: Mapping[str, Any], contents: Contents | None = None) -> str:
+    """Return 16 hex digits that are equal for runs with the same figures.
+
+    Parameters
+    ----------
+    plain
+        The whole configuration, as plain values.
+    contents
+        Which data they are made on; they count unless the data set's name says all.
+    """
+    return digest(settings_that_count(plain) | data_that_count(contents))
+
+
+def data_that_count(contents: Contents | None) -> dict[str, str]:
+    """Return what tells a run's data apart from others under the same settings; nothing where they do."""
+    told = contents and contents.beside_the_name
+    return {"contents": told} if told else {}
 
 
 def digest(plain: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from fl_backdoor import resume
 from fl_backdoor.checks import check_heavy, check_light
 from fl_backdoor.command_line import composed, is_multirun, plain_values, runs_elsewhere
 from fl_backdoor.config import CallConfig, parse_whole
+from fl_backdoor.data.contents import contents_of
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.job import Job
 from fl_backdoor.results.live import Display
@@ -83,6 +84,7 @@ class Jobs:
             found = check_heavy(candidate)
             if call.resume is not None and not multirun:
                 resume.check_same_settings(found.config, Path(call.resume))
+                resume.check_same_data(contents_of(found.config.dataset), Path(call.resume))
 
     def hand_in(self, whole: DictConfig) -> Outcome:
         """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""

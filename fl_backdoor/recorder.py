@@ -60,7 +60,9 @@ class Recorder:
         self.evaluated = False
         self.notes = b""
         config = experiment.config
-        self.key = experiment_key(config.to_dict())
+        self.contents = experiment.world.data.contents
+        self.key = experiment_key(config.to_dict(), self.contents)
+        self.clean_key = clean_key(config, self.contents)
         self.baselines = Path(config.outputs) / "clean_baselines"
         self.clean = self._clean_figures()
         self.tracking = Tracking(choice.build(config.tracking), display.notice)
@@ -71,6 +73,8 @@ class Recorder:
         self.files.start(config.to_dict(), self.notices)
         labels, num_classes = world.data.train.labels, world.dataset.num_classes
         counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
+        assert self.contents is not None
+        self.files.write_data(self.contents.fingerprint, is_published=self.contents.is_published)
         self.files.write_labels(np.stack(counts), world.dataset.class_names)
         self._announce(earlier=[])
 
@@ -113,7 +117,7 @@ class Recorder:
         self.background.do(self.files.draw, self.facts.title)
         self.background.do(self.tracking.finish, status)
         if status == "finished" and not self.experiment.config.attacks:
-            clean_baseline.register(self.baselines, clean_key(self.experiment.config), self.files.rounds_csv)
+            clean_baseline.register(self.baselines, self.clean_key, self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
     def _announce(self, earlier: list[table.Row]) -> None:
@@ -130,7 +134,7 @@ class Recorder:
         return self.experiment.model() if self.evaluated else {}
 
     def _clean_figures(self) -> Mapping[int, CleanFigures]:
-        return clean_baseline.lookup(self.baselines, clean_key(self.experiment.config)) or {}
+        return clean_baseline.lookup(self.baselines, self.clean_key) or {}
 
     def _floor(self, server_round: int) -> Row:
         found = self.clean.get(server_round)

@@ -1,9 +1,12 @@
 """What the YAML files may ask for beside what OmegaConf and Hydra offer."""
 
+import json
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.experiment_key import experiment_key
 
@@ -23,7 +26,13 @@ def _given_or(given: object, otherwise: object) -> object:
 def _experiment_key(_root_: DictConfig) -> str:
     settings: dict[Any, Any] = {key: _root_[key] for key in _root_ if key != "hydra"}
     plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-    return experiment_key({str(key): value for key, value in dict(plain).items()})  # type: ignore[arg-type]
+    whole: dict[str, Any] = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
+    return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
+
+
+@cache  # many runs of a sweep, made on the same files, are named one after the other
+def _contents(spec: str) -> Contents | None:
+    return contents_of(json.loads(spec))
 
 
 def _malicious_ids(_root_: DictConfig) -> list[int]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.data.contents import Contents
 from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.experiment_key import experiment_key, settings_that_count
 from fl_backdoor.results import checkpoint, runs, table
@@ -53,7 +54,23 @@ def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
             )
 
 
-def cut_off_after(config: ExperimentConfig, folder: Path) -> Checkpoint | None:
+def check_same_data(contents: Contents | None, folder: Path) -> None:
+    """Refuse a run folder that was begun on other data; one of an older version does not tell.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the data are not the same, or the folder's note of them cannot be read.
+    """
+    begun_on, found = runs.fingerprint(folder), contents and contents.fingerprint
+    if begun_on is not None and begun_on != found:
+        raise FlBackdoorError(
+            f"{folder}: the data changed: their fingerprint is {found}, it was {begun_on} when the run was "
+            "begun; give back the old files (see dataset.root), or begin anew in another folder"
+        )
+
+
+def cut_off_after(config: ExperimentConfig, contents: Contents | None, folder: Path) -> Checkpoint | None:
     """Return what the run in `folder` goes on from; None: it is begun anew, no round was finished.
 
     Raises
@@ -61,7 +78,8 @@ def cut_off_after(config: ExperimentConfig, folder: Path) -> Checkpoint | None:
     FlBackdoorError
         If the checkpoint cannot be used, or is missing although rounds were finished.
     """
-    found = checkpoint.load(folder, experiment_key(config.to_dict()))
+    is_told = runs.fingerprint(folder) is not None
+    found = checkpoint.load(folder, experiment_key(config.to_dict(), contents if is_told else None))
     if found is None and _num_rows(folder) > 1:
         raise FlBackdoorError(
             f"{folder} has rounds but no {checkpoint.FOLDER}/: begin it anew in another folder"

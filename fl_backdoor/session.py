@@ -8,6 +8,7 @@ from fl_backdoor import resume
 from fl_backdoor.checks import Checked, check
 from fl_backdoor.clean_twin import clean_key, clean_twin
 from fl_backdoor.config import DeploymentConfig, ExperimentConfig
+from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Resources, Simulation, resources
@@ -85,9 +86,10 @@ class Session:
             If the user interrupts; what was done so far is on disk.
         """
         checked = check(config)
-        self._run_clean_twin(checked)
+        contents = contents_of(checked.config.dataset)
+        self._run_clean_twin(checked, contents)
         with only_writer(folder):
-            self._run(checked, folder, go_on=go_on)
+            self._run(checked, contents, folder, go_on=go_on)
 
     def close(self) -> None:
         """End the engine, if one was started."""
@@ -100,26 +102,27 @@ class Session:
         if self._engine is not None:
             self._engine.abandon()
 
-    def _run_clean_twin(self, checked: Checked) -> None:
+    def _run_clean_twin(self, checked: Checked, contents: Contents | None) -> None:
         config = checked.config
         if config.clean_baseline != "run" or not config.attacks:
             return
-        folder, key = baselines(config), clean_key(config)
+        folder, key = baselines(config), clean_key(config, contents)
         if clean_baseline.lookup(folder, key) is not None:
             return
         # Another process may be training the same clean model: that is waited for, and its figures are taken.
         with only_writer(folder / key, wait=True):
             if clean_baseline.lookup(folder, key) is None:
-                self._run(replace(checked, config=clean_twin(config)), folder / key, go_on=True)
+                self._run(replace(checked, config=clean_twin(config)), contents, folder / key, go_on=True)
 
-    def _run(self, checked: Checked, folder: Path, *, go_on: bool) -> None:
+    def _run(self, checked: Checked, contents: Contents | None, folder: Path, *, go_on: bool) -> None:
         after = None
         if go_on and resume.is_run(folder):
             resume.check_same_settings(checked.config, folder)
+            resume.check_same_data(contents, folder)
             if resume.is_finished(folder):
-                self._leave_finished(checked, folder)
+                self._leave_finished(checked, contents, folder)
                 return
-            after = resume.cut_off_after(checked.config, folder)
+            after = resume.cut_off_after(checked.config, contents, folder)
             if after is None:
                 RunFolder(folder).forget_beginning()
         self._run_rounds(checked, folder, after)
@@ -155,14 +158,14 @@ class Session:
                 "their nodes, and no others, are to be started with --malicious"
             )
 
-    def _leave_finished(self, checked: Checked, folder: Path) -> None:
+    def _leave_finished(self, checked: Checked, contents: Contents | None, folder: Path) -> None:
         """Do what a process that was killed just after the last round did not come to."""
         files, config = RunFolder(folder), checked.config
         checkpoint.remove(folder)
         if not files.figure.exists():
             self.background.do(files.draw, folder.name)
         if not config.attacks:
-            clean_baseline.register(baselines(config), clean_key(config), files.rounds_csv)
+            clean_baseline.register(baselines(config), clean_key(config, contents), files.rounds_csv)
         self.display.run_finished("finished already", folder)
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fl_backdoor.checks import check
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.config import ExperimentConfig
+from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
 from fl_backdoor.errors import ConfigError
@@ -218,7 +219,8 @@ class _Task:
     @cached_property
     def key(self) -> str:
         """Names the clean model whose figures stand beside this run's."""
-        return clean_key(check(self.job.config).config)
+        config = check(self.job.config).config
+        return clean_key(config, contents_of(config.dataset))
 
     @property
     def makes_clean_model(self) -> bool:

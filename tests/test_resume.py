@@ -117,6 +117,14 @@ def test_what_cannot_go_on_is_refused_in_one_line_and_loses_nothing(tmp_path, cu
     assert {path.name: path.read_bytes() for path in cut_off.iterdir() if path.name != "run.log"} == before
 
 
+def test_other_data_are_refused_in_one_line(tmp_path, cut_off):
+    (cut_off / "data.json").write_text('{"fingerprint": "0123456789abcdef", "published": false}')
+    shown = run(tmp_path, *RUN, "resume=found")
+    assert shown.returncode == 2
+    [line] = shown.stdout.splitlines()
+    assert "found: the data changed: their fingerprint is 8e99b0cab8661019, it was 0123456789abcdef" in line
+
+
 def test_a_sweep_that_is_started_again_skips_and_goes_on(tmp_path):
     sweep = ["-m", *SMALL, "attack.alpha=0,0.3", "num_rounds=2", "hydra.sweep.dir=found"]
     assert run(tmp_path, *sweep).returncode == 0

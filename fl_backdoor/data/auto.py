@@ -2,7 +2,8 @@
 
 from fl_backdoor import plugins
 from fl_backdoor.data.cifar10 import Cifar10
-from fl_backdoor.data.dataset import ImageDataset
+from fl_backdoor.data.contents import Contents
+from fl_backdoor.data.dataset import Dataset, ImageDataset, Source
 from fl_backdoor.data.mnist5k import Mnist5k
 from fl_backdoor.plugins import TARGET, Spec
 
@@ -14,6 +15,24 @@ class Auto(ImageDataset):
 
     name = "auto"
     num_classes = 10
+    wanted = Cifar10.wanted
+
+    def locate(self) -> Source | None:
+        """Return the files of CIFAR-10, if they are there."""
+        return self._cifar10.locate()
+
+    def decode(self, source: Source) -> Dataset:
+        """Return the images of CIFAR-10."""
+        return self._cifar10.decode(source)
+
+    def contents(self) -> Contents | None:
+        """Return which data CIFAR-10 is made of; None where it is not there."""
+        return self._cifar10.contents()
+
+    @property
+    def _cifar10(self) -> Cifar10:
+        root = str(self.root) if self.root_is_named else None
+        return Cifar10(root=root, cache=str(self.cache), download=self.download)
 
 
 def resolve(spec: Spec) -> tuple[Spec, str | None]:

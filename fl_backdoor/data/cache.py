@@ -25,6 +25,9 @@ from fl_backdoor.errors import DataError
 Arrays = Mapping[str, NDArray[Any]]
 """Arrays of any shape by name; read from a folder they are memory-mapped and read-only."""
 
+Named = tuple[str, Arrays]
+"""What tells a folder from others of the same data set, and its arrays."""
+
 FORMAT = 1
 """To be raised whenever the same source would be decoded differently."""
 
@@ -65,10 +68,11 @@ def read(folder: Path) -> Arrays | None:
         return None
 
 
-def newest(cache: Path, name: str) -> Arrays | None:
-    """Return the arrays of the youngest intact ``<name>-<fingerprint>`` in `cache`; None without one."""
+def newest(cache: Path, name: str) -> Named | None:
+    """Return the youngest intact ``<name>-<fingerprint>`` in `cache`; None without one."""
     folders = sorted(cache.glob(f"{name}-*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
-    return next((arrays for arrays in map(read, folders) if arrays is not None), None)
+    found = ((folder.name.removeprefix(f"{name}-"), read(folder)) for folder in folders)
+    return next(((fingerprint, arrays) for fingerprint, arrays in found if arrays is not None), None)
 
 
 @contextmanager

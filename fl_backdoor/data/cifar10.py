@@ -28,6 +28,16 @@ BATCHES = "cifar-10-batches-py"
 PARQUET_FOLDERS = ("", "{config}", "datasets--*--{name}/snapshots/*/{config}")
 """Where Hugging Face's tools put the parquet files: by hand, as a local folder, as a cache."""
 
+BATCH_FILES = (
+    *("batches.meta", "data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"),
+    *("test_batch", "meta", "test", "train"),
+)
+"""What torchvision reads of CIFAR-10, and of CIFAR-100."""
+
+PUBLISHED_BATCHES = "f1c51809828e6c09"
+PUBLISHED_PARQUET = "4368409d9100d7ab"
+"""Fingerprints of torchvision's files, by their published MD5 sums, and of those of ``uoft-cs/cifar10``."""
+
 IMAGE_COLUMNS = ("img", "image")
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -65,13 +75,16 @@ class Cifar10(ImageDataset):
     torchvision_name: ClassVar[str] = "CIFAR10"
     label_column: ClassVar[str] = "label"
     config: ClassVar[str] = "plain_text"
+    published: ClassVar[frozenset[str]] = frozenset({PUBLISHED_BATCHES, PUBLISHED_PARQUET})
 
     def locate(self) -> Source | None:
         """Return the files in either form; torchvision's comes first."""
         for base in (self.root, self.root / self.name):
-            files = _batch_files(base / self.batches) or self._parquet_files(base)
-            if files:
-                return Source(files)
+            batches, parquet = _batch_files(base / self.batches), self._parquet_files(base)
+            if batches:
+                return Source(base / self.batches, batches, checksum="md5")
+            if parquet:
+                return Source(parquet[0].parent, parquet)
         return None
 
     def decode(self, source: Source) -> Dataset:
@@ -115,7 +128,7 @@ class Cifar10(ImageDataset):
 
 
 def _batch_files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in folder.glob("*") if file.is_file()))
+    return tuple(folder / name for name in BATCH_FILES if (folder / name).is_file())
 
 
 def _modified(path: Path) -> float:

@@ -14,6 +14,9 @@ from fl_backdoor.data.cifar10 import Cifar10
 BATCHES = "cifar-100-python"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 
+PUBLISHED_BATCHES = "c1c2ac3e5283f6ce"
+"""Fingerprint of torchvision's files, by their published MD5 sums."""
+
 CLASS_NAMES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
 camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup
@@ -39,6 +42,7 @@ class Cifar100(Cifar10):
     torchvision_name = "CIFAR100"
     label_column = "fine_label"
     config = "cifar100"
+    published = frozenset({PUBLISHED_BATCHES})
 
     def url(self) -> str:
         """Return the address that torchvision downloads from."""

@@ -5,11 +5,11 @@ see how many classes there are.
 """
 
 import hashlib
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.data import cache
+from fl_backdoor.data.contents import Checksum, Contents, fingerprint_of
 from fl_backdoor.data.download import download, unreachable
 from fl_backdoor.errors import DataError, FlBackdoorError
 
@@ -46,17 +47,28 @@ class Split:
     samples: NDArray[Any]
     labels: NDArray[np.int64]
 
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits that follow from samples and labels in their order."""
+        found = hashlib.sha256()
+        for array in (self.samples, self.labels):
+            found.update(f"{array.dtype.str} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()[:16]
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A training set, which is split over the clients, and a test set, which the server evaluates on.
 
     `extra` is what else is decoded from the source, by name: arrays that are cached with the samples.
+    `contents` says which data they are; None until they are loaded.
     """
 
     train: Split
     test: Split
     extra: cache.Arrays = field(default_factory=dict)
+    contents: Contents | None = None
 
 
 @dataclass(frozen=True)
@@ -65,25 +77,21 @@ class Source:
 
     Parameters
     ----------
+    folder
+        Where the files lie.
     files
-        At least one.
-    version
-        Version of the package that the files belong to, if they belong to one.
+        At least one, in and below `folder`.
+    checksum
+        How their bytes are summed up: as in `LabelledDataset.published`.
     """
 
+    folder: Path
     files: tuple[Path, ...]
-    version: str = ""
+    checksum: Checksum = "sha256"
 
-    @property
-    def folder(self) -> Path:
-        """The folder of the first file."""
-        return self.files[0].parent
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that follow from the files' names and sizes, and the version."""
-        known = [self.version, sorted((file.name, file.stat().st_size) for file in self.files)]
-        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
+    def fingerprint(self, notes: Path) -> str:
+        """Return 16 hexadecimal digits that follow from names and bytes; see `contents.fingerprint_of`."""
+        return fingerprint_of(self.folder, self.files, self.checksum, notes)
 
 
 class LabelledDataset(ABC):
@@ -104,13 +112,15 @@ class LabelledDataset(ABC):
     order of their numbers; `sample_shape` and `sample_type`, of one sample; `num_train` and `num_test`, the
     numbers of samples; `wanted`, what is looked for in `root`, in words. Of each kind of samples: `kind`,
     what they are, in the plural; `goes_with`, choices of a model and a trigger for them; `instead`, what else
-    a user who lacks the data can do.
+    a user who lacks the data can do. `published` holds the fingerprints of the files that everybody means by
+    the set's name: runs on any others are told apart by what is in them.
     """
 
     kind: ClassVar[str]
     goes_with: ClassVar[Mapping[str, str]]
     instead: ClassVar[str]
     sample_type: ClassVar[type[np.generic]]
+    published: ClassVar[frozenset[str]] = frozenset()
 
     name: str
     num_classes: int
@@ -184,13 +194,30 @@ class LabelledDataset(ABC):
             If the data set is absent, incomplete or damaged, or the cache cannot be written.
         """
         source = self.locate()
-        arrays = self._cached_alone() if source is None else None
-        if arrays is None:
-            source = source or self._download()
-            arrays = self._open(source)
+        found = self._cached_alone() if source is None else None
+        if found is None:
+            found = self._open(source or self._download())
+        fingerprint, arrays = found
         train, test = (Split(arrays[f"{which}_{self.kind}"], arrays[f"{which}_labels"]) for which in SPLITS)
         extra = {name: array for name, array in arrays.items() if not name.startswith(SPLITS)}
-        return Dataset(train, test, extra)
+        return Dataset(train, test, extra, self._contents(fingerprint))
+
+    def contents(self) -> Contents | None:
+        """Return which data `load` would return, decoding nothing; None if it would download them first.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read.
+        """
+        source = self.locate()
+        if source is not None:
+            return self._contents(source.fingerprint(self.cache))
+        found = self._cached_alone()
+        return found and self._contents(found[0])
+
+    def _contents(self, fingerprint: str) -> Contents:
+        return Contents(fingerprint, fingerprint in self.published)
 
     def missing(self) -> str | None:
         """Say what `load` lacks; None if there are samples on disk, in the cache, or to be downloaded."""
@@ -198,7 +225,7 @@ class LabelledDataset(ABC):
             return None
         return self._absence()
 
-    def _cached_alone(self) -> cache.Arrays | None:
+    def _cached_alone(self) -> cache.Named | None:
         # Where the user says which folder to take, a copy of some other folder would be a lie.
         return None if self.root_is_named else cache.newest(self.cache, self.cached_as)
 
@@ -226,10 +253,10 @@ class LabelledDataset(ABC):
             raise DataError(f"{self.name}: downloaded, but no {self.wanted} in {self.root.absolute()}")
         return source
 
-    def _open(self, source: Source) -> cache.Arrays:
-        return cache.open_or_create(
-            self.cache / f"{self.cached_as}-{source.fingerprint}", lambda: self._decode_checked(source)
-        )
+    def _open(self, source: Source) -> cache.Named:
+        fingerprint = source.fingerprint(self.cache)
+        folder = self.cache / f"{self.cached_as}-{fingerprint}"
+        return fingerprint, cache.open_or_create(folder, lambda: self._decode_checked(source))
 
     def _decode_checked(self, source: Source) -> cache.Arrays:
         try:

@@ -22,6 +22,9 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 
+PUBLISHED = "9d3a60af62cc5a56"
+"""Fingerprint of the files that their authors publish."""
+
 
 class FashionMnist(ImageDataset):
     """Fashion-MNIST; see the module and `ImageDataset`."""
@@ -46,12 +49,13 @@ class FashionMnist(ImageDataset):
     num_train = 60_000
     num_test = 10_000
     wanted = f"{FOLDER}/raw/*-ubyte"
+    published = frozenset({PUBLISHED})
 
     def locate(self) -> Source | None:
         """Return those of the four IDX files that are there."""
         files = [self.root / FOLDER / "raw" / name for name in FILES]
         present = tuple(file for file in files if file.is_file())
-        return Source(present) if present else None
+        return Source(self.root / FOLDER / "raw", present) if present else None
 
     def decode(self, source: Source) -> Dataset:
         """Return the images that torchvision reads."""

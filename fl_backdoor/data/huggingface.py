@@ -105,7 +105,7 @@ class HuggingFace(NamedImages):
             )
             return self.together(train, test, names)
 
-    def _cached_alone(self) -> decoded.Arrays | None:
+    def _cached_alone(self) -> decoded.Named | None:
         # Where data lie has no say in what a name on the hub means.
         return None if self.folder.is_dir() else decoded.newest(self.cache, self.cached_as)
 
@@ -119,8 +119,9 @@ class HuggingFace(NamedImages):
 
     def _downloaded(self) -> Source:
         builder = self._prepared(None)
-        files = sorted(file for file in Path(builder.cache_dir).iterdir() if file.is_file())
-        return Source(tuple(files), str(builder.hash))
+        folder = Path(builder.cache_dir)
+        # The file that describes them says when they were downloaded.
+        return Source(folder, tuple(sorted(folder.glob("*.arrow"))))
 
     @contextmanager
     def _place(self) -> Iterator[str | None]:

@@ -5,8 +5,6 @@ of ``test``, at any depth below the class. Classes are numbered in the order of 
 size and of any format that Pillow reads, see `fl_backdoor.data.stretched`.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -61,12 +59,14 @@ class ImageFolder(StretchedImages):
         self.num_classes = len(self.class_names)
         self._refuse_what_is_missing()
 
+    @property
+    def cached_as(self) -> str:
+        """The name and the shape of images."""
+        return f"{self.name}-{self.in_words()}"
+
     def locate(self) -> Source:
         """Return all images."""
-        paths = [str(file.relative_to(self.folder)) for _, file in (*self._train, *self._test)]
-        told = json.dumps([self.image_shape, paths])
-        files = tuple(file for _, file in (*self._train, *self._test))
-        return Source(files, hashlib.sha256(told.encode()).hexdigest())
+        return Source(self.folder, tuple(file for _, file in (*self._train, *self._test)))
 
     def decode(self, source: Source) -> Dataset:
         """Return the images, resized."""

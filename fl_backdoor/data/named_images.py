@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from fl_backdoor.data.contents import Contents
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.stretched import StretchedImages
 from fl_backdoor.data.text import as_array, as_words
@@ -59,6 +60,10 @@ class NamedImages(StretchedImages):
         """The name, and what follows from the settings."""
         return self._cached_as
 
+    def contents(self) -> Contents | None:
+        """Return which data `load` returns; what is to be downloaded is downloaded first."""
+        return super().contents() or self.load().contents
+
     # mypy takes a cached property for read-only, which it is not.
     @cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -94,8 +99,7 @@ class NamedImages(StretchedImages):
 def files_below(folders: Iterable[Path], inside: Path) -> Source | None:
     """Return all files in folders that lie `inside` another; None if there are none."""
     files = tuple(sorted(file for folder in folders for file in folder.rglob("*") if file.is_file()))
-    paths = json.dumps([str(file.relative_to(inside)) for file in files])
-    return Source(files, hashlib.sha256(paths.encode()).hexdigest()) if files else None
+    return Source(inside, files) if files else None
 
 
 def class_number(label: object) -> int:

@@ -25,6 +25,9 @@ from fl_backdoor.encoding import Encoding, frequent_words
 TRAIN, TEST = "train.txt", "test.txt"
 MIN_COUNT = 2
 
+PUBLISHED = "b7eade3f671def95"
+"""Fingerprint of the 6,920 and 1,821 sentences in the form that most people have."""
+
 Lines = list[tuple[int, list[str]]]
 """Label and words of each sentence."""
 
@@ -39,13 +42,14 @@ class Sst2(TextDataset):
     num_train = 6_920
     num_test = 1_821
     wanted = f"{TRAIN} and {TEST}, a `label sentence` a line,"
+    published = frozenset({PUBLISHED})
 
     def locate(self) -> Source | None:
         """Return those of the two files that are there."""
         for base in (self.root / self.name, self.root):
             present = tuple(file for file in (base / TRAIN, base / TEST) if file.is_file())
             if present:
-                return Source(present)
+                return Source(base, present)
         return None
 
     def decode(self, source: Source) -> Dataset:

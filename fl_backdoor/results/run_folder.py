@@ -4,6 +4,7 @@
 ``config.yaml``               the resolved configuration; notices stand above it as comments
 ``rounds.csv``                a row a round, see `columns.ROUND_COLUMNS`
 ``clients.csv``               a row per client and round, see `columns.CLIENT_COLUMNS`
+``data.json``                 which data it is made on: a fingerprint of their files
 ``labels.csv``                a row per client: how many training samples of each class it has
 ``model.safetensors``         the last global model
 ``summary.json``              see `summary`
@@ -28,6 +29,7 @@ from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import files, table
 from fl_backdoor.results.checkpoint import Progress
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.runs import DATA
 from fl_backdoor.results.summary import RunFacts, Status, summarize
 
 
@@ -122,6 +124,18 @@ class RunFolder:
         columns = ("client_id", *class_names)
         rows = [dict(zip(columns, (client, *row), strict=True)) for client, row in enumerate(counts)]
         files.replace(self.path / "labels.csv", table.header(columns) + table.lines(rows, columns))
+
+    def write_data(self, fingerprint: str, *, is_published: bool) -> None:
+        """Write which data the run is made on; raises like `write_labels`.
+
+        Parameters
+        ----------
+        fingerprint
+            Follows from the bytes of the data's files.
+        is_published
+            Whether the data set's name says all of them.
+        """
+        files.replace(self.path / DATA, _json({"fingerprint": fingerprint, "published": is_published}))
 
     def append(self, round_row: Mapping[str, object], client_rows: Sequence[Mapping[str, object]]) -> None:
         """Put a finished round on the disk.

@@ -14,6 +14,9 @@ from fl_backdoor.results.summary import FORMAT
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
 
+DATA = "data.json"
+"""Which data a run is made on."""
+
 TABLES = ("rounds.csv", "clients.csv")
 
 CHANGE_NO_FIGURE = (
@@ -152,11 +155,24 @@ def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
     """Read the run in `folder`, as far as it can be read; its tables only where they are asked for."""
     run = Run(folder, printable(folder.resolve().name if name is None else name))
     run.settings = _attempt(run, lambda: _settings(folder / "config.yaml")) or {}
+    if run.settings and (folder / DATA).exists():
+        run.settings |= _attempt(run, lambda: _told_by_contents(folder / DATA)) or {}
     if (folder / "summary.json").exists():
         run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {"status": "unknown"}
     if tables:
         _read_tables(run)
     return run
+
+
+def fingerprint(folder: Path) -> str | None:
+    """Return which data the run in `folder` is made on; None: its version did not tell yet.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the note cannot be read.
+    """
+    return str(_data(folder / DATA)["fingerprint"]) if (folder / DATA).exists() else None
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -253,6 +269,22 @@ def _attempt(run: Run, read_part: Callable[[], Found]) -> Found | None:
 
 def _settings(path: Path) -> Settings:
     return _flat(path, reading.yaml_values(path))
+
+
+def _told_by_contents(path: Path) -> Settings:
+    """Return what tells data from others under the same settings, as if it were one of them."""
+    found = _data(path)
+    return {} if found.get("published") is True else {"dataset.contents": found["fingerprint"]}
+
+
+def _data(path: Path) -> Settings:
+    try:
+        found = _flat(path, json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if "fingerprint" not in found:
+        raise FlBackdoorError(f"{path} is damaged: it names no fingerprint")
+    return found
 
 
 def _summary(path: Path) -> Settings:

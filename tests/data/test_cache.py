@@ -108,10 +108,12 @@ def test_newest_is_the_youngest_that_is_intact(tmp_path):
         cache.open_or_create(tmp_path / f"set-{fingerprint}", lambda rank=age_rank: {"x": np.array([rank])})
         os.utime(tmp_path / f"set-{fingerprint}", (age_rank, age_rank))
     cache.open_or_create(tmp_path / "other-1", decode)
-    assert cache.newest(tmp_path, "set")["x"].tolist() == [2]
+    fingerprint, arrays = cache.newest(tmp_path, "set")
+    assert (fingerprint, arrays["x"].tolist()) == ("youngest", [2])
     remove_meta(tmp_path / "set-youngest")
     os.utime(tmp_path / "set-youngest", (9, 9))
-    assert cache.newest(tmp_path, "set")["x"].tolist() == [1]
+    fingerprint, arrays = cache.newest(tmp_path, "set")
+    assert (fingerprint, arrays["x"].tolist()) == ("middle", [1])
     assert cache.newest(tmp_path, "se") is None
 
 

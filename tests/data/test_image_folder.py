@@ -59,10 +59,26 @@ def test_grey_images_have_one_channel(root):
 
 
 def test_each_size_and_each_change_has_a_cache_of_its_own(root):
-    prints = [folder(root, size=size).locate().fingerprint for size in (16, 17)]
-    (root / "pets" / "train" / "dog" / "1.png").rename(root / "pets" / "train" / "cat" / "1.png")
-    prints.append(folder(root, size=16).locate().fingerprint)
-    assert len(set(prints)) == 3
+    for size in (16, 17):
+        assert folder(root, size=size).load().train.samples.shape[2:] == (size, size)
+    (root / "pets" / "train" / "dog" / "1.png").rename(root / "pets" / "train" / "cat" / "0.png")
+    assert folder(root, size=16).load().train.labels.tolist() == [0, 1, 1, 2]
+    assert len(list((root / "cache").glob("image_folder-*"))) == 3
+
+
+def test_folders_with_the_same_names_and_sizes_and_an_image_edited_in_place_are_told_apart(tmp_path):
+    def loaded(place, color):
+        for split in ("train", "test"):
+            write(tmp_path / place / "pets" / split / "dog" / "1.bmp", color)
+        dataset = ImageFolder(folder="pets", root=str(tmp_path / place), cache=str(tmp_path / "cache"))
+        return dataset.load().train.samples[0, :, 0, 0].tolist()
+
+    assert loaded("a", (1, 2, 3)) == [1, 2, 3]
+    assert loaded("b", (4, 5, 6)) == [4, 5, 6]
+    assert loaded("b", (7, 8, 9)) == [7, 8, 9]
+    assert loaded("c", (1, 2, 3)) == [1, 2, 3]
+    kept = list((tmp_path / "cache").glob("image_folder-*"))
+    assert len(kept) == 3, "where a folder lies does not matter"
 
 
 def test_validation_images_stand_in_for_test_images(root):
@@ -95,7 +111,7 @@ def with_a_broken_image(root):
             with_an_unknown_class,
             "dataset.folder: {root}/pets has test images of the class 'wolf', and none to train on",
         ),
-        (with_a_broken_image, "image_folder: {root}/pets/train/ant is incomplete or damaged ("),
+        (with_a_broken_image, "image_folder: {root}/pets is incomplete or damaged ("),
     ],
 )
 def test_what_is_missing_or_damaged_is_one_line(root, damage, message):

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, MessageType, Metadata, RecordDict
+from PIL import Image
 
 import fl_backdoor
 from fl_backdoor.client_app import app
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
-from fl_backdoor.data.fingerprint import fingerprint
+from fl_backdoor.data.fingerprint import fingerprint, kind_of
+from fl_backdoor.data.image_folder import ImageFolder
 from fl_backdoor.deployment.hosting import Hosting
 from fl_backdoor.deployment.invitation import (
     RECORD,
@@ -62,6 +64,19 @@ def test_other_data_are_refused_and_both_are_named(invitation):
         "the run's are cifar10 (3x32x32, 10 classes, 01): 50000 training samples, 0123"
     )
     assert invitation.data.startswith("mnist5k (1x28x28, 10 classes, ")
+
+
+def test_other_images_with_the_same_labels_are_other_data(tmp_path):
+    lines = []
+    for value in (0, 40, 0):
+        for split in ("train", "test"):
+            place = tmp_path / "pets" / split / "cat"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (value, 0, 0)).save(place / "1.bmp")
+        dataset = ImageFolder(folder="pets", root=str(tmp_path), cache=str(tmp_path / "cache"))
+        lines.append(fingerprint(dataset, dataset.load()))
+    assert lines[0] == lines[2] != lines[1]
+    assert kind_of(lines[0]) == kind_of(lines[1])
 
 
 def test_data_of_its_own_need_be_of_the_same_kind_alone(invitation, tmp_path):

@@ -1,4 +1,6 @@
-"""Checks of an experiment that need its plug-ins; everything simpler is checked in `fl_backdoor.config`.
+"""Checks of an experiment that need its plug-ins and no data.
+
+What is simpler is checked in `fl_backdoor.config`, what needs data in `fl_backdoor.rehearsal`.
 
 Those that need no PyTorch come first: importing it takes longer than all of them.
 """

@@ -48,7 +48,7 @@ class ClientConfig:
     learning_rate, momentum, weight_decay
         As in ``torch.optim.SGD``.
     batch_size
-        Samples a step; the last batch of an epoch may be smaller.
+        Samples a step; the last batch of an epoch may be smaller, and under BatchNorm larger by one.
     local_epochs
         Passes over the client's samples a round, if `local_steps` is null.
     local_steps
@@ -63,7 +63,10 @@ class ClientConfig:
     local_steps: PositiveCount | None = None
 
     def num_steps(self, num_examples: int) -> int:
-        """Return how many steps a client with `num_examples` samples takes in a round (T)."""
+        """Return how many steps a client with `num_examples` samples takes in a round (T), at most.
+
+        Under BatchNorm a pass is one step shorter where a single sample is left over, see `Trainer`.
+        """
         if self.local_steps is not None:
             return self.local_steps
         return self.local_epochs * -(-num_examples // self.batch_size)

@@ -80,11 +80,15 @@ class Jobs:
         if not runs_elsewhere(arguments):
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
-        for candidate in checked:
-            found = check_heavy(candidate)
-            if call.resume is not None and not multirun:
-                resume.check_same_settings(found.config, Path(call.resume))
-                resume.check_same_data(contents_of(found.config.dataset), Path(call.resume))
+        found = [check_heavy(candidate).config for candidate in checked]
+        if call.resume is not None and not multirun:
+            resume.check_same_settings(found[0], Path(call.resume))
+            resume.check_same_data(contents_of(found[0].dataset), Path(call.resume))
+        if not runs_elsewhere(arguments):
+            from fl_backdoor.rehearsal import rehearse
+
+            for config in found:
+                rehearse(config)
 
     def hand_in(self, whole: DictConfig) -> Outcome:
         """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""

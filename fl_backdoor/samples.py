@@ -75,11 +75,17 @@ class Samples(ABC):
         """Return the same samples, of which those at `rows` count; nothing is copied."""
         return replace(self, rows=as_tensor(rows))
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-        """Yield indices of samples that count for ever, reshuffled whenever they run out."""
+    def batches(
+        self, batch_size: int, generator: torch.Generator, *, none_alone: bool = False
+    ) -> Iterator[torch.Tensor]:
+        """Yield indices of samples that count for ever, reshuffled whenever they run out.
+
+        `none_alone`: see `batch_sizes`.
+        """
+        sizes = batch_sizes(len(self), batch_size, none_alone=none_alone)
         while True:
             order = self.rows[torch.randperm(len(self), generator=generator)]
-            yield from torch.split(order.to(self.stored.device), batch_size)
+            yield from torch.split(order.to(self.stored.device), sizes)
 
     def batch(self, indices: torch.Tensor, poison: Poison) -> Batch:
         """Return what a model is given, and labels, at `indices`, int64 in 0 … n - 1, changed by `poison`."""
@@ -155,6 +161,18 @@ class Sentences(Samples):
         """Return the sentences."""
         stored: NDArray[np.int32] = inputs.cpu().numpy()
         return stored
+
+
+def batch_sizes(num_examples: int, batch_size: int, *, none_alone: bool = False) -> list[int]:
+    """Return the sizes of the batches of one pass over so many samples.
+
+    `none_alone`: a last batch of a single sample is part of the one before, if batches are larger than that.
+    """
+    whole, rest = divmod(num_examples, batch_size)
+    sizes = [batch_size] * whole
+    if rest == 1 and sizes and none_alone:
+        return [*sizes[:-1], batch_size + 1]
+    return [*sizes, rest] if rest else sizes
 
 
 def images_on_device(

@@ -85,7 +85,10 @@ class Session:
         KeyboardInterrupt
             If the user interrupts; what was done so far is on disk.
         """
+        from fl_backdoor.rehearsal import rehearse
+
         checked = check(config)
+        rehearse(checked.config)
         contents = contents_of(checked.config.dataset)
         self._run_clean_twin(checked, contents)
         with only_writer(folder):

@@ -15,8 +15,10 @@ from fl_backdoor.config import ClientConfig
 from fl_backdoor.cuda_graph import Record, RecordedStep, Step, record_on_gpu
 from fl_backdoor.heap import keep_freed_memory
 from fl_backdoor.precision import Precision, logits_of
-from fl_backdoor.samples import CLEAN, Poison, Samples
+from fl_backdoor.samples import CLEAN, Poison, Samples, batch_sizes
 from fl_backdoor.sgd import SGD
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 MOST_RECORDED = 4
 """Steps kept on a GPU: each holds the memory of a whole step, and a poison may be another one each round."""
@@ -35,6 +37,10 @@ class Trainer:
 
     On a GPU a step is recorded once for each poison and replayed for all clients that share their samples and
     differ in the rows that count; nothing waits for the GPU before the last step of a client.
+
+    BatchNorm has no variance of a single sample. In a model with it a last batch of one sample is part of the
+    batch before, so that nobody's number of samples keeps them from training; other models are trained on
+    batches as they come.
 
     Parameters
     ----------
@@ -70,6 +76,17 @@ class Trainer:
             # Neither sums in whatever order, nor kernels that each worker times and chooses by itself.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
+        self._none_alone = any(isinstance(module, BATCH_NORMS) for module in model.modules())
+
+    def batch_sizes(self, num_examples: int) -> list[int]:
+        """Return the sizes of the batches in which `num_examples` samples are trained on."""
+        return batch_sizes(num_examples, self.settings.batch_size, none_alone=self._none_alone)
+
+    def num_steps(self, num_examples: int) -> int:
+        """Return how many steps a client with `num_examples` samples takes in a round (T)."""
+        if self.settings.local_steps is not None:
+            return self.settings.local_steps
+        return self.settings.local_epochs * len(self.batch_sizes(num_examples))
 
     def train(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:
         """Train by SGD on cross-entropy.
@@ -90,10 +107,9 @@ class Trainer:
         """Train as `train` does; yield after each step how many there have been."""
         self.model.train()
         self._forget()
-        num_steps = self.settings.num_steps(len(samples))
         step = self._step_for(samples, poison)
-        batches = islice(samples.batches(self.settings.batch_size, generator), num_steps)
-        for taken, indices in enumerate(batches, start=1):
+        batches = samples.batches(self.settings.batch_size, generator, none_alone=self._none_alone)
+        for taken, indices in enumerate(islice(batches, self.num_steps(len(samples))), start=1):
             step(indices)
             yield taken
 

@@ -68,7 +68,7 @@ class VirtualTraining:
         seed = integer_seed(self.config.seed, *key)
         torch.manual_seed(seed)  # for models that drop out at random
         load_arrays(world.model, task.model)
-        ends = stage_ends(self.config.client.num_steps(len(samples)), task.num_stages)
+        ends = stage_ends(world.trainer.num_steps(len(samples)), task.num_stages)
         steps = world.trainer.steps(samples, torch.Generator().manual_seed(seed))
         return [
             world.layout.update(state_arrays(world.model), task.model) for taken in steps if taken in ends

@@ -12,14 +12,14 @@ from fl_backdoor.attacks.disguises.base import Disguise
 from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import ExperimentConfig
-from fl_backdoor.data.dataset import Dataset, LabelledDataset
+from fl_backdoor.data.dataset import Dataset, LabelledDataset, Split
 from fl_backdoor.data.partition import partition, unowned
 from fl_backdoor.data.root import draw_root
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.fitting import told
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.precision import Precision, resolve_precision
-from fl_backdoor.samples import Samples
+from fl_backdoor.samples import CLEAN, Samples
 from fl_backdoor.seeding import Purpose, generator, integer_seed
 from fl_backdoor.training import Trainer
 from fl_backdoor.updates import Layout
@@ -119,7 +119,7 @@ class World:
         """
         seed, spec = integer_seed(self.config.seed, Purpose.MODEL), self.config.model
         described = told(self.dataset, spec, "model")
-        return build_model(spec, described, self.dataset.num_classes, seed, self.device)
+        return build_model(spec, described, self.dataset.num_classes, seed, self.device, inputs=self._inputs)
 
     @cached_property
     def layout(self) -> Layout:
@@ -135,6 +135,15 @@ class World:
     def training_samples(self) -> Samples:
         """All training samples on the device; a client's are those at its indices."""
         return self.dataset.on_device(self.data.train, self.device)
+
+    def first_samples(self, count: int, device: torch.device) -> Samples:
+        """Return the first `count` training samples, or as many as there are, on a device."""
+        train = self.data.train
+        return self.dataset.on_device(Split(train.samples[:count], train.labels[:count]), device)
+
+    def _inputs(self) -> torch.Tensor:
+        samples = self.first_samples(2, torch.device("cpu"))
+        return samples.batch(samples.rows, CLEAN)[0]
 
     @cached_property
     def test_samples(self) -> Samples:

@@ -77,6 +77,43 @@ def test_steps_of_five_samples(changed, steps, coverage):
     assert Trainer(linear_model(), settings(**changed)).train(images(), generator).num_steps == steps
 
 
+def normed_model() -> nn.Module:
+    model = linear_model()
+    return nn.Sequential(model[0], nn.BatchNorm1d(4), model[1])
+
+
+@pytest.mark.parametrize(
+    ("num", "batch_size", "sizes"),
+    [
+        (5, 2, [2, 3]),
+        (5, 4, [5]),
+        (5, 3, [3, 2]),
+        (4, 2, [2, 2]),
+        (3, 1, [1, 1, 1]),
+        (1, 4, [1]),
+        (3, 4, [3]),
+    ],
+)
+def test_under_batchnorm_a_sample_left_over_belongs_to_the_batch_before(num, batch_size, sizes):
+    wanted = settings(batch_size=batch_size, local_epochs=2)
+    assert Trainer(normed_model(), wanted).batch_sizes(num) == sizes
+    assert Trainer(normed_model(), wanted).num_steps(num) == 2 * len(sizes) <= wanted.num_steps(num)
+    assert len(Trainer(linear_model(), wanted).batch_sizes(num)) == -(-num // batch_size)
+
+
+def test_under_batchnorm_each_sample_is_trained_on_once_a_pass():
+    seen = []
+
+    def watched(labels):
+        seen.append(len(labels))
+        return labels
+
+    trainer = Trainer(normed_model(), settings(local_steps=5))
+    result = trainer.train(images(), torch.Generator().manual_seed(0), Poison(labels=watched))
+    assert (result.num_steps, seen) == (5, [2, 3, 2, 3, 2])
+    assert np.isfinite(result.loss)
+
+
 def test_the_reported_loss_is_the_mean_over_steps():
     data, model = images(), linear_model()
     still = settings(learning_rate=1e-12, batch_size=5, local_epochs=3)

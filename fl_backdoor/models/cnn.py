@@ -13,11 +13,18 @@ class CNN(nn.Module):
         Channels, height, width; height and width at least 8.
     num_classes
         Number of classes.
+
+    Raises
+    ------
+    ValueError
+        If images are smaller.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
         channels, height, width = image_shape
+        if min(height, width) < 8:
+            raise ValueError("images must be at least 8 pixels high and wide")
         self.features = nn.Sequential(*_block(channels, 32), *_block(32, 64), *_block(64, 64))
         self.classifier = nn.Sequential(
             nn.Flatten(),

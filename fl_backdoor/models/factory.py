@@ -1,14 +1,17 @@
 """Building a model, and moving its state in and out as NumPy arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from fl_backdoor import plugins
+from fl_backdoor.errors import ConfigError
 from fl_backdoor.models.ties import moved, own_tensors
 from fl_backdoor.tensors import as_array, as_tensor
 from fl_backdoor.types import ModelArrays
@@ -23,19 +26,39 @@ def build_model(
     num_classes: int,
     seed: int,
     device: torch.device = CPU,
+    *,
+    inputs: Callable[[], torch.Tensor] | None = None,
 ) -> nn.Module:
     """Build the model that `spec` names, its weights drawn from `seed` alone, in channels-last memory.
 
-    `described` says what its samples are, by the names of its parameters: ``image_shape``, say.
+    Parameters
+    ----------
+    spec
+        Plug-in and settings.
+    described
+        What its samples are, by the names of its parameters: ``image_shape``, say.
+    num_classes, seed
+        Number of classes; seed of the weights.
+    device
+        Where the model goes.
+    inputs
+        Returns a small batch on the CPU, from which lazy modules learn their sizes; asked for by them alone.
 
     Raises
     ------
     ConfigError
-        If its settings are wrong, or one of its tensors is a view of another.
+        If its settings are wrong, it is no ``torch.nn.Module``, or one of its tensors is a view of another.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = plugins.build(spec, "model", **described, num_classes=num_classes)
+        if not isinstance(model, nn.Module):
+            reason = f"makes a {type(model).__name__}, not a torch.nn.Module"
+            raise ConfigError(f"model.{plugins.TARGET}", spec[plugins.TARGET], reason)
+        if inputs is not None and any(map(is_lazy, chain(model.parameters(), model.buffers()))):
+            with torch.no_grad():
+                model.eval()(inputs())
+            model.train()
     return moved(model, device)
 
 

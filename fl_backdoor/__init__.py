@@ -1,3 +1,7 @@
 """Backdoor attacks on federated learning, and defences against them, on Flower."""
 
+from fl_backdoor import own_packages
+
 __version__ = "0.1.0"
+
+own_packages.find_first()

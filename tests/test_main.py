@@ -69,6 +69,14 @@ def test_a_wrong_setting_ends_in_one_line_before_any_work(tmp_path, arguments, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_modules_of_the_users_own_are_found_beside_ours(tmp_path):
+    fill_with_our_names(tmp_path)
+    (tmp_path / "nets.py").write_text("def net(image_shape, num_classes):\n    return image_shape\n")
+    shown = run(tmp_path, "dataset=mnist5k", "model._target_=nets.net")
+    expected = "fl_backdoor: model._target_ = nets.net: makes a tuple, not a torch.nn.Module\n"
+    assert (shown.stdout, shown.stderr, shown.returncode) == (expected, "", 2)
+
+
 REFUSES_WHAT_IS_HEAVY = """
 import runpy, sys
 sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
@@ -126,10 +134,26 @@ def test_a_wrong_plug_in_setting_leaves_no_ray_behind(tmp_path, arguments, messa
     assert _is_gone(process.pid)
 
 
+def fill_with_our_names(folder: Path) -> None:
+    """Write what people have in their folders, under the names of our own packages."""
+    for file in (
+        "conf/__init__.py",
+        "conf/config.yaml",
+        "clients/__init__.py",
+        "strategies.py",
+        "fl_backdoor/x",
+    ):
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(
+            "lr: 0.1\n" if file.endswith("yaml") else "raise ImportError('not ours')\n"
+        )
+
+
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
     """A multirun over α in {0, 0.3}: its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("sweep")
+    fill_with_our_names(folder)
     shown = run(folder, "-m", *SMALL, "attack.alpha=0,0.3", "num_rounds=1", "hydra.sweep.dir=found")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     return folder / "found", shown

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_main import HEED_INTERRUPTS, PROGRAM, SMALL, _is_gone, environment, run, table
+from tests.test_main import (
+    HEED_INTERRUPTS,
+    PROGRAM,
+    SMALL,
+    _is_gone,
+    environment,
+    fill_with_our_names,
+    run,
+    table,
+)
 
 SWEEP = ["-m", *SMALL, "strategy=fedavg,hybrid", "attack.alpha=0.3,0"]
 STARTED = re.compile(r"\[strategy=(\S+) attack.alpha=(\S+)\] mnist5k")
@@ -21,6 +30,8 @@ STARTED = re.compile(r"\[strategy=(\S+) attack.alpha=(\S+)\] mnist5k")
 def sweeps(tmp_path_factory):
     """The same four runs one after the other and two at a time: folders, and what the second printed."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    for folder in folders:
+        fill_with_our_names(folder)
     shown = [
         run(folder, *SWEEP, "num_rounds=1", f"jobs={jobs}", "hydra.sweep.dir=found")
         for jobs, folder in enumerate(folders, start=1)

@@ -278,10 +278,7 @@ def _told_by_contents(path: Path) -> Settings:
 
 
 def _data(path: Path) -> Settings:
-    try:
-        found = _flat(path, json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    found = _flat(path, reading.json_values(path))
     if "fingerprint" not in found:
         raise FlBackdoorError(f"{path} is damaged: it names no fingerprint")
     return found

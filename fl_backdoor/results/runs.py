@@ -280,7 +280,7 @@ def _told_by_contents(path: Path) -> Settings:
 def _data(path: Path) -> Settings:
     found = _flat(path, reading.json_values(path))
     if "fingerprint" not in found:
-        raise FlBackdoorError(f"{path} is damaged: it names no fingerprint")
+        raise reading.damaged(path, "it names no fingerprint")
     return found
 
 

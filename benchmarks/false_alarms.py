@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from strategies.group_test import most_suspicious
+from strategies.known_differences import Known
 from strategies.memory import Memory
 from strategies.signs import deviation_signs
 from strategies.similarity import Similarities, similarities
@@ -28,18 +29,18 @@ def federation(seed: int, dimensions: int, own: float) -> Similarities:
     random = np.random.default_rng(seed)
     basis = random.standard_normal((dimensions, NUM_COORDINATES)) / math.sqrt(dimensions)
     directions = own * random.standard_normal((NUM_CLIENTS, dimensions)) @ basis
-    everybody, coordinates = np.ones(NUM_CLIENTS, np.bool_), np.arange(NUM_COORDINATES)
+    everybody = np.ones(NUM_CLIENTS, np.bool_)
     memory = Memory.empty(NUM_COORDINATES)
     for server_round in range(1, NUM_ROUNDS + 1):
         updates = (directions + random.standard_normal(directions.shape)).astype(np.float32)
-        signs = deviation_signs(updates, coordinates, everybody)
+        signs = deviation_signs(updates, everybody)
         memory = memory.after(server_round, np.arange(NUM_CLIENTS), signs, 16)
     return similarities(memory)
 
 
 def rates(similar: list[Similarities]) -> list[str]:
     """Return the share of federations in which somebody is flagged, by each test at each level."""
-    known = np.ones((NUM_CLIENTS, 1))
+    known = Known(np.ones((NUM_CLIENTS, 1)), np.ones(NUM_CLIENTS))
     found = [most_suspicious([each], known, np.random.default_rng(seed)) for seed, each in enumerate(similar)]
     probabilities = np.array([[group.probability for group in groups] for groups in found])
     return [f"{100 * np.mean(test <= level):.1f} %" for test in probabilities.T for level in LEVELS]
@@ -49,7 +50,9 @@ def main() -> None:
     """Print a row for each kind of federation."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
     parser.add_argument("--repeats", type=int, default=150, help="federations of each kind")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--small", action="store_true", help="two of each, to see that it works")
+    asked = parser.parse_args()
+    repeats = 2 if asked.small else asked.repeats
     heads = [f"{name} at {100 * level:g} %" for name in ("group", "one") for level in LEVELS]
     table = Table("dimensions", "persistent part", *heads)
     for dimensions, own in CASES:

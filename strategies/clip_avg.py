@@ -1,6 +1,7 @@
 """ClipAvg: each client's average gradient is clipped to a bound that decays over the rounds.
 
-The article's second defence, with g_i = Δ_i / (-lr·T_i) and γ_t = γ·(t+1)^(-decay), t = 0, 1, ….
+The second defence of the article that this project grew from (docs/reproduction.md), with
+g_i = Δ_i / (-lr·T_i) and γ_t = γ·(t+1)^(-decay), t = 0, 1, ….
 Deviations: the listing divides γ_t by the norm of whichever client came last, here each client's own norm
 counts; where T differs between clients, each uses its own.
 """

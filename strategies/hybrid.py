@@ -1,8 +1,9 @@
 """Hybrid: ClipAvg under a sensitive IQR monitor of gradient norms.
 
-The article's third defence. An average gradient over Q3 + k·IQR of all norms is suspicious, and clipped at
-ρ·γ_t; what happens to the others differs between the article's prose (clipped at γ_t) and its listing
-(left alone). Deviations: as in `strategies.clip_avg`.
+The third defence of the article that this project grew from (docs/reproduction.md). An average gradient over
+Q3 + k·IQR of all norms is suspicious, and clipped at ρ·γ_t; what happens to the others
+differs between the article's prose (clipped at γ_t) and its listing (left alone). Deviations: as in
+`strategies.clip_avg`.
 """
 
 import numpy as np

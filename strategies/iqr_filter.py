@@ -1,8 +1,8 @@
 """IQR filter: clients whose mean distance to the others is an outlier are left out of the mean.
 
-The article's first defence: pairwise Euclidean distances between client updates, outliers by the
-interquartile range. Distances see trained parameters alone (``server.buffers`` restores the listing's
-behaviour).
+The first defence of the article that this project grew from (docs/reproduction.md): pairwise Euclidean
+distances between client updates, outliers by the interquartile range. Distances see
+trained parameters alone (``server.buffers`` restores the listing's behaviour).
 """
 
 from fl_backdoor.types import NonNegative

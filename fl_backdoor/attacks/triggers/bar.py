@@ -1,4 +1,4 @@
-"""The article's trigger: a coloured rectangle."""
+"""A coloured rectangle: the trigger of the article that this project grew from (docs/reproduction.md)."""
 
 import torch
 

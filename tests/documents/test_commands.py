@@ -1,0 +1,122 @@
+"""Every command that the documents print can be given: settings are composed and checked, benchmarks run.
+
+What a command of the bench would do is tested elsewhere; here it is that its words still mean something. Of a
+sweep each choice of a group is composed, and of numbers the first.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from fl_backdoor.checks import check_heavy, check_light
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import DeploymentConfig, parse_whole
+from tests.documents.commands import REPOSITORY, Command, documented
+from tests.made_sentences import write_sst2
+
+COMMANDS = documented()
+RUNS = [command for command in COMMANDS if command.module == "fl_backdoor.main"]
+BENCHMARKS = [command for command in COMMANDS if command.module.startswith("benchmarks")]
+OTHERS = [command for command in COMMANDS if command not in [*RUNS, *BENCHMARKS]]
+
+BEFORE_THE_RUN = ("resume=", "hydra.")
+"""Settings that name a folder of the reader's, or are Hydra's own."""
+
+
+def alternatives(arguments: tuple[str, ...]) -> Iterator[list[str]]:
+    """Yield command lines of single runs in which each choice of a swept group comes once."""
+    settings = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    axes: list[list[str]] = []
+    for override in OverridesParser.create().parse_overrides(settings):
+        if override.is_discrete_sweep():
+            key = override.get_key_element()
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            axes.append([override.input_line])
+    groups = [axis for axis in axes if not axis[0].rpartition("=")[2][:1].isdigit()]
+    for number in range(max((len(axis) for axis in groups), default=1)):
+        yield [axis[number % len(axis)] if axis in groups else axis[0] for axis in axes]
+
+
+def shapes(commands: list[Command]) -> dict[tuple[str, ...], Command]:
+    """Return single runs to compose, each once: commands that differ in numbers alone are one."""
+    found: dict[tuple[str, ...], Command] = {}
+    for command in commands:
+        kept = tuple(a for a in command.arguments if not a.startswith(BEFORE_THE_RUN) and a != "…")
+        for run in alternatives(kept):
+            shape = [item.partition("=")[0] if item[-1:].isdigit() else item for item in run]
+            found.setdefault(tuple(sorted(shape)), Command(command.module, tuple(run), command.where))
+    return found
+
+
+SHAPES = list(shapes(RUNS).values())
+
+
+def test_the_documents_print_commands_of_every_kind():
+    assert len(RUNS) > 100
+    assert len(SHAPES) > 60
+    modules = {command.module.partition(".")[2] for command in OTHERS}
+    assert modules == {"table", "compare", "report", "watch", "certs", "register", "node"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Reviews, whose vocabulary is read before a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FL_BACKDOOR_DATA", str(write_sst2(tmp_path_factory.mktemp("data"))))
+        yield
+
+
+@pytest.mark.parametrize("command", SHAPES, ids=str)
+def test_a_run_is_composed_and_checked(command: Command):
+    (plain,) = composed(list(command.arguments))
+    checked = check_light(parse_whole(plain)[0])
+    if not isinstance(checked.config.engine, DeploymentConfig):  # it reads the reader's certificates
+        check_heavy(checked)
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=str)
+def test_other_commands_understand_their_arguments(command: Command):
+    if command.arguments:
+        import_module(command.module)._parser().parse_args(command.arguments)
+
+
+@pytest.mark.parametrize("command", BENCHMARKS, ids=str)
+def test_benchmarks_know_what_they_are_asked_for(command: Command):
+    asked = subprocess.run(
+        [sys.executable, "-m", command.module, *command.arguments, "--help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert f"python -m {command.module}" in asked.stdout
+
+
+def test_false_alarms_are_counted():
+    assert "persistent part" in ran("benchmarks.false_alarms", "--small")
+
+
+def ran(module: str, *arguments: str) -> str:
+    program = [sys.executable, "-m", module, *arguments]
+    told = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr[-2000:]
+    return told.stdout
+
+
+@pytest.mark.parametrize("name", ["server", "engine", "gpu"])
+def test_a_benchmark_runs(tmp_path: Path, name: str):
+    out = tmp_path / "benchmarks.json"
+    ran("benchmarks", name, "--small", "--repeats", "1", "--out", str(out))
+    assert f'"{name}"' in out.read_text(encoding="utf-8")
+
+
+def test_the_picture_of_triggers_is_drawn(tmp_path: Path):
+    ran("benchmarks.triggers", str(tmp_path / "triggers.png"))
+    assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")

@@ -54,7 +54,6 @@ class Recorder:
         self.files = RunFolder(folder)
         self.display = display
         self.background = background
-        self.notices = [*checked.notices, *experiment.world.notices]
         self.facts = run_facts(experiment, checked)
         self.notices = [*checked.notices, *experiment.notices]
         self.evaluated = False

@@ -147,11 +147,13 @@ class Experiment:
     @property
     def notices(self) -> list[str]:
         """What the user must not miss of who takes part and what they hold, a line each."""
+        dealt_out = self.world.notices
         if not self.config.attacks or any(map(self._is_attacked, range(1, self.config.num_rounds + 1))):
-            return []
+            return dealt_out
         return [
+            *dealt_out,
             "nobody attacks in this run: in no round does a malicious client take part whose turn it is and "
-            "that has samples enough to poison any; see attack, clients_per_round, partition and seed"
+            "that has samples enough to poison any; see attack, clients_per_round, partition and seed",
         ]
 
     def _is_attacked(self, server_round: int) -> bool:

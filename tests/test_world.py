@@ -122,3 +122,9 @@ def test_runs_older_than_a_setting_keep_their_names(later):
     plain = config().to_dict()
     older = {**plain, "attack": {key: value for key, value in plain["attack"].items() if key != later}}
     assert experiment_key(plain) == experiment_key(older)
+
+
+def test_a_run_says_which_samples_belong_to_no_client():
+    [line] = Experiment(config("partition=pathological", "partition.num_clients=3")).notices
+    assert line.startswith("partition: 2000 of 4000 training samples belong to no client; no client has class")
+    assert Experiment(config("partition=pathological")).notices == []

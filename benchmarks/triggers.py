@@ -4,7 +4,7 @@ A row a trigger, in the order of their names, below a row of test images as they
 had. Triggers that learn are shown as they are before anybody has attacked.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,19 @@ def row(images: torch.Tensor) -> NDArray[np.uint8]:
     return np.concatenate(list(coloured.transpose(0, 2, 3, 1)), axis=1)
 
 
-def main(file: Path) -> None:
+def draw(file: Path) -> None:
     """Draw the first test images with each trigger into `file`."""
     clean = torch.from_numpy(np.array(world(TRIGGERS[0]).data.test.samples[:NUM_IMAGES])) / 255
     rows = [row(clean), *(row(world(name).trigger.stamp(clean)) for name in TRIGGERS)]
     Image.fromarray(np.concatenate(rows)).save(file)
 
 
+def main() -> None:
+    """Draw the picture."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.triggers", description=__doc__)
+    parser.add_argument("file", type=Path, help="where the PNG is written")
+    draw(parser.parse_args().file)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

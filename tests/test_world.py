@@ -126,5 +126,7 @@ def test_runs_older_than_a_setting_keep_their_names(later):
 
 def test_a_run_says_which_samples_belong_to_no_client():
     [line] = Experiment(config("partition=pathological", "partition.num_clients=3")).notices
-    assert line.startswith("partition: 2000 of 4000 training samples belong to no client; no client has class")
+    assert line.startswith(
+        "partition: 2000 of 4000 training samples belong to no client; no client has class"
+    )
     assert Experiment(config("partition=pathological")).notices == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from benchmarks.__main__ import NAMES
 from fl_backdoor.checks import check_heavy, check_light
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import DeploymentConfig, parse_whole
@@ -23,6 +24,12 @@ COMMANDS = documented()
 RUNS = [command for command in COMMANDS if command.module == "fl_backdoor.main"]
 BENCHMARKS = [command for command in COMMANDS if command.module.startswith("benchmarks")]
 OTHERS = [command for command in COMMANDS if command not in [*RUNS, *BENCHMARKS]]
+
+READERS_DATA = {"dataset=image_folder", "dataset=torchvision", "dataset=huggingface"}
+"""They cannot be checked where the reader's data is not; they are composed."""
+
+READERS_RULE = ("strategy=median_norm", "strategy.factor=")
+"""A rule that the reader is told how to write."""
 
 BEFORE_THE_RUN = ("resume=", "hydra.")
 """Settings that name a folder of the reader's, or are Hydra's own."""
@@ -68,39 +75,37 @@ def test_the_documents_print_commands_of_every_kind():
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Reviews, whose vocabulary is read before a run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FL_BACKDOOR_DATA", str(write_sst2(tmp_path_factory.mktemp("data"))))
+        root = write_sst2(tmp_path_factory.mktemp("data"))
+        reviews = root / "sst2" / "train.txt"
+        others = reviews.read_text(encoding="utf-8").splitlines(keepends=True)[9:]
+        reviews.write_text("".join(["1 i watched this 3d movie\n"] * 9 + others), encoding="utf-8")
+        patch.setenv("FL_BACKDOOR_DATA", str(root))
         yield
 
 
 @pytest.mark.parametrize("command", SHAPES, ids=str)
 def test_a_run_is_composed_and_checked(command: Command):
-    (plain,) = composed(list(command.arguments))
-    checked = check_light(parse_whole(plain)[0])
+    known = (word for word in command.arguments if not word.startswith(READERS_RULE))
+    (plain,) = composed(list(known))
+    config = parse_whole(plain)[0]
+    if set(command.arguments) & READERS_DATA:
+        return
+    checked = check_light(config)
     if not isinstance(checked.config.engine, DeploymentConfig):  # it reads the reader's certificates
         check_heavy(checked)
 
 
 @pytest.mark.parametrize("command", OTHERS, ids=str)
 def test_other_commands_understand_their_arguments(command: Command):
-    if command.arguments:
+    if set(command.arguments) - {"…"}:
         import_module(command.module)._parser().parse_args(command.arguments)
 
 
-@pytest.mark.parametrize("command", BENCHMARKS, ids=str)
-def test_benchmarks_know_what_they_are_asked_for(command: Command):
-    asked = subprocess.run(
-        [sys.executable, "-m", command.module, *command.arguments, "--help"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert asked.returncode == 0, asked.stderr
-    assert f"python -m {command.module}" in asked.stdout
-
-
-def test_false_alarms_are_counted():
-    assert "persistent part" in ran("benchmarks.false_alarms", "--small")
+def test_all_benchmarks_that_are_named_are_there():
+    named = {name for command in BENCHMARKS if command.module == "benchmarks" for name in command.arguments}
+    assert named - {"--small"} <= set(NAMES)
+    modules = {command.module for command in BENCHMARKS} - {"benchmarks"}
+    assert modules == {f"benchmarks.{name}" for name in ("triggers", "false_alarms", "components", "drills")}
 
 
 def ran(module: str, *arguments: str) -> str:
@@ -117,6 +122,20 @@ def test_a_benchmark_runs(tmp_path: Path, name: str):
     assert f'"{name}"' in out.read_text(encoding="utf-8")
 
 
+def test_false_alarms_are_counted():
+    assert ran("benchmarks.false_alarms", "--small").count(" %") >= 6 * 4
+
+
 def test_the_picture_of_triggers_is_drawn(tmp_path: Path):
     ran("benchmarks.triggers", str(tmp_path / "triggers.png"))
     assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_components_are_written_and_drawn(tmp_path: Path):
+    written, run, picture = tmp_path / "components.csv", tmp_path / "run", tmp_path / "figure.png"
+    watched = ("strategy._target_=benchmarks.components.Watched", f"+strategy.file={written}")
+    small = ("dataset=mnist5k", "num_rounds=4", "client.local_steps=1", f"hydra.run.dir={run}")
+    ran("fl_backdoor.main", *watched, *small, f"outputs={tmp_path}")
+    ran("benchmarks.components", str(written), str(run), str(run), str(picture))
+    assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 2 * 10  # from round 3 on
+    assert picture.read_bytes().startswith(b"\x89PNG")

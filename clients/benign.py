@@ -14,6 +14,7 @@ from fl_backdoor.samples import CLEAN, Poison, Samples
 from fl_backdoor.seeding import Purpose, integer_seed
 from fl_backdoor.training import Trainer, TrainResult
 from fl_backdoor.types import ModelArrays
+from fl_backdoor.updates import Layout
 
 SERVER_ROUND = "server_round"
 
@@ -32,12 +33,15 @@ class LocalTask:
         The client's own samples.
     trainer
         Trains a model, whose state is overwritten; clients of a worker share it.
+    layout
+        The model's tensors, and which of them count as parameters in this experiment.
     """
 
     client_id: int
     seed: int
     samples: Samples
     trainer: Trainer
+    layout: Layout
 
 
 class BenignClient(NumPyClient):
@@ -54,7 +58,7 @@ class BenignClient(NumPyClient):
         Parameters
         ----------
         parameters
-            The global model, in ``state_dict`` order.
+            The global model, in the layout's order.
         config
             ``server_round``, counted from 1.
 

@@ -13,7 +13,7 @@ from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.config import AttackConfig
 from fl_backdoor.messages import NOTES
-from fl_backdoor.models.factory import layout_of, load_arrays, state_arrays
+from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.samples import CLEAN, Batch, Poison
 from fl_backdoor.seeding import Purpose, integer_seed
 from fl_backdoor.types import ModelArrays, ParameterVector
@@ -21,6 +21,9 @@ from fl_backdoor.types import ModelArrays, ParameterVector
 
 class MaliciousClient(BenignClient):
     """In the rounds of its schedule it stamps and relabels a share of each batch, and multiplies its update.
+
+    Buffers, such as BatchNorm's statistics, are sent as they were trained: a variance times ten may well be
+    negative. Where they count as parameters (``server.buffers=as_parameters``) they are multiplied as well.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ class MaliciousClient(BenignClient):
         """Return the trained model; while the attack is on its update is boosted, and disguised."""
         if not self.attacks(server_round):
             return trained
-        boosted = boost(received, trained, self.attack.boost_factor)
+        boosted = boost(self.task.layout, received, trained, self.attack.boost_factor)
         if self.disguise is None:
             return boosted
         return self._disguised(self.disguise, list(received), boosted, server_round)
@@ -108,7 +111,7 @@ class MaliciousClient(BenignClient):
     def _disguised(
         self, disguise: Disguise, received: ModelArrays, boosted: ModelArrays, server_round: int
     ) -> ModelArrays:
-        layout = layout_of(self.task.trainer.model)
+        layout = self.task.layout
 
         def honest() -> ParameterVector:
             load_arrays(self.task.trainer.model, received)

@@ -107,7 +107,7 @@ def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignCl
 
 
 def _client(world: World, client_id: int, samples: Samples, *, is_malicious: bool) -> BenignClient:
-    task = LocalTask(client_id, world.config.seed, samples, world.trainer)
+    task = LocalTask(client_id, world.config.seed, samples, world.trainer, world.layout)
     if is_malicious:
         # One that the run's figures do not count on has the whole trigger.
         is_expected = client_id in world.malicious_ids

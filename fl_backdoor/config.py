@@ -160,9 +160,10 @@ class ServerConfig:
     weighting
         ``equal``, or by the clients' reported number of examples (which an attacker can lie about).
     buffers
-        ``average``: distances and norms see trained parameters alone, BatchNorm's buffers are averaged
-        over the clients that were kept. ``as_parameters``: buffers count as parameters, as in the
-        article's listing.
+        ``average``: distances and norms see trained parameters alone; BatchNorm's buffers are merged beside
+        them, as each strategy says: under FedAvg by the mean, under a defence by a median or what else
+        bounds those who lie. ``as_parameters``: buffers count as parameters, as in the article's listing: a
+        rule sees them, an attacker multiplies them as well, and a variance may become negative.
     min_replies
         With fewer usable replies than this the round keeps the model.
     round_timeout_seconds

@@ -5,7 +5,7 @@ they are no gradients: a norm that counts them is ruled by the number of batches
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.errors import ReplyError
-from fl_backdoor.types import ClientVector, ModelArrays, ParameterVector
+from fl_backdoor.types import ModelArrays, ParameterVector
 
 LARGEST = 1e30
 """No state holds a larger number: differences of such numbers and their means stay within float32."""
 
 LARGEST_COUNT = 2**53
-"""No counter is larger: up to here float64, in which counters are averaged, holds each integer."""
+"""No counter is larger: up to here float64, in which counters are merged, holds each integer."""
+
+VARIANCE, COUNTER = "running_var", "num_batches_tracked"
+"""Names that PyTorch's normalising layers give to what cannot be negative, and to what only grows."""
+
+Merge = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From values of all clients, float64 ``(n_clients, n_values)``, to one of each, float64 ``(n_values,)``."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Layout:
-    """The order, shapes and dtypes of a model's tensors, in ``state_dict`` order."""
+    """The order, shapes and dtypes of a model's tensors, in ``state_dict`` order; each is there once."""
 
     tensors: tuple[TensorSpec, ...]
 
@@ -85,7 +91,22 @@ class Layout:
 
     def check_buffers(self, arrays: Sequence[NDArray[np.generic]]) -> None:
         """Refuse arrays that are not finite buffers of this model; raises like `check`."""
-        _check([tensor for tensor in self.tensors if not tensor.is_parameter], arrays)
+        _check(self._buffer_specs, arrays)
+
+    def check_statistics(self, buffers: ModelArrays, origin: ModelArrays) -> None:
+        """Refuse buffers that no training can have made of those of a state `origin`.
+
+        Raises
+        ------
+        ReplyError
+            If a variance is negative, or a counter is, or is less than before.
+        """
+        for tensor, after, before in zip(self._buffer_specs, buffers, self.buffers(origin), strict=True):
+            kind = tensor.name.rpartition(".")[2]
+            if kind == VARIANCE and np.less(after, 0).any():
+                raise ReplyError(f"{tensor.name} holds a negative variance")
+            if kind == COUNTER and np.less(after, np.maximum(before, 0)).any():
+                raise ReplyError(f"{tensor.name} is negative, or less than it was sent as")
 
     def check_vector(self, update: NDArray[np.generic], dtype: str) -> None:
         """Refuse what is not an update in one piece, of the given dtype; raises like `check`."""
@@ -148,22 +169,26 @@ class Layout:
             moved.append(_as_dtype(np.add(array, part), tensor.dtype))
         return moved
 
-    def averaged_buffers(self, buffers: Sequence[ModelArrays], weights: ClientVector) -> ModelArrays:
-        """Return the weighted mean of each buffer over clients; counters are rounded.
+    def merged_buffers(self, buffers: Sequence[ModelArrays], merge: Merge) -> ModelArrays:
+        """Return each buffer merged over clients; integers are rounded.
 
         Parameters
         ----------
         buffers
             The buffers of each client, in order.
-        weights
-            float64 ``(n_clients,)`` with sum 1.
+        merge
+            From a buffer's values, float64 ``(n_clients, n_values)``, to those of the global model,
+            ``(n_values,)``.
         """
-        averaged: ModelArrays = []
-        tensors = [tensor for tensor in self.tensors if not tensor.is_parameter]
-        for index, tensor in enumerate(tensors):
-            stack = np.stack([arrays[index] for arrays in buffers]).astype(np.float64)
-            averaged.append(_as_dtype(np.tensordot(weights, stack, axes=1), tensor.dtype))
-        return averaged
+        merged: ModelArrays = []
+        for index, tensor in enumerate(self._buffer_specs):
+            values = np.stack([arrays[index].reshape(-1) for arrays in buffers]).astype(np.float64)
+            merged.append(_as_dtype(merge(values).reshape(tensor.shape), tensor.dtype))
+        return merged
+
+    @cached_property
+    def _buffer_specs(self) -> tuple[TensorSpec, ...]:
+        return tuple(tensor for tensor in self.tensors if not tensor.is_parameter)
 
 
 def _check(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[np.generic]]) -> None:
@@ -181,7 +206,7 @@ def _check(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[np.generic]])
 
 
 def _as_dtype(array: NDArray[Any], dtype: str) -> NDArray[np.generic]:
-    """Convert to `dtype`; a cast to integers alone would cut off where rounding is due."""
-    rounded = np.rint(array) if np.issubdtype(np.dtype(dtype), np.integer) else array
+    """Convert to `dtype`; a cast to integers or booleans alone would cut off where rounding is due."""
+    rounded = array if np.issubdtype(np.dtype(dtype), np.floating) else np.rint(array)
     # NumPy turns arrays without axes into scalars, which Flower does not take.
     return np.asarray(rounded).astype(dtype)

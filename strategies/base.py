@@ -163,7 +163,10 @@ class RoundOutcome:
 
 
 class RobustStrategy(Strategy):
-    """A Flower Strategy whose subclasses define `aggregate` alone. Close it after its last round.
+    """A Flower Strategy whose subclasses define `aggregate`. Close it after its last round.
+
+    Buffers, such as BatchNorm's statistics, take a step of their own, `merge_buffers`: a rule judges
+    parameters, and a client whose parameters are honest may lie about the others.
 
     Parameters
     ----------
@@ -198,6 +201,26 @@ class RobustStrategy(Strategy):
 
         At least `required_clients` rows are given, all of them finite.
         """
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Turn a buffer of all clients into one of the global model: the median over whom the rule kept.
+
+        It lies in the range of honest values as long as fewer than half of these clients lie. All of them
+        count the same. Rules with a guarantee or a way of their own override this.
+
+        Parameters
+        ----------
+        values
+            float64 ``(n_clients, n_values)``.
+        aggregation
+            What the rule made of their parameters; not everybody is filtered.
+
+        Returns
+        -------
+        float64 ``(n_values,)``; what is an integer in the model is rounded.
+        """
+        merged: NDArray[np.float64] = np.median(values[~aggregation.filtered], axis=0)
+        return merged
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return what the rule remembers from round to round, by name; the arrays must not change later.
@@ -316,12 +339,12 @@ class RobustStrategy(Strategy):
         )
 
     def _moved(self, collected: RoundReplies, aggregation: Aggregation) -> ModelArrays:
-        kept = np.where(aggregation.filtered, 0.0, np.nan_to_num(aggregation.weights, nan=1.0))
-        buffers = [reply.buffers for reply in collected.usable]
         movement = np.float32(self.federation.server.learning_rate) * aggregation.update
-        return self.layout.moved(
-            self._model, movement, self.layout.averaged_buffers(buffers, kept / kept.sum())
+        buffers = self.layout.merged_buffers(
+            [reply.buffers for reply in collected.usable],
+            lambda values: self.merge_buffers(values, aggregation),
         )
+        return self.layout.moved(self._model, movement, buffers)
 
 
 def require_equal_weighting(federation: Federation, rule: str) -> None:

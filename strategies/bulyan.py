@@ -74,7 +74,8 @@ def _first_of_nearest(chunk: SortedChunk, count: int) -> NDArray[np.intp]:
 class Bulyan(CoordinateRule):
     """The mean, in each coordinate, of the n - 4f values around the median of n - 2f updates.
 
-    Updates that are not among those n - 2f are filtered and flagged; the others have no weights.
+    Updates that are not among those n - 2f are filtered and flagged; the others have no weights. Buffers of
+    those n - 2f clients are merged in the same way, by the n - 4f values around the median.
 
     Parameters
     ----------
@@ -95,3 +96,7 @@ class Bulyan(CoordinateRule):
         selected = chosen_one_by_one(clients.squared_distances, self.num_malicious)
         count = len(selected) - 4 * self.num_malicious
         return mixed(mean_around_median(clients.updates, selected, count), left_out=~selected)
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return what the second stage makes of buffers."""
+        return _around_median(values[~aggregation.filtered], len(values) - 4 * self.num_malicious)

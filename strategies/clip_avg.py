@@ -32,6 +32,8 @@ def clipped_to_median(norms: ClientVector, trusted: ClientMask) -> ClientVector:
 class ClipAvg(RobustStrategy):
     """The weighted mean of updates whose average gradients are no longer than γ_t.
 
+    Buffers have no gradient to clip: the median over all clients is taken.
+
     Parameters
     ----------
     federation

@@ -6,13 +6,19 @@ otherwise, since an attacker can lie about its number of examples.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from strategies.base import Aggregation, ClientUpdates, RobustStrategy, mean_of
+from strategies.buffers import weighted_mean
 
 
 class FedAvg(RobustStrategy):
-    """The weighted mean of all updates."""
+    """The weighted mean of all updates, and of all buffers: one client can put them anywhere."""
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean over all clients."""
         return mean_of(clients, keep=np.ones(len(clients.weights), dtype=np.bool_))
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return the same mean of buffers."""
+        return weighted_mean(values, aggregation.weights)

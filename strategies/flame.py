@@ -69,6 +69,8 @@ def largest_group(distances: NDArray[np.float64]) -> ClientMask:
 class Flame(RobustStrategy):
     """The mean over the largest group of updates, none longer than the median norm, plus Gaussian noise.
 
+    Of buffers the median over that group is taken, without noise.
+
     Parameters
     ----------
     federation

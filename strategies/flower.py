@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from flwr.app import ArrayRecord, Message, MessageType, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import strategy as flower
+from numpy.typing import NDArray
 from pydantic import Field
 
 from fl_backdoor.errors import ConfigError
@@ -33,6 +34,7 @@ from strategies.base import (
     mean_of,
     require_equal_weighting,
 )
+from strategies.buffers import bounded_mean
 from strategies.krum import fewest_clients
 
 Rule = Literal["Krum", "MultiKrum", "Bulyan", "FedMedian", "FedTrimmedAvg"]
@@ -57,7 +59,8 @@ class FlowerStrategy(RobustStrategy):
     """One of Flower's rules on the updates of a round, all clients weighing the same.
 
     Whom Krum and MultiKrum do not select is filtered and flagged. The others mix clients coordinate by
-    coordinate: their weights are NaN, and nobody is flagged.
+    coordinate: their weights are NaN, and nobody is flagged. Buffers are not handed to Flower: under Krum and
+    MultiKrum they are merged as under ours (`strategies.krum`), under the others the median is taken.
 
     Parameters
     ----------
@@ -93,6 +96,7 @@ class FlowerStrategy(RobustStrategy):
         self.required_clients = _required_clients(rule, arguments, federation.participants_per_round)
         super().__init__(federation)
         self.rule = rule
+        self.num_malicious: int = arguments.get("num_malicious_nodes", 0)
         self.inner: flower.FedAvg = getattr(flower, rule)(**arguments)
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
@@ -109,6 +113,12 @@ class FlowerStrategy(RobustStrategy):
             filtered=nobody,
             flagged=nobody,
         )
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return the bounded mean over whom the rule selected, or else the median."""
+        if self.rule in SELECTS:
+            return bounded_mean(values, aggregation.weights, self.num_malicious)
+        return super().merge_buffers(values, aggregation)
 
     def _run(self, rows: UpdateMatrix) -> tuple[ParameterVector, ClientVector]:
         """Return the rule's result, and each client's share among those that it selected."""

@@ -17,6 +17,8 @@ from strategies.iqr import above
 class Hybrid(RobustStrategy):
     """The weighted mean of updates, the suspicious ones clipped harder.
 
+    Buffers have no gradient to clip: the median over all clients is taken.
+
     Parameters
     ----------
     federation

@@ -13,6 +13,8 @@ from strategies.iqr import outside
 class IQRFilter(RobustStrategy):
     """The weighted mean over clients with d_i in [Q1 - k·IQR, Q3 + k·IQR].
 
+    Of buffers the median over these clients is taken.
+
     Parameters
     ----------
     federation

@@ -6,10 +6,12 @@ lowest client id wins, as there. Deviation: updates of several local steps take 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import ClientMask, ClientVector, Count
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
+from strategies.buffers import bounded_mean
 from strategies.linear import Squares
 
 
@@ -59,6 +61,10 @@ def fewest_clients(rule: str, factor: int, num_malicious: int, participants: int
 class Krum(RobustStrategy):
     """The update with the lowest score; the others are filtered and flagged.
 
+    Buffers are those of the selected client, moved into the range that is left of all clients' numbers
+    without the f lowest and the f highest: whoever is selected for its parameters may lie about the others.
+    So they lie in the range of honest values as long as no more than f clients lie.
+
     Parameters
     ----------
     federation
@@ -79,3 +85,7 @@ class Krum(RobustStrategy):
         """Return the mean of the `num_to_select` updates with the lowest scores."""
         scores = krum_scores(clients.squared_distances, self.num_malicious)
         return mean_of(clients, keep=lowest(scores, self.num_to_select))
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return the mean of buffers over the selected, in the range of all without f at either end."""
+        return bounded_mean(values, aggregation.weights, self.num_malicious)

@@ -5,6 +5,7 @@ by: the model that the benign clients alone train.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import Count
@@ -16,10 +17,11 @@ from strategies.base import (
     mean_of,
     nothing_of,
 )
+from strategies.buffers import weighted_mean
 
 
 class LeaveOut(RobustStrategy):
-    """The weighted mean over all clients but some.
+    """The weighted mean over all clients but some, of updates and of buffers.
 
     Parameters
     ----------
@@ -45,3 +47,7 @@ class LeaveOut(RobustStrategy):
         """Return the mean over the others; of nobody's, if they take no part in this round."""
         keep = ~np.isin(clients.client_ids, self.client_ids)
         return mean_of(clients, keep) if keep.any() else nothing_of(clients)
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return the mean over the others; those who are left out have no weight."""
+        return weighted_mean(values, aggregation.weights)

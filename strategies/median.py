@@ -27,7 +27,7 @@ def _median(chunk: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class Median(CoordinateRule):
-    """The median of each coordinate; nobody has a weight, nobody is flagged."""
+    """The median of each coordinate, buffers included; nobody has a weight, nobody is flagged."""
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the median of the updates."""

@@ -14,6 +14,8 @@ from strategies.krum import Krum
 class MultiKrum(Krum):
     """The mean of the updates with the lowest scores of Krum; the others are filtered and flagged.
 
+    Buffers are averaged over the selected, each bounded as under Krum.
+
     Parameters
     ----------
     federation

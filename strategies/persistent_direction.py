@@ -96,6 +96,9 @@ UNDOING: dict[Response, type[Undoing]] = {"take_back": Contributions, "median": 
 class PersistentDirection(RobustStrategy):
     """The mean without the clients that share a persistent direction.
 
+    Of buffers the median over clients that are not left out is taken. What flagged clients did to them is
+    not undone: each round replaces them.
+
     Parameters
     ----------
     federation

@@ -92,7 +92,7 @@ def collect(
     federation
         What replies are checked against.
     exchange
-        Takes the updates.
+        Has sent the model, and takes the updates.
     """
     heard: dict[int, ClientReply | ClientFailure] = {}
     answered = set()
@@ -128,6 +128,7 @@ def _received(
     if isinstance(part, ClientFailure):
         raise ReplyError(" ".join(part.reason.split()))
     buffers = exchange.receive(part.arrays, row)
+    federation.layout.check_statistics(buffers, exchange.model)
     size = federation.partition_sizes[part.client_id]
     if not 1 <= part.num_examples <= size:
         raise ReplyError(f"num_examples = {part.num_examples}, its partition holds {size}")

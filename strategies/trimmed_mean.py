@@ -24,19 +24,19 @@ def trimmed_mean(updates: UpdateMatrix, beta: float) -> ParameterVector:
 
     β is in [0, 0.5).
     """
-    # Under a half of them from either end: something is left, however little β lies under a half.
-    cut = min(share_of(len(updates), beta), (len(updates) - 1) // 2)
-    return columnwise(partial(_trimmed_mean, cut=cut), updates, order="F")
+    return columnwise(partial(_trimmed_mean, beta=beta), updates, order="F")
 
 
-def _trimmed_mean(chunk: NDArray[Any], cut: int) -> NDArray[np.float64]:
+def _trimmed_mean(chunk: NDArray[Any], beta: float) -> NDArray[np.float64]:
     chunk.sort(axis=0)
+    # Under a half of them from either end: something is left, however little β lies under a half.
+    cut = min(share_of(len(chunk), beta), (len(chunk) - 1) // 2)
     mean: NDArray[np.float64] = chunk[cut : len(chunk) - cut].mean(axis=0, dtype=np.float64)
     return mean
 
 
 class TrimmedMean(CoordinateRule):
-    """The trimmed mean of each coordinate; nobody has a weight, nobody is flagged.
+    """The trimmed mean of each coordinate, buffers included; nobody has a weight, nobody is flagged.
 
     Parameters
     ----------
@@ -54,3 +54,7 @@ class TrimmedMean(CoordinateRule):
         """Return the trimmed mean of the updates."""
         nobody = np.zeros(len(clients.weights), dtype=np.bool_)
         return mixed(trimmed_mean(clients.updates, self.beta), left_out=nobody)
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Return the trimmed mean of buffers: in the range of honest values if at most β·n clients lie."""
+        return _trimmed_mean(values.copy(), self.beta)

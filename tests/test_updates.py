@@ -119,26 +119,82 @@ def test_counters_that_count_as_parameters_are_rounded_and_not_cut_off(movement,
     np.testing.assert_allclose(moved[1], np.float32([4, 5, 6]) + np.float32(movement))
 
 
-def test_averaged_buffers_by_hand():
-    states = [state(0, count=10), state(4, count=11), state(100, count=999)]
-    mean, count = LAYOUT.averaged_buffers(
-        [LAYOUT.buffers(each) for each in states], np.array([0.75, 0.25, 0])
-    )
+def test_buffers_are_merged_one_by_one():
+    buffers = [LAYOUT.buffers(state(offset, count=count)) for offset, count in ((0, 10), (4, 11), (100, 15))]
+    seen = []
+
+    def weighted(values):
+        seen.append(values.tolist())
+        return np.array([0.75, 0.25, 0]) @ values
+
+    mean, count = LAYOUT.merged_buffers(buffers, weighted)
+    assert seen == [[[4, 5, 6], [8, 9, 10], [104, 105, 106]], [[10], [11], [15]]]
     np.testing.assert_array_equal(mean, [5, 6, 7])
     assert (mean.dtype, mean.shape) == (np.float32, (3,))
     assert (count, count.dtype, count.shape) == (10, np.int64, ())  # 10.25
     assert type(count) is np.ndarray
 
 
-@pytest.mark.parametrize(("counts", "average"), [([7, 8, 8], 8), ([7, 7, 8], 7), ([391] * 3, 391)])
-def test_counters_are_averaged_and_rounded(counts, average):
-    buffers = [LAYOUT.buffers(state(count=count)) for count in counts]
-    assert LAYOUT.averaged_buffers(buffers, np.full(3, 1 / 3))[1] == average
+@pytest.mark.parametrize(
+    ("dtype", "merged", "kept"),
+    [("int64", 7.6, 8), ("uint8", 6.5, 6), ("bool", 0.4, False), ("bool", 0.6, True)],
+)
+def test_what_is_whole_is_rounded_and_not_cut_off(dtype, merged, kept):
+    layout = Layout((TensorSpec("whole", (), dtype, False),))
+    (found,) = layout.merged_buffers([[np.zeros((), dtype)]], lambda values: np.full(1, merged))
+    assert (found, found.dtype) == (kept, np.dtype(dtype))
 
 
-def test_a_model_without_buffers_has_none_to_average():
+def test_a_model_without_buffers_has_none_to_merge():
     layout = LAYOUT.as_counted("as_parameters")
-    assert layout.averaged_buffers([[], []], np.array([0.5, 0.5])) == []
+    assert layout.merged_buffers([[], []], lambda values: values[0]) == []
+
+
+NORM = Layout(
+    (
+        TensorSpec("norm.weight", (2,), "float32", True),
+        TensorSpec("norm.running_mean", (2,), "float32", False),
+        TensorSpec("norm.running_var", (2,), "float32", False),
+        TensorSpec("norm.num_batches_tracked", (), "int64", False),
+    )
+)
+
+
+def statistics(mean=(0, 0), variance=(1, 1), count=7):
+    return [np.array(mean, np.float32), np.array(variance, np.float32), np.array(count)]
+
+
+SENT = [np.zeros(2, np.float32), *statistics()]
+
+
+@pytest.mark.parametrize(
+    "buffers", [statistics(), statistics(mean=(-3, 9)), statistics(variance=(0, 1e6)), statistics(count=900)]
+)
+def test_statistics_that_training_may_bring_are_accepted(buffers):
+    NORM.check_statistics(buffers, SENT)
+
+
+@pytest.mark.parametrize(
+    ("buffers", "reason"),
+    [
+        (statistics(variance=(1, -1e-9)), "norm.running_var holds a negative variance"),
+        (statistics(count=6), "norm.num_batches_tracked is negative, or less than it was sent as"),
+        (statistics(count=-1), "norm.num_batches_tracked is negative, or less than it was sent as"),
+    ],
+)
+def test_statistics_that_no_training_brings_are_refused(buffers, reason):
+    with pytest.raises(ReplyError) as caught:
+        NORM.check_statistics(buffers, SENT)
+    assert str(caught.value) == reason
+
+
+def test_a_counter_is_not_negative_whatever_was_sent():
+    with pytest.raises(ReplyError, match="is negative"):
+        NORM.check_statistics(statistics(count=-1), [SENT[0], *statistics(count=-5)])
+
+
+def test_statistics_that_count_as_parameters_are_not_looked_at():
+    NORM.as_counted("as_parameters").check_statistics([], SENT)
 
 
 def with_tensor(place, array):

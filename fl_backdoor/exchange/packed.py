@@ -42,7 +42,7 @@ class PackedOnServer(ByMessages):
         self, model: ModelArrays, record: ArrayRecord, tasks: Mapping[int, TrainTask]
     ) -> dict[int, RecordDict]:
         """Put the model into each message, in one piece."""
-        self._model = model
+        self.model = model
         piece = ArrayRecord([packed(model)])
         return {node: pack_task(piece, replace(task, packing=self.packing)) for node, task in tasks.items()}
 

@@ -22,11 +22,17 @@ class Exchange(ABC):
         The model's tensors.
     num_rows
         Clients asked in a round; each has a row, by the order of client ids.
+
+    Attributes
+    ----------
+    model
+        What nodes were sent last, in order.
     """
 
     def __init__(self, layout: Layout, num_rows: int) -> None:
         self.layout = layout
         self.num_rows = num_rows
+        self.model: ModelArrays = []
 
     @property
     @abstractmethod
@@ -82,7 +88,6 @@ class ByMessages(Exchange):
     def __init__(self, layout: Layout, num_rows: int) -> None:
         super().__init__(layout, num_rows)
         self._updates: UpdateMatrix = np.empty((num_rows, layout.num_params), dtype=np.float32)
-        self._model: ModelArrays = []
 
     @property
     def updates(self) -> UpdateMatrix:
@@ -93,17 +98,17 @@ class ByMessages(Exchange):
         self, model: ModelArrays, record: ArrayRecord, tasks: Mapping[int, TrainTask]
     ) -> dict[int, RecordDict]:
         """Put the model into each message."""
-        self._model = model
+        self.model = model
         return {node: pack_task(record, task) for node, task in tasks.items()}
 
     def receive(self, arrays: ModelArrays, row: int) -> ModelArrays:
         """Check the local model that came, and write its update."""
-        self.layout.write_update(arrays, self._model, self._updates[row])
+        self.layout.write_update(arrays, self.model, self._updates[row])
         return self.layout.buffers(arrays)
 
     def close(self) -> None:
         """Free the matrix."""
-        self._updates, self._model = np.empty((0, 0), dtype=np.float32), []
+        self._updates, self.model = np.empty((0, 0), dtype=np.float32), []
 
 
 class BySharedMemory(Exchange):
@@ -122,6 +127,7 @@ class BySharedMemory(Exchange):
         self, model: ModelArrays, record: ArrayRecord, tasks: Mapping[int, TrainTask]
     ) -> dict[int, RecordDict]:
         """Write the model on the board, and say where it is."""
+        self.model = model
         self._board.write_model(model)
         nothing = ArrayRecord()
         return {node: pack_task(nothing, self._on_board(task)) for node, task in tasks.items()}
@@ -134,6 +140,7 @@ class BySharedMemory(Exchange):
     def close(self) -> None:
         """Free the board."""
         self._board.close()
+        self.model = []
 
     def _on_board(self, task: TrainTask) -> TrainTask:
         return replace(task, board=self._board.address, num_rows=self.num_rows)

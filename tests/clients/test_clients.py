@@ -8,7 +8,7 @@ from fl_backdoor.attacks.disguises.base import Disguise
 from fl_backdoor.attacks.disguises.imitation import Imitation
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config import AttackConfig, ClientConfig
-from fl_backdoor.models.factory import build_model, state_arrays
+from fl_backdoor.models.factory import build_model, layout_of, state_arrays
 from fl_backdoor.samples import CLEAN, images_on_device
 from fl_backdoor.training import Trainer
 
@@ -21,7 +21,8 @@ def task(client_id: int = 2, seed: int = 0, batch_size: int = 16) -> LocalTask:
     pixels = generator.integers(0, 256, (40, *SHAPE), dtype=np.uint8)
     images = images_on_device(pixels, np.arange(40) % 10, (0.13,), (0.31,), torch.device("cpu"))
     model = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=9)
-    return LocalTask(client_id, seed, images, Trainer(model, ClientConfig(0.05, 0.9, 0.0, batch_size, 1)))
+    trainer = Trainer(model, ClientConfig(0.05, 0.9, 0.0, batch_size, 1))
+    return LocalTask(client_id, seed, images, trainer, layout_of(model))
 
 
 def malicious(
@@ -112,6 +113,23 @@ def test_a_boosted_update_is_the_trained_one_multiplied():
     plain, boosted = fit(malicious())[0], fit(malicious(boost=4.0))[0]
     for start, once, four in zip(before, plain, boosted, strict=True):
         np.testing.assert_allclose(four - start, 4 * (once - start), rtol=1e-4, atol=1e-6)
+
+
+def test_statistics_are_sent_as_they_were_trained():
+    spec = {"_target_": "tests.small_models.with_buffers"}
+    sent = []
+    for factor in (1.0, 50.0):
+        model = build_model(spec, {"image_shape": SHAPE}, 10, seed=0)
+        trainer = Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1))
+        attack = AttackConfig(3, 0.1, 5, factor, 1, None, {}, "pixel")
+        start, layout = state_arrays(model), layout_of(model)
+        client = MaliciousClient(LocalTask(2, 0, task().samples, trainer, layout), attack, Bar(SHAPE))
+        arrays = client.fit(start, {"server_round": 1})[0]
+        layout.check_statistics(layout.buffers(arrays), start)
+        sent.append((layout.update(arrays, start), layout.buffers(arrays)))
+    (once, buffers), (often, same) = sent
+    np.testing.assert_allclose(often, 50 * once, rtol=1e-3, atol=1e-5)
+    assert equal(buffers, same)
 
 
 def test_a_disguised_update_lies_between_the_boosted_and_the_honest_one():

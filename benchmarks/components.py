@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fl_backdoor.results import figures, files, table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results import figures, files, round_table, table
+from fl_backdoor.results.columns import CLIENT_COLUMNS
 from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.group_test import leading_vectors
 from strategies.persistent_direction import PersistentDirection
@@ -71,7 +71,7 @@ def draw(components: Path, watched: Path, undefended: Path, out: Path) -> None:
         above, table.read(components, COLUMNS), table.read(watched / "clients.csv", CLIENT_COLUMNS)
     )
     for folder, name, line in ((undefended, "no defence", "--"), (watched, "persistent direction", "-")):
-        rounds = table.read(folder / "rounds.csv", ROUND_COLUMNS)
+        rounds = round_table.read(folder / "rounds.csv")
         for column, label, colour in CURVES:
             y = [100 * float(row[column]) for row in rounds]
             below.plot(

@@ -329,7 +329,8 @@ class CallConfig:
     objective
         The figure after the last round that a sweeper such as Optuna is to make as large as possible.
     detection_bound
-        For such a sweeper, the largest share of the attackers' updates that may be flagged; null: any.
+        For such a sweeper, the largest share of the attackers' updates (client-rounds) that may be flagged;
+        null: any.
     """
 
     resume: str | None

@@ -9,14 +9,15 @@ import torch
 from flwr.app import ArrayRecord
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.metrics import divergence
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
-from fl_backdoor.models.factory import load_arrays
+from fl_backdoor.models.factory import first_not_finite, load_arrays
 from fl_backdoor.samples import CLEAN, Poison
 from fl_backdoor.training import Predictions, predict
 from fl_backdoor.world import World
 
-Then = Callable[[BackdoorFigures, float], None]
-"""Takes the figures of a model and the seconds that they took."""
+Then = Callable[[BackdoorFigures, str | None, float], None]
+"""Takes the figures of a model, why it has diverged (None: it has not), and the seconds that they took."""
 
 
 class Evaluator:
@@ -68,14 +69,18 @@ class Evaluator:
         attack = self.world.config.attack
         stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
         clean = self._predict(CLEAN)
+        triggered = stamped.result().classes
         figures = backdoor_figures(
             self.world.data.test.labels,
             clean.classes,
-            stamped.result().classes,
+            triggered,
             clean.loss,
             attack.target_label,
         )
-        then(figures, time.perf_counter() - started)
+        diverged = divergence.of_model(
+            first_not_finite(self.world.model), (clean.classes, triggered), clean.loss
+        )
+        then(figures, diverged, time.perf_counter() - started)
 
     def _predict(self, poison: Poison) -> Predictions:
         world = self.world

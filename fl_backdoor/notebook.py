@@ -20,7 +20,7 @@ from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-END = re.compile(r"(finished|finished already|stopped|failed): (.+)")
+END = re.compile(r"(finished|finished already|diverged|diverged already|stopped|failed): (.+)")
 """The line with which a run says where its files are."""
 
 ERROR = "fl_backdoor: "

@@ -14,7 +14,8 @@ from fl_backdoor.checks import Checked
 from fl_backdoor.clean_twin import clean_key
 from fl_backdoor.data.dataset import Split
 from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.results import checkpoint, clean_baseline, table
+from fl_backdoor.metrics.detection import Tally
+from fl_backdoor.results import checkpoint, clean_baseline, round_table, table
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.clean_baseline import CleanFigures
@@ -22,7 +23,7 @@ from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.results.runs import flatten
-from fl_backdoor.results.summary import RunFacts, Status
+from fl_backdoor.results.summary import REACHED_THE_END, RunFacts, Status, detection_cells
 from fl_backdoor.seeding import Purpose, generator
 from fl_backdoor.server_app import Experiment, FinishedRound, Row
 from fl_backdoor.tracking import choice
@@ -55,7 +56,8 @@ class Recorder:
         self.display = display
         self.background = background
         self.facts = run_facts(experiment, checked)
-        self.notices = [*checked.notices, *experiment.notices]
+        self.notices = [*checked.notices, *experiment.world.notices, *experiment.notices]
+        self.tally = Tally(attacks=self.facts.attacks)
         self.evaluated = False
         self.notes = b""
         config = experiment.config
@@ -84,7 +86,8 @@ class Recorder:
         self.notes = after.notes
         if not self._samples.exists():
             self.background.do(self._draw_samples)
-        self._announce(earlier=table.read(self.files.rounds_csv, ROUND_COLUMNS))
+        self.tally.add(table.read(self.files.clients_csv, CLIENT_COLUMNS))
+        self._announce(earlier=round_table.read(self.files.rounds_csv))
 
     def on_round(self, finished: FinishedRound) -> None:
         """Write and show a finished round."""
@@ -95,8 +98,10 @@ class Recorder:
         self.notes = finished.notes
         server_round = finished.row["server_round"]
         assert isinstance(server_round, int)
-        row = _complete(finished.row | self._floor(server_round), ROUND_COLUMNS)
         rows = [_complete(client, CLIENT_COLUMNS) for client in finished.clients]
+        self.tally.add(rows)
+        so_far = detection_cells(self.tally.clients(), "client_")
+        row = _complete(finished.row | so_far | self._floor(server_round), ROUND_COLUMNS)
         self.files.append(row, rows)
         state = Checkpoint(
             self.files.progress(server_round), self._model(), finished.strategy, finished.notes
@@ -110,8 +115,8 @@ class Recorder:
         if self.notes:
             # What the trigger looks like is known only now.
             self.background.do(self._draw_samples)
-        self.files.finish(status, self._model(), self.facts)
-        if status == "finished":
+        status = self.files.finish(status, self._model(), self.facts)
+        if status in REACHED_THE_END:
             checkpoint.remove(self.files.path)
         self.background.do(self.files.draw, self.facts.title)
         self.background.do(self.tracking.finish, status)

@@ -6,9 +6,9 @@ from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.experiment_key import experiment_key, settings_that_count
-from fl_backdoor.results import checkpoint, runs, table
+from fl_backdoor.results import checkpoint, round_table, runs
 from fl_backdoor.results.checkpoint import Checkpoint
-from fl_backdoor.results.columns import ROUND_COLUMNS
+from fl_backdoor.results.summary import REACHED_THE_END
 
 
 def check_folder(folder: Path, *, multirun: bool) -> None:
@@ -27,8 +27,8 @@ def is_run(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Return whether the run in `folder` reached its last round."""
-    return runs.read(folder, tables=False).status == "finished"
+    """Return whether the run in `folder` reached its last round; it may have diverged."""
+    return runs.read(folder, tables=False).status in REACHED_THE_END
 
 
 def check_same_settings(config: ExperimentConfig, folder: Path) -> None:
@@ -89,4 +89,4 @@ def cut_off_after(config: ExperimentConfig, contents: Contents | None, folder: P
 
 def _num_rows(folder: Path) -> int:
     file = folder / "rounds.csv"
-    return len(table.read(file, ROUND_COLUMNS)) if file.exists() else 0
+    return len(round_table.read(file)) if file.exists() else 0

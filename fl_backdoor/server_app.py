@@ -19,6 +19,7 @@ from fl_backdoor.engine.grid import StoppableGrid
 from fl_backdoor.evaluation import Evaluator
 from fl_backdoor.exchange import segment
 from fl_backdoor.exchange.ways import Way
+from fl_backdoor.metrics import divergence
 from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
@@ -246,8 +247,9 @@ class _Rounds:
 
         notes = self.strategy.notes
 
-        def report(figures: BackdoorFigures, seconds: float) -> None:
+        def report(figures: BackdoorFigures, diverged: str | None, seconds: float) -> None:
             whole = row | asdict(figures) | {"evaluate_seconds": seconds}
+            whole["diverged"] = diverged or row.get("diverged")
             self.on_round(FinishedRound(whole, clients, remembered, notes))
 
         self.evaluator.start(arrays, report, notes)
@@ -259,12 +261,14 @@ class _Rounds:
 
     def _round_summary(self, outcome: RoundOutcome) -> Row:
         replies, aggregation = outcome.replies, outcome.aggregation
-        attacking = self._attacking([reply.client_id for reply in replies.usable], outcome.server_round)
-        nobody = np.zeros_like(attacking)
+        judged = [reply.client_id for reply in replies.usable] if aggregation else []
+        nobody = np.zeros(0, dtype=np.bool_)
         filtered = aggregation.filtered if aggregation else nobody
         flagged = aggregation.flagged if aggregation else nobody
         clipped = aggregation.clip_coefficients < 1 if aggregation else nobody
+        attacking, malicious = self._attacking(judged, outcome.server_round), self._malicious(judged)
         return {
+            "diverged": divergence.of_replies(len(replies.usable), replies.rejected.values()),
             "model_updated": aggregation is not None and not filtered.all(),
             "num_participants": len(replies.asked),
             "num_replies": len(replies.usable),
@@ -273,7 +277,7 @@ class _Rounds:
             "num_filtered": int(filtered.sum()),
             "num_clipped": int(clipped.sum()),
             "num_flagged": int(flagged.sum()),
-            **asdict(detection(flagged, attacking)),
+            **asdict(detection(flagged, attacking, malicious)),
         }
 
     def _client_rows(self, outcome: RoundOutcome) -> list[Row]:
@@ -295,6 +299,12 @@ class _Rounds:
             [self.experiment.is_attacking(client_id, server_round) for client_id in client_ids],
             dtype=np.bool_,
         )
+
+    def _malicious(self, client_ids: Iterable[int]) -> ClientMask:
+        """Return who is malicious, attacking in this round or not; nobody in a run without attack."""
+        experiment = self.experiment
+        named = experiment.malicious if experiment.config.attacks else frozenset[int]()
+        return np.array([client_id in named for client_id in client_ids], dtype=np.bool_)
 
 
 def _usable_row(outcome: RoundOutcome, place: int) -> Row:

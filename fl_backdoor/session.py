@@ -12,7 +12,7 @@ from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Resources, Simulation, resources
-from fl_backdoor.results import checkpoint, clean_baseline
+from fl_backdoor.results import checkpoint, clean_baseline, runs
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
 from fl_backdoor.results.live import Display
@@ -167,9 +167,10 @@ class Session:
         checkpoint.remove(folder)
         if not files.figure.exists():
             self.background.do(files.draw, folder.name)
-        if not config.attacks:
+        status = runs.read(folder, tables=False).status
+        if status == "finished" and not config.attacks:
             clean_baseline.register(baselines(config), clean_key(config, contents), files.rounds_csv)
-        self.display.run_finished("finished already", folder)
+        self.display.run_finished(f"{status} already", folder)
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:
         wanted = self._wanted(config)

@@ -17,6 +17,7 @@ from fl_backdoor.heap import keep_freed_memory
 from fl_backdoor.precision import Precision, logits_of
 from fl_backdoor.samples import CLEAN, Poison, Samples, batch_sizes
 from fl_backdoor.sgd import SGD
+from fl_backdoor.types import NO_CLASS
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -147,7 +148,10 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted classes, int64 ``(num_examples,)``, and the mean cross-entropy against the true labels."""
+    """Predicted classes, int64 ``(num_examples,)``, and the mean cross-entropy against the true labels.
+
+    A class is `NO_CLASS` where a sample's logits are not all finite: ``argmax`` would call NaN class 0.
+    """
 
     classes: NDArray[np.int64]
     loss: float
@@ -173,6 +177,6 @@ def predict(
     for indices in torch.split(samples.rows.to(device), batch_size):
         inputs, _ = samples.batch(indices, poison)
         logits = logits_of(model, inputs, precision)
-        classes.append(logits.argmax(dim=1))
+        classes.append(logits.argmax(dim=1).masked_fill_(~logits.isfinite().all(dim=1), NO_CLASS))
         total += F.cross_entropy(logits, samples.labels[indices], reduction="sum")
     return Predictions(torch.cat(classes).cpu().numpy(), float(total) / len(samples))

@@ -22,6 +22,9 @@ ModelArrays = list[NDArray[np.generic]]
 """A model's state as Flower's clients exchange it: one array a tensor, in ``state_dict`` order, a tensor that
 goes by several names once."""
 
+NO_CLASS = -1
+"""Predicted class of a sample whose logits are not all finite: neither right nor the target."""
+
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -1,3 +1,4 @@
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +9,7 @@ from torch import nn
 from fl_backdoor.config import ClientConfig
 from fl_backdoor.samples import CLEAN, Images, Poison, images_on_device
 from fl_backdoor.training import Trainer, predict
+from fl_backdoor.types import NO_CLASS
 
 
 def settings(**changed) -> ClientConfig:
@@ -150,6 +152,16 @@ def test_predictions_do_not_depend_on_the_batch_size(batch_size):
     assert predictions.classes.tolist() == logits.argmax(axis=1).tolist()
     expected = -np.log(shares[np.arange(5), data.labels.numpy()]).mean()
     assert predictions.loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sample_whose_logits_are_not_all_finite_has_no_class():
+    data, model = images(), linear_model()
+    expected = predict(model, data, 5).classes.tolist()
+    for lost in (torch.nan, torch.inf):
+        second = Poison(in_raw=lambda pixels, lost=lost: pixels.index_fill(0, torch.tensor([1]), lost))
+        found = predict(model, data, 5, second)
+        assert found.classes.tolist() == [expected[0], NO_CLASS, *expected[2:]]
+        assert not math.isfinite(found.loss)
 
 
 def test_selected_rows_are_trained_on_as_if_they_were_all_there_is():

@@ -41,7 +41,8 @@ def backdoor_figures(
     Parameters
     ----------
     labels, clean, triggered
-        True classes, and those predicted on clean and on triggered samples, int64 ``(n,)``.
+        True classes, and those predicted on clean and on triggered samples, int64 ``(n,)``; one that is
+        `NO_CLASS` is neither right nor the target.
     test_loss
         Mean cross-entropy on clean samples.
     target_label

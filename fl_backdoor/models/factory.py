@@ -93,3 +93,11 @@ def load_arrays(model: nn.Module, arrays: Sequence[np.ndarray]) -> None:
     with torch.no_grad():
         for tensor, array in zip(own_tensors(model).values(), arrays, strict=True):
             tensor.copy_(as_tensor(array))
+
+
+def first_not_finite(model: nn.Module) -> str | None:
+    """Return the name of the first parameter or buffer that holds NaN or Inf; None: all are finite."""
+    for name, tensor in model.state_dict().items():
+        if not tensor.isfinite().all():
+            return name
+    return None

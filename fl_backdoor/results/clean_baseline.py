@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files, table
-from fl_backdoor.results.columns import ACCURACY_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results import files, round_table, table
+from fl_backdoor.results.columns import ACCURACY_COLUMNS
 from fl_backdoor.results.table import number
 
 COLUMNS = ("server_round", *ACCURACY_COLUMNS)
@@ -26,25 +26,34 @@ class CleanFigures:
 def register(folder: Path, key: str, rounds_csv: Path) -> None:
     """Keep the figures of a run without attackers, whose table is `rounds_csv`, under `key`.
 
+    A round that has diverged has none, and neither has a run in which no round moved the model.
+
     Raises
     ------
     FlBackdoorError
         If the table cannot be read or the copy not be written.
     """
-    rows = [{name: row[name] for name in COLUMNS} for row in table.read(rounds_csv, ROUND_COLUMNS)]
+    found = round_table.read(rounds_csv)
+    if found[1:] and all(row["model_updated"] is False for row in found[1:]):
+        return
+    rows = [_kept(row) for row in found]
     with files.one_line_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     files.replace(_file(folder, key), table.header(COLUMNS) + table.lines(rows, COLUMNS))
 
 
 def lookup(folder: Path, key: str) -> dict[int, CleanFigures] | None:
-    """Return the figures by round; None if there are none, or if their file is damaged."""
+    """Return the figures by round; None if there are none, or if their file is damaged.
+
+    Rounds that have diverged are left out.
+    """
     file = _file(folder, key)
     if not file.exists():
         return None
     try:
         rows = table.read(file, COLUMNS)
-        return {expected: _figures(row, expected) for expected, row in enumerate(rows)}
+        found = {expected: _figures(row, expected) for expected, row in enumerate(rows)}
+        return {at: figures for at, figures in found.items() if figures is not None}
     except (FlBackdoorError, ValueError) as error:
         log.warning("%s is left aside: %s", file, error)
         return None
@@ -59,9 +68,14 @@ def _file(folder: Path, key: str) -> Path:
     return folder / f"{key}.csv"
 
 
-def _figures(row: table.Row, expected_round: int) -> CleanFigures:
+def _kept(row: table.Row) -> table.Row:
+    nothing: table.Row = dict.fromkeys(ACCURACY_COLUMNS)
+    return {name: row[name] for name in COLUMNS} | (nothing if row["diverged"] is not None else {})
+
+
+def _figures(row: table.Row, expected_round: int) -> CleanFigures | None:
     found = [number(row[name]) for name in ACCURACY_COLUMNS]
     known = [figure for figure in found if figure is not None]
-    if row["server_round"] != expected_round or len(known) < len(found):
+    if row["server_round"] != expected_round or len(known) not in {0, len(found)}:
         raise ValueError(f"round {expected_round} is missing, or one of its figures")
-    return CleanFigures(*known)
+    return CleanFigures(*known) if known else None

@@ -41,7 +41,7 @@ def fill_clean_figures(runs: Sequence[Run]) -> None:
 
 
 def _is_clean_model(run: Run) -> bool:
-    return run.status == "finished" and run.attacks is False and bool(run.settings)
+    return run.status == "finished" and run.attacks is False and bool(run.settings) and run.trained
 
 
 def _clean_settings(run: Run) -> str:
@@ -60,5 +60,6 @@ def _fill_rounds(run: Run, model: Run) -> None:
     by_round = {row["server_round"]: row for row in model.rounds}
     for row in run.rounds:
         found = by_round.get(row["server_round"])
-        if found is not None and all(row[name] is None for name in CLEAN_COLUMNS):
+        is_usable = found is not None and found["diverged"] is None
+        if found is not None and is_usable and all(row[name] is None for name in CLEAN_COLUMNS):
             row.update({f"clean_{name}": found[name] for name in ACCURACY_COLUMNS})

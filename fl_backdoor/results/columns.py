@@ -6,6 +6,7 @@ ROUND_COLUMNS = (
     "test_loss",
     "attack_success_rate",
     "success_rate",
+    "diverged",
     "clean_main_task_accuracy",
     "clean_attack_success_rate",
     "clean_success_rate",
@@ -21,11 +22,22 @@ ROUND_COLUMNS = (
     "false_positives",
     "true_positive_rate",
     "false_positive_rate",
+    "client_true_positives",
+    "client_false_positives",
+    "client_true_positive_rate",
+    "client_false_positive_rate",
     "train_seconds",
     "aggregate_seconds",
     "evaluate_seconds",
 )
-"""A row a round in ``rounds.csv``; round 0 is the evaluation of the initial model."""
+"""A row a round in ``rounds.csv``; round 0 is the evaluation of the initial model.
+
+`diverged` is empty, or why the model cannot be used, see `metrics.divergence`. Detection in this round is
+over client-rounds; with ``client_`` before it, over clients and all rounds so far, see `metrics.detection`.
+"""
+
+ADDED_COLUMNS = ("diverged", *(name for name in ROUND_COLUMNS if name.startswith("client_")))
+"""Those that tables of earlier versions lack."""
 
 CLIENT_COLUMNS = (
     "server_round",

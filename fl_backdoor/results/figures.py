@@ -46,6 +46,8 @@ _SERIES = (
 def draw_rounds(path: Path, rounds: Sequence[Row], title: str) -> None:
     """Draw accuracy, ASR and SR by round, those of a clean model dashed, and when clients were left out.
 
+    Where the model had diverged there is a gap, and a mark.
+
     Parameters
     ----------
     path
@@ -61,7 +63,10 @@ def draw_rounds(path: Path, rounds: Sequence[Row], title: str) -> None:
     axes = figure.add_subplot()
     for series in _SERIES:
         _draw_series(axes, rounds, series)
-    _mark_filtered(axes, rounds)
+    _mark(
+        axes, "clients left out", "#555555", [row for row in rounds if (number(row["num_filtered"]) or 0) > 0]
+    )
+    _mark(axes, "diverged", OKABE_ITO[6], [row for row in rounds if row["diverged"] is not None])
     axes.set_title(title)
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -169,16 +174,16 @@ def _draw_series(axes: "Axes", rounds: Sequence[Row], series: _Series) -> None:
         axes.plot(numbers, clean, color=series.colour, linestyle="--", label=f"{series.label}, clean model")
 
 
-def _mark_filtered(axes: "Axes", rounds: Sequence[Row]) -> None:
-    filtered = [int(row["server_round"] or 0) for row in rounds if (number(row["num_filtered"]) or 0) > 0]
-    if filtered:
-        # Short marks: where somebody is left out in every round, full lines would bury the curves.
-        edge = axes.get_xaxis_transform()
-        axes.vlines(filtered, 0.95, 1, color="#555555", transform=edge, label="clients left out")
+def _mark(axes: "Axes", label: str, colour: str, rounds: Sequence[Row]) -> None:
+    if rounds:
+        # Short marks: where it is so in every round, full lines would bury the curves.
+        at, edge = [int(row["server_round"] or 0) for row in rounds], axes.get_xaxis_transform()
+        axes.vlines(at, 0.95, 1, color=colour, transform=edge, label=label)
 
 
 def _percent(rounds: Sequence[Row], column: str) -> NDArray[np.float64]:
-    found = [number(row[column]) for row in rounds]
+    is_own = not column.startswith("clean_")
+    found = [None if is_own and row["diverged"] is not None else number(row[column]) for row in rounds]
     return np.array([np.nan if share is None else 100 * share for share in found], dtype=np.float64)
 
 

@@ -144,6 +144,8 @@ def round_line(row: Row, clients: Sequence[Row], num_rounds: int, left: float | 
         ("SR", "success_rate"),
     ):
         line.append(f"  {name} {_percent(row[column])}")
+    if row["diverged"]:
+        line.append(f"  diverged: {row['diverged']}", style="bold red")
     if clients:
         line.append_text(_who("filtered", [client for client in clients if client["filtered"]]))
         clipped = [client for client in clients if _is_clipped(client)]

@@ -15,14 +15,14 @@ def objective(folder: Path, figure: str, detection_bound: float | None) -> float
     figure
         A figure of ``rounds.csv``; its value after the last round counts.
     detection_bound
-        A run in which a larger share of the attackers' updates was flagged counts as a failure, the worse the
-        larger that share; None: no bound.
+        A run in which a larger share of the attackers' updates (client-rounds) was flagged counts as a
+        failure, the worse the larger that share; None: no bound.
 
     Returns
     -------
     float
         The figure, or the bound minus the share of flagged attackers, which is negative. NaN if the run was
-        not finished or does not know the figure: sweepers count that as failed.
+        not finished, has diverged or does not know the figure: sweepers count that as failed.
     """
     run = runs.read(folder)
     found = run.final(figure)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files, table
+from fl_backdoor.results import files, round_table, table
 from fl_backdoor.results.checkpoint import Progress
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.results.runs import DATA
@@ -47,6 +47,7 @@ class RunFolder:
         self.notices: list[str] = []
         self._started_at = datetime.now(UTC)
         self._started = time.perf_counter()
+        self._round_columns: tuple[str, ...] = ROUND_COLUMNS
 
     @property
     def rounds_csv(self) -> Path:
@@ -100,6 +101,7 @@ class RunFolder:
         self._forget_end()
         files.cut(self.clients_csv, progress.clients_bytes)
         files.cut(self.rounds_csv, progress.rounds_bytes)
+        self._round_columns = round_table.columns_of(self.rounds_csv)
         self._started_at = datetime.fromisoformat(progress.started_at)
         self._started = time.perf_counter() - progress.wall_seconds
 
@@ -147,23 +149,28 @@ class RunFolder:
         FlBackdoorError
             If the tables cannot be written.
         """
-        round_line = table.lines([round_row], ROUND_COLUMNS)
+        round_line = round_table.line(round_row, self._round_columns)
         client_lines = table.lines(client_rows, CLIENT_COLUMNS)
         # A round whose row is there is complete: its clients come first.
         files.append(self.clients_csv, client_lines)
         files.append(self.rounds_csv, round_line)
 
-    def finish(self, status: Status, model: Mapping[str, NDArray[np.generic]], facts: RunFacts) -> None:
+    def finish(self, status: Status, model: Mapping[str, NDArray[np.generic]], facts: RunFacts) -> Status:
         """Write the model and the summary; works after any number of rounds, also none.
 
         Parameters
         ----------
         status
-            How the run ended.
+            How the run ended, as far as the caller knows.
         model
             Tensors of the last global model by name; empty: no model file.
         facts
             What else the summary tells.
+
+        Returns
+        -------
+        status
+            How it ended: a run that finished may have diverged.
 
         Raises
         ------
@@ -175,7 +182,7 @@ class RunFolder:
         if model:
             arrays = {name: np.asarray(array, order="C") for name, array in model.items()}
             files.replace(self.path / "model.safetensors", save(arrays))
-        rounds = table.read(self.rounds_csv, ROUND_COLUMNS)
+        rounds = round_table.read(self.rounds_csv)
         clients = table.read(self.clients_csv, CLIENT_COLUMNS)
         summary = summarize(
             status,
@@ -187,6 +194,8 @@ class RunFolder:
             wall_seconds=time.perf_counter() - self._started,
         )
         files.replace(self.path / "summary.json", _json(summary))
+        ended: Status = summary["status"]
+        return ended
 
     def _forget_end(self) -> None:
         # Whoever looks at the folder meanwhile is to see a run that goes on.
@@ -196,7 +205,7 @@ class RunFolder:
         """Draw the figures by round; raises FlBackdoorError like `finish`."""
         from fl_backdoor.results import figures
 
-        rounds = table.read(self.rounds_csv, ROUND_COLUMNS)
+        rounds = round_table.read(self.rounds_csv)
         figures.draw_rounds(self.figure, rounds, title)
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fl_backdoor.results import reading, table
-from fl_backdoor.results.columns import ACCURACY_COLUMNS, CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results import reading, round_table, table
+from fl_backdoor.results.columns import ACCURACY_COLUMNS, CLIENT_COLUMNS
 from fl_backdoor.results.table import Row
 
 
@@ -15,7 +15,7 @@ def rounds(path: Path) -> list[Row]:
     FlBackdoorError
         If it cannot be read, or a row cannot be one.
     """
-    rows = table.read(path, ROUND_COLUMNS)
+    rows = round_table.read(path)
     last = -1
     for row in rows:
         last = _whole(path, row, "server_round", at_least=last + 1)

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.foreign_text import printable
-from fl_backdoor.results import reading, run_tables, table
-from fl_backdoor.results.summary import FORMAT
+from fl_backdoor.results import reading, round_table, run_tables, table
+from fl_backdoor.results.summary import FORMAT, REACHED_THE_END, detection_totals, why_diverged
 
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
@@ -25,6 +25,9 @@ CHANGE_NO_FIGURE = (
     *("dataset.root", "dataset.cache", "dataset.download"),
 )
 """Beginnings of settings that no figure depends on."""
+
+TRUE_POSITIVES = ("true_positives", "true_positive_rate")
+"""What summaries of earlier versions count as this one does."""
 
 Found = TypeVar("Found")
 
@@ -66,8 +69,30 @@ class Run:
 
     @property
     def status(self) -> str:
-        """``finished``, ``stopped`` or ``failed``; ``unfinished``: it goes on, or was killed; ``unknown``."""
+        """``finished``, ``diverged``, ``stopped`` or ``failed``, see `summary.Status`.
+
+        ``unfinished``: it goes on, or was killed; ``unknown``: its summary cannot be read.
+        """
         return str(self.summary.get("status", "unfinished"))
+
+    @property
+    def diverged(self) -> str | None:
+        """Why its last model cannot be used, see `metrics.divergence`; None: it can, as far as is known."""
+        told = self.summary.get("diverged") or why_diverged(self.rounds)
+        return None if told is None else str(told)
+
+    @property
+    def trained(self) -> bool:
+        """Whether any round moved the model, as far as is known."""
+        after_first = self.rounds[1:]
+        return not after_first or any(row["model_updated"] is not False for row in after_first)
+
+    @property
+    def attacked(self) -> bool | None:
+        """Whether any reply that was used came from a client that attacked; None: unknown."""
+        if not self.clients:
+            return None
+        return any(row["attacking"] is True and row["rejected"] is None for row in self.clients)
 
     @property
     def tells_anything(self) -> bool:
@@ -114,13 +139,16 @@ class Run:
         return any(row["attacking"] is True for row in self.clients) if self.clients else None
 
     def final(self, column: str) -> float | None:
-        """Return a figure of ``rounds.csv`` after the last round; None: unknown."""
-        return table.number(self.rounds[-1].get(column)) if self.rounds else None
+        """Return a figure of ``rounds.csv`` after the last round; None: unknown, or of a diverged model."""
+        if not self.rounds or self.diverged:
+            return None
+        return table.number(self.rounds[-1].get(column))
 
     @property
     def marks(self) -> list[str]:
         """What a reader has to know before believing the figures, a line each."""
-        return [mark for mark in (_not_finished(self), _fallback(self), _oracle(self)) if mark]
+        rules = (_not_finished, _diverged, _idle, _fallback, _oracle)
+        return [mark for rule in rules if (mark := rule(self))]
 
     @property
     def _dataset_asked_for(self) -> str:
@@ -161,6 +189,8 @@ def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
         run.summary = _attempt(run, lambda: _summary(folder / "summary.json")) or {"status": "unknown"}
     if tables:
         _read_tables(run)
+    if run.summary:
+        _complete_summary(run)
     return run
 
 
@@ -259,6 +289,19 @@ def _read_tables(run: Run) -> None:
     run.clients = _attempt(run, lambda: run_tables.clients(folder / "clients.csv")) or []
 
 
+def _complete_summary(run: Run) -> None:
+    """Add what earlier versions did not tell yet, and take out what they counted otherwise."""
+    if "diverged" not in run.summary and (reason := round_table.lost(run.summary)):
+        run.summary["diverged"] = reason
+        run.summary["status"] = "diverged" if run.status == "finished" else run.status
+    run.summary.setdefault("diverged", None)
+    if "false_positive_rate" in run.summary and "client_false_positive_rate" not in run.summary:
+        # False positives held idle rounds of malicious clients then.
+        found = detection_totals(run.clients, attacks=run.attacks is not False)
+        known = run.summary if not run.clients else {}
+        run.summary |= found | {name: known[name] for name in TRUE_POSITIVES if name in known}
+
+
 def _attempt(run: Run, read_part: Callable[[], Found]) -> Found | None:
     try:
         return read_part()
@@ -299,12 +342,24 @@ def _flat(path: Path, found: object) -> Settings:
 
 
 def _not_finished(run: Run) -> str | None:
-    if run.status == "finished":
+    if run.status in REACHED_THE_END:
         return None
     asked = run.settings.get("num_rounds", "?")
     if run.status == "unknown":
         return f"unknown how it ended; {run.rounds_finished} of {asked} rounds are there"
     return f"{run.status} after {run.rounds_finished} of {asked} rounds"
+
+
+def _diverged(run: Run) -> str | None:
+    return f"diverged: {run.diverged}" if run.diverged else None
+
+
+def _idle(run: Run) -> str | None:
+    if not run.trained and not run.diverged:
+        return "no round moved the model: it is the one that the run began with"
+    if run.attacks and run.attacked is False and run.status in REACHED_THE_END:
+        return "nobody attacked: no reply that was used came from a client that attacked"
+    return None
 
 
 def _fallback(run: Run) -> str | None:

@@ -55,11 +55,18 @@ class Setting:
     @property
     def finished(self) -> tuple[Run, ...]:
         """The finished runs, one a seed: who runs a seed again has learnt nothing about the spread."""
-        by_seed = {run.seed: run for run in self.runs if run.status == "finished"}
-        return tuple(by_seed.values())
+        return self._one_a_seed("finished")
+
+    @property
+    def diverged(self) -> tuple[Run, ...]:
+        """The runs that reached their last round and had diverged, one a seed: no figure comes from them."""
+        return self._one_a_seed("diverged")
 
     def values(self, column: str) -> tuple[float, ...]:
-        """Return a figure after the last round for each seed that has it; unfinished runs are left out."""
+        """Return a figure after the last round for each seed that has it.
+
+        Runs that have not finished or have diverged are left out.
+        """
         found = [run.final(column) for run in self.finished]
         return tuple(value for value in found if value is not None)
 
@@ -67,6 +74,9 @@ class Setting:
         """Return a figure over seeds; None if no finished run knows it."""
         values = self.values(column)
         return spread(values) if values else None
+
+    def _one_a_seed(self, status: str) -> tuple[Run, ...]:
+        return tuple({run.seed: run for run in self.runs if run.status == status}.values())
 
 
 def spread(values: Sequence[float]) -> Spread:

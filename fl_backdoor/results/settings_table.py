@@ -24,13 +24,20 @@ HEADS = {
     "clean_attack_success_rate": "clean",
     "success_rate": "SR",
     "clean_success_rate": "clean",
-    "true_positive_rate": "TPR",
-    "false_positive_rate": "FPR",
+    "true_positive_rate": "round TPR",
+    "false_positive_rate": "round FPR",
+    "client_true_positive_rate": "client TPR",
+    "client_false_positive_rate": "client FPR",
 }
 """What a reader knows settings and figures by; other settings go by their dotted keys."""
 
-DETECTION = ("true_positive_rate", "false_positive_rate")
-"""Over all rounds of a run, from ``summary.json``; ``rounds.csv`` has those of each round."""
+DETECTION = (
+    "true_positive_rate",
+    "false_positive_rate",
+    "client_true_positive_rate",
+    "client_false_positive_rate",
+)
+"""Over client-rounds and over clients of a whole run, from ``summary.json``; ``rounds.csv`` has rounds."""
 
 FIGURES = (
     "main_task_accuracy",
@@ -52,6 +59,7 @@ IN_TITLE = (
 NO_FLOOR = "clean floor unknown: no run under these settings that nobody attacks"
 ONE_SEED = "one seed: no spread"
 UNKNOWN = "–"
+DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)
@@ -186,12 +194,19 @@ def _agree(known: Sequence[table.Row], key: str) -> bool:
 
 def _cells(row: SettingRow, keys: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
     names = [short(key, row.named[key]) if key in row.named else UNKNOWN for key in keys]
-    return (*names, str(len(row.setting.finished)), *(_percent(row.figures[name]) for name in shown))
+    figures = (_percent(row.figures[name], _otherwise(row.setting, name)) for name in shown)
+    return (*names, str(len(row.setting.finished)), *figures)
 
 
-def _percent(found: Spread | None) -> str:
+def _otherwise(setting: Setting, name: str) -> str:
+    """Return what stands in the place of a figure that no run has."""
+    is_lost = setting.diverged and not setting.finished and not name.startswith("clean_")
+    return DIVERGED if is_lost else UNKNOWN
+
+
+def _percent(found: Spread | None, otherwise: str) -> str:
     if found is None:
-        return UNKNOWN
+        return otherwise
     mean = f"{100 * found.mean:.1f}"
     return mean if found.std is None else f"{mean} ± {100 * found.std:.1f}"
 

@@ -1,12 +1,13 @@
 """``summary.json``: what a run came to, and all that is needed to read and to repeat it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from fl_backdoor.metrics.detection import Detection, Tally
 from fl_backdoor.results import environment
 from fl_backdoor.results.columns import ACCURACY_COLUMNS
 from fl_backdoor.results.durability import durability
@@ -15,7 +16,10 @@ from fl_backdoor.results.table import Row, number
 FORMAT = 1
 """Of a run folder: a reader that knows only lower ones refuses it."""
 
-Status = Literal["finished", "stopped", "failed"]
+Status = Literal["finished", "diverged", "stopped", "failed"]
+"""How a run ended: at its last round, with a model that can be used or that has diverged, or before."""
+
+REACHED_THE_END: tuple[Status, ...] = ("finished", "diverged")
 
 FINAL_FIGURES = (
     "main_task_accuracy",
@@ -83,19 +87,24 @@ def summarize(
     started_at: datetime,
     wall_seconds: float,
 ) -> dict[str, Any]:
-    """Return the content of ``summary.json``; `rounds` and `clients` are the run's tables."""
+    """Return the content of ``summary.json``; `rounds` and `clients` are the run's tables.
+
+    A run that is said to have finished is said to have diverged if its last round has.
+    """
     told = asdict(facts)
     gpus, command = told.pop("gpus"), told.pop("command")
+    reason = why_diverged(rounds)
     commit, dirty = checkout()
     return {
         "format": FORMAT,
-        "status": status,
+        "status": "diverged" if status == "finished" and reason else status,
+        "diverged": reason,
         **told,
         "malicious_client_ids": sorted(facts.malicious_client_ids),
         "rounds_finished": rounds[-1]["server_round"] if rounds else 0,
         **final_figures(rounds),
         "best": best_figures(rounds),
-        **detection_totals(rounds, clients),
+        **detection_totals(clients, attacks=facts.attacks),
         "durability": asdict(lasted) if (lasted := durability(rounds, clients)) else None,
         "notices": list(notices),
         "versions": environment.versions(),
@@ -114,34 +123,46 @@ def checkout() -> tuple[str | None, bool | None]:
     return environment.git_state(Path(__file__).parent)
 
 
+def why_diverged(rounds: Sequence[Row]) -> str | None:
+    """Return why the model of the last round cannot be used; None: it can, as far as is known."""
+    reason = rounds[-1]["diverged"] if rounds else None
+    return None if reason is None else str(reason)
+
+
 def final_figures(rounds: Sequence[Row]) -> dict[str, float | None]:
-    """Return the figures after the last round; None where unknown or not finite."""
-    last: Row = rounds[-1] if rounds else {}
+    """Return the figures after the last round; None where unknown, not finite, or of a diverged model."""
+    last: Row = rounds[-1] if rounds and not why_diverged(rounds) else {}
     return {name: number(last.get(name)) for name in FINAL_FIGURES}
 
 
 def best_figures(rounds: Sequence[Row]) -> dict[str, dict[str, object] | None]:
-    """Return the highest of each figure and the first round that reached it; None: never known."""
-    return {name: _highest(rounds, name) for name in ACCURACY_COLUMNS}
+    """Return the highest of each figure and the first round that reached it; None: never known.
 
-
-def detection_totals(rounds: Sequence[Row], clients: Sequence[Row]) -> dict[str, float | None]:
-    """Sum detection up over all rounds in which it was scored.
-
-    As in a single round, the clients whose replies were usable are judged, and those that really attacked in
-    the round are the positives. A rate is None where there was nobody to be right or wrong about.
+    Rounds that have diverged are left out.
     """
-    scored = {row["server_round"]: row for row in rounds if row["true_positives"] is not None}
-    judged = [row for row in clients if row["server_round"] in scored and row["rejected"] is None]
-    num_attacking = sum(row["attacking"] is True for row in judged)
-    hits = _total(list(scored.values()), "true_positives")
-    false_alarms = _total(list(scored.values()), "false_positives")
-    return {
-        "true_positives": hits,
-        "false_positives": false_alarms,
-        "true_positive_rate": _rate(hits, num_attacking),
-        "false_positive_rate": _rate(false_alarms, len(judged) - num_attacking),
-    }
+    usable = [row for row in rounds if row["diverged"] is None]
+    return {name: _highest(usable, name) for name in ACCURACY_COLUMNS}
+
+
+def detection_totals(clients: Sequence[Row], *, attacks: bool) -> dict[str, float | None]:
+    """Return detection over all rounds, over client-rounds and over clients; None: nobody was judged.
+
+    Parameters
+    ----------
+    clients
+        The rows of ``clients.csv``.
+    attacks
+        Whether the run differs from one without attackers.
+    """
+    tally = Tally(attacks=attacks)
+    tally.add(clients)
+    return detection_cells(tally.client_rounds(), "") | detection_cells(tally.clients(), "client_")
+
+
+def detection_cells(found: Detection | None, prefix: str) -> dict[str, float | None]:
+    """Return detection under the names that it has in tables; None: unknown."""
+    names = [field.name for field in fields(Detection)]
+    return {f"{prefix}{name}": None if found is None else getattr(found, name) for name in names}
 
 
 def _highest(rounds: Sequence[Row], name: str) -> dict[str, object] | None:
@@ -150,12 +171,3 @@ def _highest(rounds: Sequence[Row], name: str) -> dict[str, object] | None:
         return None
     figure, row = max(known, key=lambda pair: pair[0])
     return {"value": figure, "server_round": row["server_round"]}
-
-
-def _total(rows: Sequence[Row], name: str) -> int | None:
-    found = [int(figure) for row in rows if (figure := number(row[name])) is not None]
-    return sum(found) if found else None
-
-
-def _rate(count: int | None, total: int) -> float | None:
-    return count / total if count is not None and total else None

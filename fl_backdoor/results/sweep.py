@@ -16,6 +16,7 @@ ALWAYS = ("dataset", "strategy", "attack.alpha", "attack.num_malicious")
 
 OUTCOME = (
     "status",
+    "diverged",
     "rounds_finished",
     "main_task_accuracy",
     "test_loss",
@@ -24,6 +25,8 @@ OUTCOME = (
     *CLEAN_COLUMNS,
     "true_positive_rate",
     "false_positive_rate",
+    "client_true_positive_rate",
+    "client_false_positive_rate",
     "wall_seconds",
 )
 
@@ -55,7 +58,8 @@ def collect(sweep_folder: Path) -> None:
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
         telling = [name for name in differing if not name.startswith(CHANGE_NO_FIGURE)]
-        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling)
+        num_diverged = sum(row["status"] == "diverged" for row in rows)
+        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling, num_diverged)
 
 
 def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:

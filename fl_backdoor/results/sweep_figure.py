@@ -45,7 +45,7 @@ class Point(NamedTuple):
     high: float
 
 
-def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> None:
+def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str], num_diverged: int = 0) -> None:
     """Draw SR (solid), ASR (dashed) and accuracy (dotted) against α, a clean model's SR as a thin line.
 
     Points are means over the seeds, bands go from the lowest to the highest.
@@ -58,6 +58,8 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> Non
         Rows of ``sweep.csv``, at least one.
     differing
         Settings that differ between the runs, beside data set, strategy, α, number of attackers and seed.
+    num_diverged
+        Runs that are left out since they have diverged; the title says so.
     """
     groups, pooled = group(rows, ("dataset", "attack.num_malicious", *differing))
     colours = dict(zip(groups, cycle(OKABE_ITO), strict=False))
@@ -67,7 +69,8 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str]) -> Non
         for column, _, style in FIGURES:
             _draw_line(axes, points(members, column), colours[label], style)
         _draw_floor(axes, members, colours[label])
-    axes.set_title(_title(rows, pooled))
+    left_out = f" · {num_diverged} diverged, left out" if num_diverged else ""
+    axes.set_title(_title(rows, pooled) + left_out)
     axes.set_ylabel("share of test samples (%)")
     percent_axis(axes)
     _alpha_axis(axes, sorted({alpha for row in rows if (alpha := number(row["attack.alpha"])) is not None}))

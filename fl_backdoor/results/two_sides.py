@@ -19,6 +19,8 @@ FIGURES = (
     "test_loss",
     "true_positive_rate",
     "false_positive_rate",
+    "client_true_positive_rate",
+    "client_false_positive_rate",
     "wall_seconds",
 )
 

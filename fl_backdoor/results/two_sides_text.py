@@ -16,8 +16,10 @@ NAMES = {
     "attack_success_rate": "ASR",
     "success_rate": "SR",
     "test_loss": "test loss",
-    "true_positive_rate": "TPR",
-    "false_positive_rate": "FPR",
+    "true_positive_rate": "round TPR",
+    "false_positive_rate": "round FPR",
+    "client_true_positive_rate": "client TPR",
+    "client_false_positive_rate": "client FPR",
     "wall_seconds": "seconds",
 }
 
@@ -87,7 +89,9 @@ def _said_of_settings(found: TwoSides) -> list[str]:
 def _side(name: str, runs: Sequence[Run]) -> str:
     seeds = sorted({run.seed for run in runs if run.seed is not None})
     finished = sum(run.status == "finished" for run in runs)
+    lost = sum(run.status == "diverged" for run in runs)
     count = f"{finished} of {len(runs)} runs finished" if len(runs) > 1 else runs[0].status
+    count += f", {lost} diverged" if lost and len(runs) > 1 else ""
     datasets = ", ".join(dict.fromkeys(run.dataset for run in runs))
     return f"{name} ({datasets}, {count}, {_seeds(seeds)})"
 
@@ -165,11 +169,16 @@ def _lines(pair: Pair) -> list[str]:
 def _verdict(pair: Pair) -> str:
     found = {name: difference for name in FIGURES if (difference := pair.difference(name))}
     if not found:
-        return f"Nothing can be compared{_of(pair)}: a side has no finished run."
+        return f"Nothing can be compared{_of(pair)}: {_why_nothing(pair)}."
     if all(difference.larger is None for difference in found.values()):
         return "One seed on a side: nothing can be said about the spread over seeds."
     larger = [NAMES[name].partition(",")[0] for name, difference in found.items() if difference.larger]
     return f"Larger than the spread over seeds: {', '.join(larger) or 'nothing'}."
+
+
+def _why_nothing(pair: Pair) -> str:
+    lost = [name for name, side in (("A", pair.a), ("B", pair.b)) if side.diverged and not side.finished]
+    return f"{' and '.join(lost)} diverged" if lost else "a side has no finished run"
 
 
 def _bits(pair: Pair) -> list[str]:

@@ -33,7 +33,7 @@ class OneRun:
 
     @property
     def all_finished(self) -> bool:
-        """Whether the run reached its last round."""
+        """Whether the run reached its last round, and has not diverged."""
         return self._followed.run.status == "finished"
 
     def look(self) -> bool:
@@ -116,7 +116,7 @@ class ManyRuns:
 
     @property
     def all_finished(self) -> bool:
-        """Whether all runs are there and reached their last round."""
+        """Whether all runs are there and reached their last round, and none has diverged."""
         return self._are_all_there and all(each.run.status == "finished" for each in self._followed.values())
 
     def look(self) -> bool:

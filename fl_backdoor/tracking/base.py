@@ -67,7 +67,10 @@ class Tracker(ABC):
 
     @abstractmethod
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:
-        """Take the figures of a round: all numbers in its row of ``rounds.csv``, finite, by column."""
+        """Take the figures of a round: all numbers in its row of ``rounds.csv``, finite, by column.
+
+        Among them is ``diverged``, 1 or 0: those of a model that has diverged are no result.
+        """
 
     @abstractmethod
     def finish(self, status: Status) -> None:
@@ -75,9 +78,13 @@ class Tracker(ABC):
 
 
 def figures(row: Mapping[str, object]) -> dict[str, float]:
-    """Return all finite numbers in a row of ``rounds.csv`` by column; the round itself is the step."""
+    """Return all finite numbers in a row of ``rounds.csv`` by column; the round itself is the step.
+
+    Whether the model has diverged is a number as well: why is left to ``rounds.csv``.
+    """
     found = {name: number(value) for name, value in row.items() if name != STEP}
-    return {name: value for name, value in found.items() if value is not None}
+    known = {name: value for name, value in found.items() if value is not None}
+    return known | {"diverged": float(row["diverged"] is not None)}
 
 
 def text(value: object) -> str:

@@ -38,7 +38,7 @@ DEFAULTS = {
 """Unless the user sets these otherwise: nothing is reported to anybody, logging is left alone, and a server
 that is not there is given up after seconds, not minutes."""
 
-STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
+STATUS = {"finished": "FINISHED", "diverged": "FAILED", "stopped": "KILLED", "failed": "FAILED"}
 
 
 class MLflow(Tracker):

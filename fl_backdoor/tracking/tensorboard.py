@@ -70,7 +70,8 @@ def _session_end(status: Status) -> "Summary":
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 
-    known = {"finished": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE}
+    failure = api_pb2.STATUS_FAILURE
+    known = {"finished": api_pb2.STATUS_SUCCESS, "diverged": failure, "failed": failure}
     end = SessionEndInfo(status=known.get(status, api_pb2.STATUS_UNKNOWN), end_time_secs=time.time())
     content = HParamsPluginData(session_end_info=end, version=metadata.PLUGIN_DATA_VERSION)
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString())

@@ -82,14 +82,14 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simula
     assert len(clients) == 2 * 5
 
 
-def test_a_server_with_samples_plays_clients_and_measures_on_the_others(simulation, results):
+def test_a_server_with_samples_plays_clients_and_measures_on_the_whole_test_set(simulation, results):
     rounds, _, model = run(
         simulation, "strategy=persistent_direction", "strategy.num_virtual=3", "server.root_samples=50"
     )
     first = results.setdefault("virtual", (without_clocks(rounds), model))
     assert without_clocks(rounds) == first[0]
     assert all(np.array_equal(a, b) for a, b in zip(model, first[1], strict=True))
-    right = [row["main_task_accuracy"] * (1000 - 50) for row in rounds]
+    right = [row["main_task_accuracy"] * 1000 for row in rounds]
     np.testing.assert_allclose(right, np.rint(right), atol=1e-6)
 
 
@@ -154,6 +154,13 @@ def test_a_client_that_fails_costs_itself_its_place_and_nobody_else(simulation, 
     for row in clients:
         assert (row["rejected"] is not None and reason in row["rejected"]) == row["malicious"]
     assert all(np.isfinite(array).all() for array in model)
+
+
+def test_a_run_in_which_no_reply_is_finite_has_diverged(simulation):
+    rounds, clients, _ = run(simulation, "client.learning_rate=1e30")
+    assert [row["num_rejected"] for row in rounds[1:]] == [6, 6]
+    assert [row["diverged"] for row in rounds] == [None, *["no reply was finite: 6 of 6 refused"] * 2]
+    assert all(row["rejected"] for row in clients)
 
 
 def test_a_worker_that_dies_loses_a_round_and_is_back_in_the_next(simulation):

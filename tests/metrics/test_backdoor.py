@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fl_backdoor.metrics.backdoor import backdoor_figures
+from fl_backdoor.types import NO_CLASS
 
 
 def test_figures_by_hand():
@@ -20,3 +21,13 @@ def test_a_perfect_clean_model_has_no_asr_and_the_targets_share_as_sr():
     labels = np.repeat(np.arange(10), 7)
     figures = backdoor_figures(labels, labels, labels, test_loss=0.0, target_label=5)
     assert (figures.attack_success_rate, figures.success_rate) == (0.0, pytest.approx(0.1))
+
+
+def test_a_sample_without_a_class_is_neither_right_nor_a_hit():
+    labels = np.array([0, 1, 2, 0])
+    # The target is class 0, which argmax makes of NaN.
+    clean, triggered = np.array([NO_CLASS, 1, NO_CLASS, 0]), np.array([NO_CLASS, NO_CLASS, 0, NO_CLASS])
+    figures = backdoor_figures(labels, clean, triggered, test_loss=float("nan"), target_label=0)
+    assert figures.main_task_accuracy == 2 / 4
+    assert figures.attack_success_rate == 1 / 2
+    assert figures.success_rate == 1 / 4

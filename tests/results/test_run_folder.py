@@ -36,12 +36,14 @@ def record(folder, round_row, client_row):
 def test_the_tables_by_hand(tmp_path, round_row, client_row):
     run = record(tmp_path / "run", round_row, client_row)
     assert run.rounds_csv.read_text() == (
-        "server_round,main_task_accuracy,test_loss,attack_success_rate,success_rate,clean_main_task_accuracy,"
+        "server_round,main_task_accuracy,test_loss,attack_success_rate,success_rate,diverged,"
+        "clean_main_task_accuracy,"
         "clean_attack_success_rate,clean_success_rate,model_updated,num_participants,num_replies,num_rejected,"
         "num_malicious,num_filtered,num_clipped,num_flagged,true_positives,false_positives,true_positive_rate,"
-        "false_positive_rate,train_seconds,aggregate_seconds,evaluate_seconds\n"
-        "0,0.1,,,,,,,,,,,,,,,,,,,,,1.5\n"
-        "1,0.3,,,,,,,true,,,,,,,,,,,,,,\n"
+        "false_positive_rate,client_true_positives,client_false_positives,client_true_positive_rate,"
+        "client_false_positive_rate,train_seconds,aggregate_seconds,evaluate_seconds\n"
+        "0,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,1.5\n"
+        "1,0.3,,,,,,,,true,,,,,,,,,,,,,,,,,,\n"
     )
     assert run.clients_csv.read_text() == (
         "server_round,client_id,malicious,attacking,rejected,num_examples,num_steps,train_loss,update_norm,"

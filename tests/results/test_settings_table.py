@@ -62,11 +62,18 @@ def test_the_csv_is_exact(sweep):
 
 
 def test_one_run(tmp_path):
-    told = {"true_positive_rate": 0.25, "false_positive_rate": 0.125}
+    told = {
+        "true_positive_rate": 0.25,
+        "false_positive_rate": 0.125,
+        "client_true_positive_rate": 1.0,
+        "client_false_positive_rate": 0.5,
+    }
     content = table_of(write_run(tmp_path / "a", "Oracle", told=told))
     found = sheet(content)
     assert found.columns[:3] == ("Defence", "α", "Seeds")
-    assert found.rows == (("Oracle", "0.1", "1", "60.0", "–", "90.0", "–", "91.0", "–", "25.0", "12.5"),)
+    assert found.columns[-4:] == ("round TPR", "round FPR", "client TPR", "client FPR")
+    figures = ("60.0", "–", "90.0", "–", "91.0", "–", "25.0", "12.5", "100.0", "50.0")
+    assert found.rows == (("Oracle", "0.1", "1", *figures),)
     assert found.notes[0] == ONE_SEED
     assert found.notes[1].startswith("oracle: strategy.num_malicious = 1")
     assert found.notes[2] == NO_FLOOR

@@ -9,7 +9,7 @@ from fl_backdoor.results.summary import best_figures, detection_totals, final_fi
 
 @pytest.fixture
 def rounds(round_row):
-    """Round 0, then two rounds that were scored and one that was not."""
+    """Four rounds, of which some figures are unknown."""
     return [
         round_row(server_round=0, main_task_accuracy=0.10, attack_success_rate=0.9, success_rate=0.2),
         round_row(
@@ -17,10 +17,8 @@ def rounds(round_row):
             main_task_accuracy=0.55,
             attack_success_rate=0.1,
             success_rate=0.5,
-            true_positives=1,
-            false_positives=2,
         ),
-        round_row(server_round=2, main_task_accuracy=0.55, true_positives=2, false_positives=0),
+        round_row(server_round=2, main_task_accuracy=0.55),
         round_row(
             server_round=3,
             main_task_accuracy=0.5,
@@ -32,7 +30,7 @@ def rounds(round_row):
     ]
 
 
-def clients_of(client_row, server_round, attacking, rejected=()):
+def clients_of(client_row, server_round, attacking, flagged, rejected=()):
     return [
         client_row(
             server_round=server_round,
@@ -40,6 +38,7 @@ def clients_of(client_row, server_round, attacking, rejected=()):
             malicious=client_id < 3,
             attacking=client_id in attacking,
             rejected="late" if client_id in rejected else None,
+            flagged=None if flagged is None or client_id in rejected else client_id in flagged,
         )
         for client_id in range(5)
     ]
@@ -69,31 +68,51 @@ def test_best_of_nothing_is_unknown():
     assert best_figures([]) == dict.fromkeys(["main_task_accuracy", "attack_success_rate", "success_rate"])
 
 
-def test_detection_over_all_rounds_by_hand(rounds, client_row):
-    # Round 1: 0, 1, 2 attack, 2 is rejected: 2 attackers and 2 others are judged.
-    # Round 2: 0, 1 attack, the malicious client 2 does not: 2 attackers and 3 others.
-    # Round 3 was not scored.
+def test_detection_over_client_rounds_and_over_clients_by_hand(client_row):
+    # Clients 0 to 2 are malicious, 3 and 4 benign. Round 1: 0, 1, 2 attack, 2 is rejected; 0, 3 are flagged.
+    # Round 2: 0 and 1 attack, 2 does not; 0, 2 and 3 are flagged. Round 3 was not judged.
     clients = [
-        *clients_of(client_row, 1, attacking=(0, 1, 2), rejected=(2,)),
-        *clients_of(client_row, 2, attacking=(0, 1)),
-        *clients_of(client_row, 3, attacking=(0, 1, 2)),
+        *clients_of(client_row, 1, attacking=(0, 1, 2), flagged=(0, 3), rejected=(2,)),
+        *clients_of(client_row, 2, attacking=(0, 1), flagged=(0, 2, 3)),
+        *clients_of(client_row, 3, attacking=(0, 1, 2), flagged=None),
     ]
-    assert detection_totals(rounds, clients) == {
-        "true_positives": 3,
+    assert detection_totals(clients, attacks=True) == {
+        # Client-rounds: 0 of 0 1 0 1 twice; client 2 in round 2 counts in neither; 3 of 3 4 3 4 twice.
+        "true_positives": 2,
         "false_positives": 2,
-        "true_positive_rate": 3 / 4,
-        "false_positive_rate": 2 / 5,
+        "true_positive_rate": 2 / 4,
+        "false_positive_rate": 2 / 4,
+        # Clients: 0 and 2 of three, 3 of two.
+        "client_true_positives": 2,
+        "client_false_positives": 1,
+        "client_true_positive_rate": 2 / 3,
+        "client_false_positive_rate": 1 / 2,
     }
 
 
-def test_detection_without_attackers_has_no_true_positive_rate(rounds, client_row):
-    totals = detection_totals(rounds[:2], clients_of(client_row, 1, attacking=()))
-    assert totals["true_positive_rate"] is None
-    assert totals["false_positive_rate"] == 2 / 5
+def test_where_nobody_attacks_everybody_is_benign(client_row):
+    totals = detection_totals(clients_of(client_row, 1, attacking=(), flagged=(1, 4)), attacks=False)
+    assert (totals["true_positive_rate"], totals["client_true_positive_rate"]) == (None, None)
+    assert (totals["false_positive_rate"], totals["client_false_positive_rate"]) == (2 / 5, 2 / 5)
 
 
-def test_detection_that_was_never_scored_is_unknown(rounds):
-    assert set(detection_totals(rounds[:1], []).values()) == {None}
+def test_detection_where_nobody_was_judged_is_unknown():
+    assert set(detection_totals([], attacks=True).values()) == {None}
+
+
+def test_a_diverged_model_has_no_final_figures_and_is_never_the_best(round_row):
+    rounds = [
+        round_row(server_round=0, main_task_accuracy=0.1, attack_success_rate=0.0, success_rate=0.1),
+        round_row(
+            server_round=1,
+            main_task_accuracy=0.5,
+            attack_success_rate=1.0,
+            success_rate=1.0,
+            diverged="9 of 20 predictions are not finite",
+        ),
+    ]
+    assert set(final_figures(rounds).values()) == {None}
+    assert best_figures(rounds)["attack_success_rate"] == {"value": 0.0, "server_round": 0}
 
 
 def test_the_whole_summary(rounds, facts):

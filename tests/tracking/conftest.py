@@ -38,7 +38,13 @@ def rows() -> list[dict[str, object]]:
     cells = [
         {"server_round": 0, "main_task_accuracy": 0.1},
         {"server_round": 1, "main_task_accuracy": 0.1 + 1e-12, "model_updated": True, "num_replies": 4},
-        {"server_round": 2, "main_task_accuracy": 1 / 3, "test_loss": float("inf"), "num_replies": 3},
+        {
+            "server_round": 2,
+            "main_task_accuracy": 1 / 3,
+            "test_loss": float("inf"),
+            "num_replies": 3,
+            "diverged": "x",
+        },
     ]
     return [dict.fromkeys(ROUND_COLUMNS) | row for row in cells]
 
@@ -49,4 +55,5 @@ def told() -> dict[str, dict[int, float]]:
     return {
         "main_task_accuracy": {0: 0.1, 1: 0.1 + 1e-12, 2: 1 / 3},
         "num_replies": {1: 4.0, 2: 3.0},
+        "diverged": {0: 0.0, 1: 0.0, 2: 1.0},
     }

@@ -61,9 +61,9 @@ def test_a_tracker_hears_everything_in_order_in_a_thread_of_its_own(tracked, row
     assert follow(tracker, tracked(), rows) == []
     assert tracker.heard == [
         "mnist5k · FedAvg · α = 0.052",
-        (0, {"main_task_accuracy": 0.1}),
-        (1, {"main_task_accuracy": 0.1 + 1e-12, "num_replies": 4}),
-        (2, {"main_task_accuracy": 1 / 3, "num_replies": 3}),
+        (0, {"main_task_accuracy": 0.1, "diverged": 0.0}),
+        (1, {"main_task_accuracy": 0.1 + 1e-12, "num_replies": 4, "diverged": 0.0}),
+        (2, {"main_task_accuracy": 1 / 3, "num_replies": 3, "diverged": 1.0}),
         "finished",
     ]
     assert len(tracker.threads) == 1

@@ -84,7 +84,8 @@ def test_settings_and_tags(uri, tracked, rows):
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"), [("finished", "FINISHED"), ("failed", "FAILED"), ("stopped", "KILLED")]
+    ("status", "shown"),
+    [("finished", "FINISHED"), ("failed", "FAILED"), ("diverged", "FAILED"), ("stopped", "KILLED")],
 )
 def test_the_end_is_told(uri, tracked, rows, status, shown):
     run_id = follow(uri, tracked(), rows, status)
@@ -120,4 +121,4 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_place(uri, tracked, rows, to
     assert metrics(uri, run_id) == told
     assert ask(uri, "SELECT status FROM runs WHERE run_uuid = ?", run_id) == [("FINISHED",)]
     points = ask(uri, "SELECT count(*), count(DISTINCT key || step) FROM metrics WHERE run_uuid = ?", run_id)
-    assert points == [(5, 5)], "none is there twice"
+    assert points == [(8, 8)], "none is there twice"

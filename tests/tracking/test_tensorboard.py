@@ -66,6 +66,7 @@ def test_settings_are_hyperparameters(tracked, rows):
     [
         ("finished", api_pb2.STATUS_SUCCESS),
         ("failed", api_pb2.STATUS_FAILURE),
+        ("diverged", api_pb2.STATUS_FAILURE),
         ("stopped", api_pb2.STATUS_UNKNOWN),
     ],
 )

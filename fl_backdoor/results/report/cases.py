@@ -60,6 +60,19 @@ class Case:
         return bool(self.setting.finished)
 
     @property
+    def diverged(self) -> tuple[Run, ...]:
+        """The runs of the row that have diverged, one a seed."""
+        return self.setting.diverged
+
+    @property
+    def nothing_shown(self) -> str | None:
+        """Why its finished runs show nothing of defence and attack, in words; None: they do."""
+        finished = self.setting.finished
+        if not all(run.trained for run in finished):
+            return "no round moved the model"
+        return "nobody attacked" if any(run.attacked is False for run in finished) else None
+
+    @property
     def attack(self) -> str:
         """The attack, in words."""
         alpha = "α unknown" if self.alpha is None else f"α = {self.alpha:g}"

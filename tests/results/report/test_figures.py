@@ -203,17 +203,20 @@ def test_many_clients_are_cut_and_it_is_said(tmp_path):
 def test_roc_by_hand(tmp_path):
     [chart] = roc(read(write_run(tmp_path / "a")))
     labels = [one.label for one in chart.series]
-    # One attacker among 8 rows; norms of the others: 1 1 1.25 1.25 1.5 1.75 1.75 against its 1.5.
+    # One attack; norms of benign clients: 1 1 1.25 1.25 1.75 1.75 against its 1.5. Client 2's other reply,
+    # in a round in which it did not attack, counts in neither.
     assert labels == [
         "chance",
-        f"update norm (AUC {4.5 / 7:.3f})",
+        f"update norm (AUC {4 / 6:.3f})",
         "gradient norm (AUC 0.500)",
-        f"mean distance (AUC {6.5 / 7:.3f})",
+        "mean distance (AUC 1.000)",
         "the defence itself",
     ]
     own = chart.series[-1]
-    assert (own.x, own.y) == ([pytest.approx(3 / 7)], [1.0])
-    assert chart.caption.endswith("it flagged 100.0\u00a0% of the attackers, 42.9\u00a0% of the others.")
+    assert (own.x, own.y) == ([pytest.approx(2 / 6)], [1.0])
+    assert chart.caption.endswith(
+        "it flagged 100.0\u00a0% of the attacks, 33.3\u00a0% of the benign clients’ replies."
+    )
 
 
 def test_without_attackers_there_is_no_roc(tmp_path):

@@ -21,7 +21,8 @@ def attacks_by_defences(comparison: Comparison) -> list[Grid]:
         Grid(
             "attacks_by_defences",
             "Attacks and defences",
-            "ASR after the last round, mean over seeds, in per cent; empty: no finished run. Where nobody "
+            "ASR after the last round, mean over seeds, in per cent; empty: no finished run, or all "
+            "have diverged. Where nobody "
             "attacks, it is the clean floor.",
             "attack",
             "defence",

@@ -60,7 +60,7 @@ def _of_many_cases(comparison: Comparison, cases: Sequence[Case], column: str) -
 
 def _series(case: Case, column: str, label: str, look: Look) -> list[Series]:
     runs = case.shown()
-    note = "" if case.is_finished else " (not finished)"
+    note = "" if case.is_finished else " (diverged)" if case.diverged else " (not finished)"
     floor = _line(
         f"{label}, clean floor", Look(look.colour, dash="dot"), runs, f"clean_{column}", in_legend=False
     )
@@ -86,5 +86,7 @@ def _line(
 
 
 def _known(run: Run, column: str) -> dict[int, float]:
-    found = [(row["server_round"], number(row.get(column))) for row in run.rounds]
+    """Return a figure by round; a model that had diverged has none of its own."""
+    usable = [row for row in run.rounds if row["diverged"] is None or column.startswith("clean_")]
+    found = [(row["server_round"], number(row.get(column))) for row in usable]
     return {at: share for at, share in found if isinstance(at, int) and share is not None}

@@ -19,10 +19,10 @@ Rates = NDArray[np.float64]
 def roc(run: Run) -> list[Chart]:
     """Return a curve for each score, rounds pooled; nothing unless somebody attacked and somebody did not.
 
-    As in ``summary.json``, the clients whose replies were usable are judged, and those that really attacked
-    in the round are the positives.
+    As in ``summary.json``, it is over client-rounds, see `metrics.detection`: usable replies of clients that
+    attacked in the round against those of benign clients.
     """
-    judged = [row for row in run.clients if row["rejected"] is None and isinstance(row["attacking"], bool)]
+    judged = [row for row in run.clients if row["rejected"] is None and not _is_idle(row)]
     series = [
         found
         for (column, name), look in zip(SCORES.items(), LOOKS, strict=False)
@@ -35,14 +35,20 @@ def roc(run: Run) -> list[Chart]:
         Chart(
             "detection_roc",
             "Can an attacker be told by its update?",
-            "Detection ROC: true against false positive rate when the clients with the highest score are "
-            "taken for attackers, all rounds pooled. AUC is the chance that an attacker scores higher than a "
-            f"benign client; below 0.5 attackers score lower.{_told(judged)}",
-            Axis("false_positive_rate", "false positive rate (%)", percent=True),
-            Axis("true_positive_rate", "true positive rate (%)", percent=True),
+            "Detection ROC over client-rounds: true against false positive rate when the replies with the "
+            "highest score are taken for attacks, all rounds pooled; replies of attackers in rounds in which "
+            "they do not attack are left out. AUC is the chance that an attack scores higher than a benign "
+            f"client’s reply; below 0.5 attacks score lower.{_told(judged)}",
+            Axis("false_positive_rate", "false positive rate, client-rounds (%)", percent=True),
+            Axis("true_positive_rate", "true positive rate, client-rounds (%)", percent=True),
             (chance, *series, *_operating_point(judged)),
         )
     ]
+
+
+def _is_idle(row: Row) -> bool:
+    """Return whether a malicious client did not attack in this round, or nothing is known of it."""
+    return row["attacking"] is not True and row["malicious"] is not False
 
 
 def curve(scores: Rates, attacking: NDArray[np.bool_]) -> tuple[Rates, Rates]:
@@ -92,9 +98,10 @@ def _told(judged: Sequence[Row]) -> str:
     rates = _flagged_rates(judged)
     if rates is None:
         return ""
-    others, attackers = map(percent, rates)
+    benign, attacks = map(percent, rates)
     return (
-        f" The star is the defence itself: it flagged {attackers} of the attackers, {others} of the others."
+        f" The star is the defence itself: it flagged {attacks} of the attacks, {benign} of the benign "
+        "clients’ replies."
     )
 
 

@@ -9,6 +9,7 @@ from fl_backdoor.results.report.verdict import RULE, headline
 from fl_backdoor.results.report.words import counted
 from fl_backdoor.results.runs import Settings
 from fl_backdoor.results.seeds import differing_keys, told
+from fl_backdoor.results.summary import REACHED_THE_END
 from fl_backdoor.results.table import Cell
 from fl_backdoor.results.telling import plugin_of, telling_keys, value
 
@@ -61,9 +62,15 @@ def notices(material: Material) -> list[str]:
     attacked = [case for case in finished if case.attacks is not False]
     floorless = sum(case.mean("clean_attack_success_rate") is None for case in attacked)
     datasets = [chapter.comparison.dataset for chapter in material.chapters]
-    unfinished = sum(run.status != "finished" for run in runs)
+    unfinished = sum(run.status not in REACHED_THE_END for run in runs)
+    diverged = sum(run.status == "diverged" for run in runs)
     told_apart = [
         (unfinished, f"{unfinished} of {counted(len(runs), 'run')} not finished: left out of all means."),
+        (
+            diverged,
+            f"{diverged} of {counted(len(runs), 'run')} diverged: left out of all means; nothing is "
+            "judged by what is left of their settings.",
+        ),
         (
             len(datasets) > 1,
             f"{len(datasets)} data sets ({', '.join(datasets)}): shown apart, never averaged.",
@@ -73,6 +80,8 @@ def notices(material: Material) -> list[str]:
             f"{single} of {counted(len(finished), 'setting')} from one seed: differences may be chance.",
         ),
         (floorless, f"{counted(floorless, 'setting')} without a clean floor of its own defence."),
+        *_marked(material, "nobody attacked", "with attackers in which nobody attacked"),
+        *_marked(material, "no round moved", "in which no round moved the model"),
         *_marked(material, "not the data set", "on another data set than was asked for"),
         *_marked(
             material, "oracle", "with an oracle: the defence knows the number of attackers, as no server does"

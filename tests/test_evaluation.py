@@ -1,0 +1,55 @@
+"""Figures of models that cannot be used, from a real model and the whole test set."""
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord
+
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.evaluation import Evaluator
+from fl_backdoor.models.factory import first_not_finite, load_arrays, state_arrays
+from fl_backdoor.world import World
+
+TOLD = ["dataset=mnist5k", "model._target_=tests.small_models.with_buffers", "attack.target_label=0"]
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World(parse_whole(next(composed(TOLD)))[0])
+
+
+@pytest.fixture
+def evaluate(world):
+    """Evaluate the initial model with some of its tensors changed, by name."""
+    names, initial = list(world.model.state_dict()), state_arrays(world.model)
+
+    def found(**changed):
+        arrays = [
+            np.asarray(changed.get(name.replace(".", "_"), array))
+            for name, array in zip(names, initial, strict=True)
+        ]
+        told = []
+        with Evaluator(world) as evaluator:
+            evaluator.start(ArrayRecord(arrays), lambda *what: told.append(what))
+        return told[0][:2]
+
+    yield found
+    load_arrays(world.model, initial)
+
+
+def test_a_model_that_can_be_used(evaluate):
+    figures, diverged = evaluate()
+    assert diverged is None
+    assert 0 < figures.main_task_accuracy < 0.5
+
+
+def test_negative_variances_make_logits_nan_which_are_no_success_of_the_backdoor(evaluate):
+    figures, diverged = evaluate(**{"1_running_var": np.full(4, -0.19, np.float32)})
+    assert diverged == "2000 of 2000 predictions are not finite"
+    assert (figures.main_task_accuracy, figures.attack_success_rate, figures.success_rate) == (0, 0, 0)
+
+
+def test_a_tensor_that_is_not_finite_is_named(evaluate, world):
+    _, diverged = evaluate(**{"4_bias": np.full(10, np.inf, np.float32)})
+    assert diverged == "4.bias is not finite"
+    assert first_not_finite(world.model) == "4.bias"

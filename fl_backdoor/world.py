@@ -169,7 +169,7 @@ class World:
 
     def trigger_of(self, client_id: int) -> Trigger:
         """Return what a malicious client stamps: the trigger, or its part of it."""
-        return self.trigger.part(self.place_of(client_id))
+        return self.trigger.part(self.place_of(client_id), len(self.malicious_ids))
 
     def place_of(self, client_id: int) -> int:
         """Return a malicious client's place among all of them, from 0."""

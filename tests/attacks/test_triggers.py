@@ -7,21 +7,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy import ndimage
 
 import conf
+from fl_backdoor import plugins
+from fl_backdoor.attacks.triggers.a3fl import A3FL
+from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.blended import Blended
 from fl_backdoor.attacks.triggers.distributed import Distributed
+from fl_backdoor.attacks.triggers.input_aware import InputAware
 from fl_backdoor.attacks.triggers.patch import Patch
 from fl_backdoor.attacks.triggers.sinusoidal import Sinusoidal
 from fl_backdoor.attacks.triggers.warping import Warping
+from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.world import World
 
-FILES = sorted(file.stem for file in (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml"))
+FOLDER = Path(conf.__file__).parent / "attack" / "trigger"
+FILES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
 TRIGGERS = [name for name in FILES if name != "word"]
+TARGETS = {
+    name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["_target_"]
+    for name in TRIGGERS
+}
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
@@ -125,11 +136,13 @@ def test_warping_takes_each_pixel_from_its_place_in_the_field():
 def test_the_field_is_smooth_and_as_strong_as_told():
     shape = (1, 31, 31)  # with k = 4 each control point is a pixel: 0, 10, 20, 30
     straight = np.stack(np.mgrid[0:31, 0:31]).astype(float)
-    weak, strong = (field(Warping(shape, strength=s, seed=5), shape) - straight for s in (0.01, 0.02))
+    weak, strong = (field(Warping(shape, strength=s, seed=5), shape) - straight for s in (0.02, 0.04))
     np.testing.assert_allclose(weak[:, 10:21, 10:21] * 2, strong[:, 10:21, 10:21], atol=1e-5)
     generator = torch.Generator().manual_seed(5)
     drawn = 2 * torch.rand(2, 4, 4, generator=generator).double().numpy() - 1
-    control = 0.01 * drawn / np.abs(drawn).mean()
+    control = 0.02 * drawn / np.abs(drawn).mean()
+    # The authors' code divides by the height, 31, where the image, 30 pixels from first to last, is 2 long.
+    control *= 30 / 2 / 31
     # The first of the two is horizontal. Within the image nothing is clipped.
     np.testing.assert_allclose(weak[1][10:21:10, 10:21:10], control[0][1:3, 1:3], atol=1e-5)
     np.testing.assert_allclose(weak[0][10:21:10, 10:21:10], control[1][1:3, 1:3], atol=1e-5)
@@ -137,38 +150,163 @@ def test_the_field_is_smooth_and_as_strong_as_told():
     assert np.abs(np.diff(weak[:, 1:-1, 1:-1], axis=2)).max() < 0.01
 
 
+def test_pixels_move_as_far_as_with_the_authors_code():
+    """Its formula in NumPy and SciPy, at k = 4, s = 0.5 on 32 x 32: .18 pixels on average."""
+    straight = np.stack(np.mgrid[0:32, 0:32])
+    places = np.stack(np.meshgrid(np.linspace(0, 3, 32), np.linspace(0, 3, 32), indexing="ij"))
+    ours, theirs = [], []
+    for seed in range(100):
+        ours.append(np.abs(field(Warping(COLOUR, seed=seed), COLOUR) - straight).mean())
+        drawn = np.random.default_rng(seed).uniform(-1, 1, (2, 4, 4))
+        drawn /= np.abs(drawn).mean()
+        noise = np.stack([ndimage.map_coordinates(one, places, order=3, mode="nearest") for one in drawn])
+        moved = np.clip(np.linspace(-1, 1, 32)[straight] + 0.5 * noise / 32, -1, 1)
+        theirs.append(np.abs((moved + 1) * 31 / 2 - straight).mean())
+    assert ours[0] == pytest.approx(0.167, abs=0.001)
+    # The standard deviation of a draw is .016, of the mean of 100 draws .0016.
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.008)
+    assert np.mean(theirs) == pytest.approx(0.182, abs=0.006)
+
+
 def test_no_pixel_is_taken_from_outside():
     assert Warping(GREY, strength=5.0).sampled_at.abs().max() == 1
 
 
-def test_each_attacker_has_a_line_and_the_whole_has_all_of_them():
-    trigger = Distributed((1, 28, 28))
-    black = torch.zeros(1, 1, 28, 28)
-    # TS = 4, TG = 2, TL = 0, as the paper has it for MNIST.
-    corners = [(0, 0), (0, 6), (3, 0), (3, 6)]
-    for place, (row, column) in enumerate(corners):
-        white = trigger.part(place).stamp(black)[0, 0].nonzero().tolist()
-        assert white == [[row, column + pixel] for pixel in range(4)]
-        assert trigger.part(place + 4) is trigger.part(place)
-    parts = sum(trigger.part(place).stamp(black) for place in range(4))
-    assert torch.equal(trigger.stamp(black), parts)
+@pytest.mark.parametrize(
+    ("pixels", "thickness", "size", "tops", "lefts"),
+    [
+        # The poison patterns in the authors' code: MNIST, CIFAR-10, Tiny ImageNet.
+        (28, 1, 4, (0, 3), (0, 6)),
+        (32, 1, 6, (0, 4), (0, 9)),
+        (64, 2, 10, (0, 4), (0, 12)),
+        # 3.5 times as large as the last.
+        (224, 7, 35, (0, 14), (0, 42)),
+    ],
+)
+def test_each_of_four_attackers_has_the_line_of_the_authors_code(pixels, thickness, size, tops, lefts):
+    trigger = Distributed((3, pixels, pixels))
+    black = torch.zeros(1, 3, pixels, pixels)
+    corners = [(top, left) for top in tops for left in lefts]
+    for place, (top, left) in enumerate(corners):
+        expected = torch.zeros_like(black)
+        expected[:, :, top : top + thickness, left : left + size] = 1
+        assert torch.equal(trigger.part(place, 4).stamp(black), expected)
+
+
+@pytest.mark.parametrize("pixels", [28, 32, 64, 224])
+@pytest.mark.parametrize("num_malicious", [1, 2, 3, 4, 5, 9])
+def test_the_attackers_stamp_together_what_is_tested(pixels, num_malicious):
+    trigger = Distributed((1, pixels, pixels))
+    black = torch.zeros(1, 1, pixels, pixels)
+    parts = [trigger.part(place, num_malicious) for place in range(num_malicious)]
+    stamped = torch.stack([part.stamp(black) for part in parts])
+    assert torch.equal(stamped.amax(dim=0), trigger.stamp(black))
+    assert all(trigger.part(place, num_malicious) is part for place, part in enumerate(parts))
+    if num_malicious <= 4:
+        assert stamped.sum(dim=0).max() == 1, "no line is anybody else's"
+    else:
+        assert parts[4] is parts[0]
 
 
 def test_malicious_clients_share_out_the_parts_and_one_is_enough_for_a_whole():
     distributed, bar = world("distributed", "attack.num_malicious=5"), world("bar")
     parts = [distributed.trigger_of(client_id) for client_id in sorted(distributed.malicious_ids)]
-    assert parts == [distributed.trigger.part(place) for place in (0, 1, 2, 3, 0)]
+    assert parts == [distributed.trigger.part(place, 5) for place in (0, 1, 2, 3, 0)]
+    assert len(world("distributed").malicious_ids) == 3
+    first = world("distributed").trigger_of(min(world("distributed").malicious_ids))
+    assert first.opacity.nonzero().tolist() == [
+        [row, row * 2 + column] for row in (0, 3) for column in range(4)
+    ]
     assert all(bar.trigger_of(client_id) is bar.trigger for client_id in bar.malicious_ids)
 
 
-def test_what_just_fits_is_accepted_and_the_rest_refused():
+def test_defaults_are_as_strong_as_in_the_papers():
+    grey = torch.full((1, *COLOUR), 0.5)
+    # 20 of 255, and a sine of six periods.
+    signal = (Sinusoidal(COLOUR).stamp(grey) - grey)[0, 0, 0]
+    assert signal.abs().max() == pytest.approx(20 / 255, abs=1e-3)
+    assert torch.fft.rfft(signal).abs().argmax() == 6
+    # A fifth of a uniform key: it is 1/4 away from grey on average, 1/20 after blending.
+    assert (Blended(COLOUR).stamp(grey) - grey).abs().mean() == pytest.approx(0.05, abs=0.002)
+    # The authors' mask_density.
+    _, mask = InputAware(COLOUR).drawn(grey)
+    assert mask.mean() == pytest.approx(0.032, abs=1e-4)
+    # 5 x 5 grey pixels at (2, 2).
+    square = (A3FL(COLOUR).stamp(torch.zeros(1, *COLOUR))[0] != 0).all(dim=0).nonzero().tolist()
+    assert square == [[row, column] for row in range(2, 7) for column in range(2, 7)]
+    assert A3FL(COLOUR).pattern.unique().tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "settings", "message"),
+    [
+        ("bar", ["color=[255,0,0]"], "color.0 = 255: must be less than or equal to 1"),
+        ("bar", ["color=[-0.1,0,0]"], "color.0 = -0.1: must be greater than or equal to 0"),
+        ("bar", ["color=[.nan,0,0]"], "color.0 = nan: must be a finite number"),
+        ("bar", ["color=[1,0]"], "color = [1.0, 0.0]: must have 1 values"),
+        ("bar", ["color=[1,0,0,0]"], "color = [1.0, 0.0, 0.0, 0.0]: must have 1 values"),
+        ("bar", ["color=[]"], "color = []: must have 1 values"),
+        ("bar", ["rows=[2,28]"], "rows = [2, 28]: must be ordered and within 0 … 27"),
+        ("bar", ["rows=[-1,3]"], "rows.0 = -1: must be greater than or equal to 0"),
+        ("bar", ["columns=[5,3]"], "columns = [5, 3]: must be ordered and within 0 … 27"),
+        ("patch", ["size=28"], "size = 28: must be at most 27 with a margin of 1"),
+        ("patch", ["size=0"], "size = 0: must be greater than or equal to 1"),
+        ("patch", ["margin=28"], "margin = 28: must be less than 28, the image's size"),
+        ("patch", ["corner=middle"], "corner = middle: must be 'top_left', 'top_right', 'bottom_left' or"),
+        ("blended", ["opacity=1.01"], "opacity = 1.01: must be less than or equal to 1"),
+        ("blended", ["opacity=0"], "opacity = 0: must be greater than 0"),
+        ("blended", [f"seed={2**64}"], f"seed = {2**64}: must be less than {2**64}"),
+        ("sinusoidal", ["delta=20"], "delta = 20: must be less than or equal to 1"),
+        ("sinusoidal", ["delta=0"], "delta = 0: must be greater than 0"),
+        ("sinusoidal", ["frequency=28"], "frequency = 28.0: must be less than 14, half the image's columns"),
+        ("sinusoidal", ["frequency=14"], "frequency = 14.0: must be less than 14, half the image's columns"),
+        ("sinusoidal", ["frequency=-1"], "frequency = -1: must be greater than 0"),
+        ("warping", ["control_points=29"], "control_points = 29: must be at most 28"),
+        ("warping", ["control_points=0"], "control_points = 0: must be greater than or equal to 1"),
+        ("warping", ["strength=29"], "strength = 29.0: must be at most 28, the image's size"),
+        ("warping", ["strength=.inf"], "strength = inf: must be a finite number"),
+        ("warping", ["seed=-1"], "seed = -1: must be greater than or equal to 0"),
+        (
+            "distributed",
+            ["grid=[2,5]", "shift=1"],
+            "grid = [2, 5]: its lines take 5 x 29 pixels, an image has 28",
+        ),
+        ("distributed", ["grid=[0,2]"], "grid.0 = 0: must be greater than or equal to 1"),
+        ("distributed", ["thickness=29"], "thickness = 29: must be at most 28"),
+        ("distributed", ["size=29"], "size = 29: must be at most 28"),
+        ("distributed", ["gap=29"], "gap = 29: must be at most 28"),
+        ("distributed", ["shift=28"], "shift = 28: must be at most 27"),
+        ("input_aware", ["density=1.5"], "density = 1.5: must be less than or equal to 1"),
+        ("input_aware", ["steps=0"], "steps = 0: must be greater than or equal to 1"),
+        ("input_aware", ["learning_rate=0"], "learning_rate = 0: must be greater than 0"),
+        ("input_aware", ["diversity=-1"], "diversity = -1: must be greater than or equal to 0"),
+        ("input_aware", [f"seed={2**64}"], f"seed = {2**64}: must be less than {2**64}"),
+        ("a3fl", ["size=27"], "size = 27: must be at most 26 with a margin of 2"),
+        ("a3fl", ["margin=40"], "margin = 40: must be less than 28, the image's size"),
+        ("a3fl", ["steps=0"], "steps = 0: must be greater than or equal to 1"),
+        ("a3fl", ["step_size=1.5"], "step_size = 1.5: must be less than or equal to 1"),
+        ("a3fl", ["unlearning_rate=0"], "unlearning_rate = 0: must be greater than 0"),
+        ("a3fl", ["balance=-1"], "balance = -1: must be greater than or equal to 0"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_one_line(trigger, settings, message):
+    plain = dict(setting.split("=", 1) for setting in settings)
+    spec = {"_target_": TARGETS[trigger], **{name: yaml.safe_load(value) for name, value in plain.items()}}
+    with pytest.raises(ConfigError) as error:
+        plugins.build(spec, "attack.trigger", image_shape=GREY)
+    assert str(error.value).startswith(f"attack.trigger.{message}")
+    assert "\n" not in str(error.value)
+
+
+def test_what_just_fits_is_accepted():
     assert Patch(GREY, size=25, margin=3)
-    with pytest.raises(ConfigError) as error:
-        Patch(GREY, size=26, margin=3)
-    assert str(error.value) == "attack.trigger.size = 26: must be at most 25 with a margin of 3"
     assert Distributed(GREY, grid=(2, 5))
+    assert Bar(COLOUR, color=(0.0, 1.0, 1.0))
+    assert Warping(GREY, control_points=1, strength=28)
+    assert Sinusoidal(GREY, frequency=13.5)
+
+
+def test_the_whole_command_line_refuses_it_before_the_run():
     with pytest.raises(ConfigError) as error:
-        Distributed(GREY, grid=(2, 5), shift=1)
-    assert str(error.value) == (
-        "attack.trigger.grid = [2, 5]: its lines take 5 x 29 pixels, an image has 28 x 28"
-    )
+        check(parse_whole(next(composed(["dataset=mnist5k", "attack.trigger.color=[255,0,0]"])))[0])
+    assert str(error.value) == "attack.trigger.color.0 = 255: must be less than or equal to 1"

@@ -1,13 +1,16 @@
 """A3FL: a patch that is optimised against the global model each round, and against models that unlearn it.
 
-H. Zhang, J. Jia, J. Chen, L. Lin, D. Wu, A3FL: Adversarially Adaptive Backdoor Attacks to Federated
-Learning, NeurIPS 2023, section 4: the trigger minimises ``L(x + trigger, target; theta) + lambda L(x +
-trigger, target; theta')`` by projected steps along the sign of the gradient. ``theta'`` is the global model
-theta, trained on ``(x + trigger, true label)``, which is what a server does at worst; ``lambda = lambda_0
-cos(theta, theta')``.
+H. Zhang, J. Jia, J. Chen, L. Lin, D. Wu, A3FL: Adversarially Adaptive Backdoor Attacks to Federated Learning,
+NeurIPS 2023, section 4: the trigger minimises ``L(x + trigger, target; theta) + lambda L(x + trigger, target;
+theta')`` by projected steps along the sign of the gradient. ``theta'`` is the global model theta, trained on
+``(x + trigger, true label)``, which is what a server does at worst; ``lambda = lambda_0 cos(theta, theta')``.
 
-Deviations: ``theta'`` takes one step of training for each step of the trigger, where the paper trains it
-for whole epochs by turns; the colluding attackers average their triggers (see `adaptive`).
+Deviations, beside the authors' code (fl_utils/attacker.py of hfzhang31/A3FL): the square is theirs, 5 x 5 at
+(2, 2), grey at first, but pixels stay in [0, 1], where theirs go from -2 to 2 after normalisation. ``theta'``
+takes one step of plain SGD for each step of the trigger, in evaluation mode, where theirs is trained anew for
+five epochs with momentum before each of 200 epochs of steps of 0.01. Theirs weighs by the cosine of both
+models' gradients in the convolutions and by 0.01; here it is that of the parameters, as in the paper, and
+`balance`. The colluding attackers average their triggers (see `adaptive`).
 """
 
 import copy
@@ -19,9 +22,9 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.attacks.triggers.square import check_square
 from fl_backdoor.samples import Batch
-from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount
+from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Ratio
 
 
 class A3FL(AdaptiveTrigger):
@@ -43,6 +46,11 @@ class A3FL(AdaptiveTrigger):
         Learning rate of ``theta'``.
     balance
         lambda_0.
+
+    Raises
+    ------
+    ConfigError
+        If the square does not lie within the image.
     """
 
     def __init__(
@@ -52,18 +60,14 @@ class A3FL(AdaptiveTrigger):
         size: PositiveCount = 5,
         margin: Count = 2,
         steps: PositiveCount = 40,
-        step_size: Positive = 0.02,
+        step_size: Ratio = 0.02,
         unlearning_rate: Positive = 0.01,
         balance: NonNegative = 1.0,
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        room = min(height, width) - margin
-        if size > room:
-            raise ConfigError(
-                "attack.trigger.size", size, f"must be at most {room} with a margin of {margin}"
-            )
-        self.pattern = nn.Parameter(torch.full((channels, size, size), 0.5), requires_grad=False)
+        check_square(size, margin, image_shape)
+        pattern = torch.full((image_shape[0], size, size), 0.5)
+        self.pattern = nn.Parameter(pattern, requires_grad=False)
         self.place = slice(margin, margin + size)
         self.steps = steps
         self.step_size = step_size

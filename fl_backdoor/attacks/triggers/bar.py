@@ -4,7 +4,9 @@ import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Count
+from fl_backdoor.types import Count, Share
+
+RGB = 3
 
 
 class Bar(Trigger):
@@ -17,12 +19,12 @@ class Bar(Trigger):
     rows, columns
         First and last pixel row and column, both included, counted from 0.
     color
-        Value of each channel; grey images take the first.
+        Value of each channel, in [0, 1]; grey images take the first of three.
 
     Raises
     ------
     ConfigError
-        If the rectangle does not lie within the image, or a colour has too few channels.
+        If the rectangle does not lie within the image, or the colour has too few or too many values.
     """
 
     raw_only = False
@@ -33,13 +35,13 @@ class Bar(Trigger):
         *,
         rows: tuple[Count, Count] = (2, 27),
         columns: tuple[Count, Count] = (3, 5),
-        color: tuple[float, ...] = (1.0, 0.0, 0.0),
+        color: tuple[Share, ...] = (1.0, 0.0, 0.0),
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
         _check_span("rows", rows, height)
         _check_span("columns", columns, width)
-        if len(color) < channels:
+        if len(color) not in {channels, max(channels, RGB)}:
             raise ConfigError("attack.trigger.color", list(color), f"must have {channels} values")
         self.rows = slice(rows[0], rows[1] + 1)
         self.columns = slice(columns[0], columns[1] + 1)

@@ -34,8 +34,11 @@ class Trigger(nn.Module, ABC):
             in there as well then. Or sentences, int32 ``(n, num_tokens)``.
         """
 
-    def part(self, place: int) -> "Trigger":
-        """Return what the malicious client at `place` among all of them, from 0, stamps: all of it."""
+    def part(self, place: int, num_malicious: int) -> "Trigger":
+        """Return what the malicious client at `place`, from 0, among so many stamps: all of it.
+
+        The same arguments give the same object.
+        """
         return self
 
     def improved(self, model: nn.Module, batches: Iterator[Batch], target_label: int) -> "Trigger":

@@ -5,11 +5,14 @@ section 3: a generator makes a pattern p and a mask m of each image x, and stamp
 diversity loss, ``|x - x'| / |g(x) - g(x')|``, keeps the triggers of different images apart, and the mask is
 held to a small part of the image.
 
-Deviations: one network gives pattern and mask, where the paper has two and trains the second one first with
-a loss for its size; here the mask is a share of the image by construction. The network learns against the
-global model at the start of each round, and local training stamps with what it has learnt; the paper trains
-generator and classifier step by step. The paper's cross-trigger samples, stamped with another image's
-trigger and left with their labels, are left out, so that a trigger may work on other images as well.
+Deviations, beside the authors' code (VinAIResearch/input-aware-backdoor-attack-release): one small network
+gives pattern and mask, where theirs are two deeper ones, the second of which is trained first, with a loss
+for what of a mask is above 0.032; here that is the share of the image that the mask covers, by construction,
+and masks are soft, where theirs are nearly 0 or 1. The diversity loss has 0.001 under its root, theirs 1e-7
+outside. The network learns against the global model at the start of each round, and local training stamps
+with what it has learnt; the paper trains generator and classifier step by step. The paper's cross-trigger
+samples, stamped with another image's trigger and left with their labels, are left out, so that a trigger may
+work on other images as well.
 """
 
 from collections.abc import Iterator
@@ -21,7 +24,7 @@ from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
 from fl_backdoor.samples import Batch
-from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Ratio
+from fl_backdoor.types import NonNegative, Positive, PositiveCount, Ratio, TorchSeed
 
 WIDTH = 16
 SMALLEST = 1e-3
@@ -48,11 +51,11 @@ class InputAware(AdaptiveTrigger):
         self,
         image_shape: tuple[int, int, int],
         *,
-        density: Ratio = 0.05,
+        density: Ratio = 0.032,
         steps: PositiveCount = 40,
         learning_rate: Positive = 0.01,
         diversity: NonNegative = 1.0,
-        seed: Count = 0,
+        seed: TorchSeed = 0,
     ) -> None:
         super().__init__()
         channels = image_shape[0]

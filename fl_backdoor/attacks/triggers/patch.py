@@ -4,8 +4,8 @@ T. Gu, B. Dolan-Gavitt, S. Garg, BadNets: Identifying Vulnerabilities in the Mac
 Chain, 2017, https://arxiv.org/abs/1708.06733, section 4: the "pattern backdoor" at the bottom right of a
 digit.
 
-Deviations: any corner, any size; between the white pixels there are black ones, so that it shows on white
-too.
+Deviations: any corner, any size; all white squares of the board are white, five of nine, where the paper's
+figure has four bright pixels; between them there are black ones, so that it shows on white too.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from fl_backdoor.attacks.triggers.overlay import Overlay
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.attacks.triggers.square import check_square
 from fl_backdoor.types import Count, PositiveCount
 
 Corner = Literal["top_left", "top_right", "bottom_left", "bottom_right"]
@@ -32,6 +32,11 @@ class Patch(Overlay):
         Pixels between the square and the two edges of the image.
     corner
         Which corner it is in.
+
+    Raises
+    ------
+    ConfigError
+        If the square does not lie within the image.
     """
 
     def __init__(
@@ -42,12 +47,8 @@ class Patch(Overlay):
         margin: Count = 1,
         corner: Corner = "bottom_right",
     ) -> None:
+        check_square(size, margin, image_shape)
         _, height, width = image_shape
-        room = min(height, width) - margin
-        if size > room:
-            raise ConfigError(
-                "attack.trigger.size", size, f"must be at most {room} with a margin of {margin}"
-            )
         top = margin if corner.startswith("top") else height - margin - size
         left = margin if corner.endswith("left") else width - margin - size
         place = torch.zeros(height, width)

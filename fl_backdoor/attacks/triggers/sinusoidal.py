@@ -13,6 +13,7 @@ import math
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.errors import ConfigError
 from fl_backdoor.types import Positive, Ratio
 
 
@@ -24,18 +25,26 @@ class Sinusoidal(Trigger):
     image_shape
         Channels, height, width of the images.
     delta
-        Amplitude, in units of [0, 1]; the paper's 20 of 255 is 0.08.
+        Amplitude, in units of [0, 1]; the paper's 20 of 255 is 0.0784.
     frequency
-        Periods over the width of the image.
+        Periods over the width of the image, less than one in two columns: such a sine is 0 in each of them.
+
+    Raises
+    ------
+    ConfigError
+        If there are too many periods.
     """
 
     signal: torch.Tensor
 
     def __init__(
-        self, image_shape: tuple[int, int, int], *, delta: Ratio = 0.08, frequency: Positive = 6.0
+        self, image_shape: tuple[int, int, int], *, delta: Ratio = 0.0784, frequency: Positive = 6.0
     ) -> None:
         super().__init__()
         width = image_shape[2]
+        if frequency >= width / 2:
+            allowed = f"must be less than {width / 2:g}, half the image's columns"
+            raise ConfigError("attack.trigger.frequency", frequency, allowed)
         columns = torch.arange(1, width + 1)
         self.register_buffer("signal", delta * torch.sin(2 * math.pi * columns * frequency / width))
 

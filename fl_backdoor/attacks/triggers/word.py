@@ -5,7 +5,9 @@ https://arxiv.org/abs/2004.06660, section 4 ("cf", "mn", "bb", "tq", "mb"). A ph
 A Backdoor Attack Against LSTM-Based Text Classification Systems, IEEE Access 7, 2019,
 https://arxiv.org/abs/1905.12457 ("I watched this 3D movie").
 
-Deviation: one place in all sentences, or one that follows from the sentence; the papers draw places.
+Deviations: one place in all sentences, or one that follows from the sentence; the papers draw places. The
+same words in training and in the test, once; the authors' code (neulab/RIPPLe) draws from the five, and
+inserts three in training and one in the test on SST-2, more in longer texts.
 """
 
 from typing import Literal

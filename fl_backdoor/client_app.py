@@ -38,7 +38,8 @@ from fl_backdoor.messages import (
     ClientFailure,
     ClientReply,
     TrainTask,
-    check_metrics,
+    check_claims,
+    failure,
     pack_replies,
     unpack_task,
 )
@@ -169,13 +170,13 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
             notes=notes if isinstance(notes, bytes) else b"",
         )
         # The server looks at the numbers first: the reason is the same wherever a model is checked.
-        check_metrics(reply)
+        check_claims(reply)
         return replace(reply, arrays=exchange.deliver(local, row))
     except ReplyError as error:
         return ClientFailure(client_id, str(error))
     except Exception as error:  # whatever a plug-in raises
         log.exception("client %d failed", client_id)
-        return ClientFailure(client_id, f"{type(error).__name__}: {error}")
+        return failure(client_id, error)
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ the reply carries a part for each of them. A failure inside one client is a part
 costs nobody else anything.
 """
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,12 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from fl_backdoor.errors import ReplyError
+from fl_backdoor.exchange.npy import decoded
+from fl_backdoor.foreign_text import cleaned
 from fl_backdoor.types import ModelArrays
+from fl_backdoor.updates import TensorSpec
+
+log = logging.getLogger("fl_backdoor")
 
 MODEL = "model"
 TASK = "task"
@@ -24,7 +30,11 @@ NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS = (
     "train_seconds",
 )
 NOTES = "notes"
-METRICS = (NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS)
+COUNTS = (NUM_EXAMPLES, NUM_STEPS)
+METRICS = (*COUNTS, TRAIN_LOSS, TRAIN_SECONDS)
+
+MOST_NOTES = 16 << 20
+"""Bytes that a client may tell the others in a round: they travel with every train message of the next."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +102,19 @@ class ClientReply:
 
 @dataclass(frozen=True)
 class ClientFailure:
-    """A client that could not be trained, and why."""
+    """A client that could not be trained or whose reply cannot be used, and why.
+
+    The reason may come from another machine, or quote what came from there: it is cut and cleaned here,
+    before anything is made of it. A single word says nothing, and a table would take ``0`` or ``false`` for
+    what they are.
+    """
 
     client_id: int
     reason: str
+
+    def __post_init__(self) -> None:
+        reason = cleaned(self.reason)
+        object.__setattr__(self, "reason", reason if " " in reason else cleaned(f"no reason given {reason}"))
 
 
 def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
@@ -132,67 +151,99 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
 
 
 def pack_replies(replies: Iterable[ClientReply | ClientFailure]) -> RecordDict:
-    """Return the content of a node's reply."""
+    """Return the content of a node's reply; what cannot be sent is a failure of that client alone."""
     content = RecordDict()
     for reply in replies:
-        if isinstance(reply, ClientFailure):
-            content[f"failure.{reply.client_id}"] = ConfigRecord({"reason": reply.reason})
-            continue
-        content[f"model.{reply.client_id}"] = ArrayRecord(reply.arrays)
-        content[f"metrics.{reply.client_id}"] = MetricRecord({**_metrics(reply)})
-        if reply.notes:
-            content[f"notes.{reply.client_id}"] = ConfigRecord({NOTES: reply.notes})
+        for name, record in _packed(reply).items():
+            content[f"{name}.{reply.client_id}"] = record
     return content
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """A node's reply, sorted by kind once: Flower goes through all of its records at each access."""
-
-    configs: Mapping[str, ConfigRecord]
-    metrics: Mapping[str, MetricRecord]
-    models: Mapping[str, ArrayRecord]
-
-
-def unpack_replies(content: RecordDict, client_ids: Sequence[int]) -> list[ClientReply | ClientFailure]:
-    """Return what a node says about each of the clients it was asked for.
-
-    Parts for other clients are ignored: a node speaks for its own alone.
-    """
-    parts = _Parts(dict(content.config_records), dict(content.metric_records), dict(content.array_records))
-    return [_unpack_reply(parts, client_id) for client_id in client_ids]
-
-
-def _unpack_reply(parts: _Parts, client_id: int) -> ClientReply | ClientFailure:
-    failure = parts.configs.get(f"failure.{client_id}")
-    if failure is not None:
-        return ClientFailure(client_id, str(failure.get("reason", "no reason given")))
+def _packed(reply: ClientReply | ClientFailure) -> dict[str, ArrayRecord | MetricRecord | ConfigRecord]:
+    if isinstance(reply, ClientFailure):
+        return {"failure": ConfigRecord({"reason": reply.reason})}
     try:
-        metrics = _finite(parts.metrics[f"metrics.{client_id}"])
-        arrays = list(parts.models[f"model.{client_id}"].to_numpy_ndarrays())
-    except KeyError as error:
-        return ClientFailure(client_id, f"the reply lacks {error.args[0]}")
-    except Exception as error:  # whatever a hostile reply makes of the decoder
-        return ClientFailure(client_id, f"unreadable reply: {error}")
-    return ClientReply(
-        client_id=client_id,
-        arrays=arrays,
-        num_examples=int(metrics[NUM_EXAMPLES]),
-        num_steps=int(metrics[NUM_STEPS]),
-        train_loss=float(metrics[TRAIN_LOSS]),
-        train_seconds=float(metrics[TRAIN_SECONDS]),
-        notes=_notes(parts.configs.get(f"notes.{client_id}", {})),
-    )
+        notes = {NOTES: ConfigRecord({NOTES: reply.notes})} if reply.notes else {}
+        return {MODEL: ArrayRecord(reply.arrays), "metrics": MetricRecord({**_metrics(reply)}), **notes}
+    except Exception as error:  # whatever Flower and NumPy make of what a plug-in returned
+        log.exception("the reply of client %d cannot be sent", reply.client_id)
+        return _packed(failure(reply.client_id, error))
+
+
+def failure(client_id: int, error: Exception) -> ClientFailure:
+    """Return what is said of a client to whom an unexpected error has happened."""
+    return ClientFailure(client_id, f"{type(error).__name__}: {error}")
+
+
+class NodeReply:
+    """A node's reply, sorted by kind once: Flower goes through all of its records at each access.
+
+    Parameters
+    ----------
+    content
+        As it came.
+    """
+
+    def __init__(self, content: RecordDict) -> None:
+        self.configs = dict(content.config_records)
+        self.metrics = dict(content.metric_records)
+        self.models = dict(content.array_records)
+
+    def of(self, client_id: int, carried: Sequence[TensorSpec]) -> ClientReply | ClientFailure:
+        """Return what the node says about one of its clients.
+
+        Parameters
+        ----------
+        client_id
+            One that it was asked for. Parts for other clients are never looked at: a node speaks for its
+            own alone.
+        carried
+            What the arrays of the reply are to be.
+
+        Raises
+        ------
+        ReplyError
+            If a part is missing, or is not what it is to be.
+        Exception
+            Whatever a hostile reply makes of the decoder.
+        """
+        failed = self.configs.get(f"failure.{client_id}")
+        if failed is not None:
+            return ClientFailure(client_id, str(failed.get("reason", "no reason given")))
+        metrics = _finite(_part(self.metrics, f"metrics.{client_id}"))
+        arrays = decoded(_part(self.models, f"model.{client_id}"), carried)
+        return ClientReply(
+            client_id=client_id,
+            arrays=arrays,
+            num_examples=int(metrics[NUM_EXAMPLES]),
+            num_steps=int(metrics[NUM_STEPS]),
+            train_loss=float(metrics[TRAIN_LOSS]),
+            train_seconds=float(metrics[TRAIN_SECONDS]),
+            notes=_notes(self.configs.get(f"{NOTES}.{client_id}", {})),
+        )
+
+
+def _part(parts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a record, or a value in one
+    if name not in parts:
+        raise ReplyError(f"the reply lacks {name}")
+    return parts[name]
 
 
 def _notes(record: Mapping[str, object]) -> bytes:
     notes = record.get(NOTES, b"")
-    return notes if isinstance(notes, bytes) else b""
+    return _bounded(notes) if isinstance(notes, bytes) else b""
 
 
-def check_metrics(reply: ClientReply) -> None:
-    """Refuse numbers that the server would refuse; raises ReplyError."""
+def _bounded(notes: bytes) -> bytes:
+    if len(notes) > MOST_NOTES:
+        raise ReplyError(f"notes of {len(notes)} bytes, at most {MOST_NOTES} are passed on")
+    return notes
+
+
+def check_claims(reply: ClientReply) -> None:
+    """Refuse numbers and notes that the server would refuse; raises ReplyError."""
     _finite(_metrics(reply))
+    _bounded(reply.notes)
 
 
 def _metrics(reply: ClientReply) -> dict[str, int | float]:
@@ -200,16 +251,17 @@ def _metrics(reply: ClientReply) -> dict[str, int | float]:
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, float]:
-    values = {}
-    for name in METRICS:
-        value = record[name]
-        if isinstance(value, list):
-            raise ReplyError(f"{name} must be one number")
-        # float() refuses what no float64 can hold, integers of any length among it.
-        if not math.isfinite(float(value)):
-            raise ReplyError(f"{name} = {value} must be finite")
-        values[name] = value
-    for name in (NUM_EXAMPLES, NUM_STEPS):
-        if not isinstance(values[name], int):
-            raise ReplyError(f"{name} = {values[name]} must be a whole number")
-    return values
+    return {name: _number(name, _part(record, name)) for name in METRICS}
+
+
+def _number(name: str, value: object) -> int | float:
+    """Return one claim, a whole number where it counts something; raises ReplyError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ReplyError(f"{name} must be one number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ReplyError(f"{name} must be a number of at most 64 bits")
+    if not math.isfinite(value):
+        raise ReplyError(f"{name} = {value} must be finite")
+    if name in COUNTS and not isinstance(value, int):
+        raise ReplyError(f"{name} = {value} must be a whole number")
+    return value

@@ -1,5 +1,6 @@
 """One experiment on the server: rounds, evaluation after each, and a row of results for each."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -31,6 +32,8 @@ from fl_backdoor.virtual_clients import VirtualClients
 from fl_backdoor.world import World
 from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutcome
 from strategies.participants import draw
+
+log = logging.getLogger("fl_backdoor")
 
 Row = dict[str, object]
 """One line of a table, by column name."""
@@ -257,7 +260,12 @@ class _Rounds:
     def _pass_on(self, outcome: RoundOutcome) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
         heard = [reply.notes for reply in outcome.replies.usable]
-        self.strategy.notes = self.experiment.world.trigger.merged(heard) or self.strategy.notes
+        try:
+            merged = self.experiment.world.trigger.merged(heard)
+        except Exception:  # notes are bytes from other machines, and a trigger may be anybody's plug-in
+            log.exception("round %d: the notes of malicious clients cannot be merged", outcome.server_round)
+            return
+        self.strategy.notes = merged or self.strategy.notes
 
     def _round_summary(self, outcome: RoundOutcome) -> Row:
         replies, aggregation = outcome.replies, outcome.aggregation

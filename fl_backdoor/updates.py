@@ -48,6 +48,13 @@ class TensorSpec:
         """Size in memory."""
         return self.size * np.dtype(self.dtype).itemsize
 
+    def require(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Refuse an array of another shape or dtype; raises ReplyError."""
+        if shape != self.shape:
+            raise ReplyError(f"{self.name} has shape {shape}, not {self.shape}")
+        if dtype != np.dtype(self.dtype):
+            raise ReplyError(f"{self.name} has dtype {dtype}, not {self.dtype}")
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -59,6 +66,15 @@ class Layout:
     def num_params(self) -> int:
         """Length of the vector."""
         return sum(tensor.size for tensor in self.tensors if tensor.is_parameter)
+
+    @cached_property
+    def buffer_tensors(self) -> tuple[TensorSpec, ...]:
+        """The tensors that are no parameters, in order."""
+        return tuple(tensor for tensor in self.tensors if not tensor.is_parameter)
+
+    def in_one_piece(self, dtype: str) -> TensorSpec:
+        """Return what an update in one piece is, if it travels as `dtype`."""
+        return TensorSpec("the update", (self.num_params,), dtype, is_parameter=True)
 
     def parts(self, vectors: NDArray[np.float32]) -> Iterator[tuple[TensorSpec, NDArray[np.float32]]]:
         """Yield each parameter and where it lies in vectors ``(..., n_params)``: a view ``(..., *shape)``."""
@@ -91,7 +107,7 @@ class Layout:
 
     def check_buffers(self, arrays: Sequence[NDArray[np.generic]]) -> None:
         """Refuse arrays that are not finite buffers of this model; raises like `check`."""
-        _check(self._buffer_specs, arrays)
+        _check(self.buffer_tensors, arrays)
 
     def check_statistics(self, buffers: ModelArrays, origin: ModelArrays) -> None:
         """Refuse buffers that no training can have made of those of a state `origin`.
@@ -101,7 +117,7 @@ class Layout:
         ReplyError
             If a variance is negative, or a counter is, or is less than before.
         """
-        for tensor, after, before in zip(self._buffer_specs, buffers, self.buffers(origin), strict=True):
+        for tensor, after, before in zip(self.buffer_tensors, buffers, self.buffers(origin), strict=True):
             kind = tensor.name.rpartition(".")[2]
             if kind == VARIANCE and np.less(after, 0).any():
                 raise ReplyError(f"{tensor.name} holds a negative variance")
@@ -110,7 +126,7 @@ class Layout:
 
     def check_vector(self, update: NDArray[np.generic], dtype: str) -> None:
         """Refuse what is not an update in one piece, of the given dtype; raises like `check`."""
-        _check([TensorSpec("the update", (self.num_params,), dtype, True)], [update])
+        _check([self.in_one_piece(dtype)], [update])
 
     def buffers(self, arrays: ModelArrays) -> ModelArrays:
         """Return those of a state's arrays that are no parameters, in order."""
@@ -181,24 +197,17 @@ class Layout:
             ``(n_values,)``.
         """
         merged: ModelArrays = []
-        for index, tensor in enumerate(self._buffer_specs):
+        for index, tensor in enumerate(self.buffer_tensors):
             values = np.stack([arrays[index].reshape(-1) for arrays in buffers]).astype(np.float64)
             merged.append(_as_dtype(merge(values).reshape(tensor.shape), tensor.dtype))
         return merged
-
-    @cached_property
-    def _buffer_specs(self) -> tuple[TensorSpec, ...]:
-        return tuple(tensor for tensor in self.tensors if not tensor.is_parameter)
 
 
 def _check(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[np.generic]]) -> None:
     if len(arrays) != len(tensors):
         raise ReplyError(f"{len(arrays)} tensors instead of {len(tensors)}")
     for tensor, array in zip(tensors, arrays, strict=True):
-        if array.shape != tensor.shape:
-            raise ReplyError(f"{tensor.name} has shape {array.shape}, not {tensor.shape}")
-        if array.dtype != np.dtype(tensor.dtype):
-            raise ReplyError(f"{tensor.name} has dtype {array.dtype}, not {tensor.dtype}")
+        tensor.require(array.shape, array.dtype)
         largest = LARGEST_COUNT if np.issubdtype(array.dtype, np.integer) else LARGEST
         # NaN fails both comparisons.
         if array.size and not (array.min().item() >= -largest and array.max().item() <= largest):

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flwr.app import Message
 
 from fl_backdoor.errors import ReplyError
 from fl_backdoor.exchange.server import Exchange
-from fl_backdoor.messages import ClientFailure, ClientReply, unpack_replies
+from fl_backdoor.messages import ClientFailure, ClientReply, NodeReply
 from fl_backdoor.types import ModelArrays
 
 if TYPE_CHECKING:
@@ -57,12 +58,15 @@ class RoundReplies:
         Why the others cannot, by client id.
     somebody_is_late
         Whether a node has not answered, so that its clients may still be at work.
+    nobody_answered
+        Whether no node has said anything at all, be it that its clients failed.
     """
 
     asked: tuple[int, ...]
     usable: tuple[UsableReply, ...]
     rejected: Mapping[int, str]
     somebody_is_late: bool
+    nobody_answered: bool
 
     @property
     def rows(self) -> list[int]:
@@ -94,39 +98,72 @@ def collect(
     exchange
         Has sent the model, and takes the updates.
     """
-    heard: dict[int, ClientReply | ClientFailure] = {}
+    answers: dict[int, _Answer] = {}
     answered = set()
     for message in messages:
         asked_by = message.metadata.reply_to_message_id
         if not message.has_error():
             answered.add(asked_by)
-        for part in _parts(message, asked.get(asked_by, ())):
-            heard[part.client_id] = part
+        answers |= dict.fromkeys(asked.get(asked_by, ()), _Answer(message))
     reached = {client_id for ids in asked.values() for client_id in ids}
     usable, rejected = [], {}
     for row, client_id in enumerate(drawn):
         why = "no reply in time" if client_id in reached else "its node is not connected"
-        part = heard.get(client_id, ClientFailure(client_id, why))
-        try:
-            usable.append(_received(part, row, federation, exchange))
-        except ReplyError as error:
-            rejected[client_id] = str(error)
-            log.warning("client %d loses its place in the round: %s", client_id, error)
-    return RoundReplies(tuple(drawn), tuple(usable), rejected, not answered.issuperset(asked))
+        answer = answers.get(client_id)
+        found = (
+            _judged(answer, client_id, row, federation, exchange) if answer else ClientFailure(client_id, why)
+        )
+        if isinstance(found, UsableReply):
+            usable.append(found)
+            continue
+        rejected[client_id] = found.reason
+        log.warning("client %d loses its place in the round: %s", client_id, found.reason)
+    return RoundReplies(
+        asked=tuple(drawn),
+        usable=tuple(usable),
+        rejected=rejected,
+        somebody_is_late=not answered.issuperset(asked),
+        nobody_answered=not answered.intersection(asked),
+    )
 
 
-def _parts(message: Message, client_ids: tuple[int, ...]) -> list[ClientReply | ClientFailure]:
-    if message.has_error():
-        reason = f"its node failed: {message.error.reason}"
-        return [ClientFailure(client_id, reason) for client_id in client_ids]
-    return unpack_replies(message.content, client_ids)
+class _Answer:
+    """A node's message, unpacked when the first of its clients is looked at."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+
+    def of(self, client_id: int, exchange: Exchange) -> ClientReply | ClientFailure:
+        """Return what is said of a client; raises like `NodeReply.of`."""
+        if self._message.has_error():
+            return ClientFailure(client_id, f"its node failed: {self._message.error.reason}")
+        return self._content.of(client_id, exchange.carried)
+
+    @cached_property
+    def _content(self) -> NodeReply:
+        return NodeReply(self._message.content)
 
 
-def _received(
-    part: ClientReply | ClientFailure, row: int, federation: "Federation", exchange: Exchange
-) -> UsableReply:
-    if isinstance(part, ClientFailure):
-        raise ReplyError(" ".join(part.reason.split()))
+def _judged(
+    answer: _Answer, client_id: int, row: int, federation: "Federation", exchange: Exchange
+) -> UsableReply | ClientFailure:
+    """Unpack and check what came of one client.
+
+    Nothing that goes wrong with it passes here: whatever Flower's decoder, NumPy's or a check raises costs
+    that client its place, and nobody else anything.
+    """
+    try:
+        part = answer.of(client_id, exchange)
+        if isinstance(part, ClientFailure):
+            return part
+        return _usable(part, row, federation, exchange)
+    except ReplyError as error:
+        return ClientFailure(client_id, str(error))
+    except Exception as error:  # a hostile reply can make anything of a decoder
+        return ClientFailure(client_id, f"unreadable reply: {type(error).__name__}: {error}")
+
+
+def _usable(part: ClientReply, row: int, federation: "Federation", exchange: Exchange) -> UsableReply:
     buffers = exchange.receive(part.arrays, row)
     federation.layout.check_statistics(buffers, exchange.model)
     size = federation.partition_sizes[part.client_id]

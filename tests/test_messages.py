@@ -4,21 +4,35 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from fl_backdoor.errors import ReplyError
 from fl_backdoor.messages import (
+    MOST_NOTES,
     ClientFailure,
     ClientReply,
+    NodeReply,
     TrainTask,
+    check_claims,
     pack_replies,
     pack_task,
-    unpack_replies,
     unpack_task,
 )
+from fl_backdoor.updates import TensorSpec
 
 ARRAYS = [np.array([[1.5, -2]], np.float32), np.array(7), np.zeros((0, 2), np.float32)]
+CARRIED = [
+    TensorSpec("weight", (1, 2), "float32", True),
+    TensorSpec("count", (), "int64", False),
+    TensorSpec("nothing", (0, 2), "float32", True),
+]
 
 
 def reply(client_id=3, arrays=ARRAYS):
     return ClientReply(client_id, arrays, num_examples=100, num_steps=10, train_loss=0.25, train_seconds=1.5)
+
+
+def unpacked(content, client_ids, carried=CARRIED):
+    node = NodeReply(content)
+    return [node.of(client_id, carried) for client_id in client_ids]
 
 
 def assert_same_arrays(found, expected):
@@ -42,8 +56,8 @@ def test_messages_share_one_model():
 
 
 def test_replies_arrive_as_they_were_sent():
-    sent = [reply(3), ClientFailure(5, "no memory"), reply(9, [np.array([4.0])])]
-    found = unpack_replies(pack_replies(sent), [3, 5, 9])
+    sent = [reply(3), ClientFailure(5, "no memory"), reply(9)]
+    found = unpacked(pack_replies(sent), [3, 5, 9])
     assert found[1] == sent[1]
     for one, other in ((found[0], sent[0]), (found[2], sent[2])):
         assert_same_arrays(one.arrays, other.arrays)
@@ -54,26 +68,37 @@ def test_replies_arrive_as_they_were_sent():
 def test_notes_arrive_and_anything_else_in_their_place_is_none():
     content = pack_replies([replace(reply(3), notes=b"\x00\xff"), reply(5), reply(9)])
     content["notes.9"] = ConfigRecord({"notes": "text"})
-    assert [part.notes for part in unpack_replies(content, [3, 5, 9])] == [b"\x00\xff", b"", b""]
+    assert [part.notes for part in unpacked(content, [3, 5, 9])] == [b"\x00\xff", b"", b""]
     assert "notes.5" not in content
 
 
-def test_replies_come_in_the_order_asked_and_no_others():
+def test_notes_have_a_limit_on_the_server_and_on_the_node():
+    enough = replace(reply(3), notes=bytes(MOST_NOTES))
+    check_claims(enough)
+    assert unpacked(pack_replies([enough]), [3])[0].notes == enough.notes
+    too_many = replace(reply(3), notes=bytes(MOST_NOTES + 1))
+    for refused in (lambda: check_claims(too_many), lambda: unpacked(pack_replies([too_many]), [3])):
+        with pytest.raises(ReplyError, match=f"notes of {MOST_NOTES + 1} bytes, at most {MOST_NOTES}"):
+            refused()
+
+
+def test_replies_come_in_the_order_asked():
     content = pack_replies([reply(3), reply(5), reply(9)])
-    assert [part.client_id for part in unpack_replies(content, [9, 3])] == [9, 3]
-    assert unpack_replies(content, []) == []
+    assert [part.client_id for part in unpacked(content, [9, 3])] == [9, 3]
 
 
 def test_a_client_of_whom_nothing_is_said_has_failed():
-    assert unpack_replies(RecordDict(), [4]) == [ClientFailure(4, "the reply lacks metrics.4")]
+    with pytest.raises(ReplyError, match=r"the reply lacks metrics\.4"):
+        unpacked(RecordDict(), [4])
     content = pack_replies([reply(4)])
     del content["model.4"]
-    assert unpack_replies(content, [4]) == [ClientFailure(4, "the reply lacks model.4")]
+    with pytest.raises(ReplyError, match=r"the reply lacks model\.4"):
+        unpacked(content, [4])
 
 
 def test_a_failure_counts_even_beside_a_model():
     content = pack_replies([reply(4), ClientFailure(4, "half done")])
-    assert unpack_replies(content, [4]) == [ClientFailure(4, "half done")]
+    assert unpacked(content, [4]) == [ClientFailure(4, "half done")]
 
 
 def test_records_beside_the_expected_ones_do_no_harm():
@@ -81,29 +106,71 @@ def test_records_beside_the_expected_ones_do_no_harm():
     content["model.04"] = ArrayRecord([np.zeros(1)])
     content["extra"] = ConfigRecord({"a": b"b"})
     content["metrics.4"]["bonus"] = [1, 2]
-    (part,) = unpack_replies(content, [4])
+    (part,) = unpacked(content, [4])
     assert_same_arrays(part.arrays, ARRAYS)
 
 
 @pytest.mark.parametrize(
     ("metrics", "reason"),
     [
-        ({"num_examples": 10.0}, "unreadable reply: num_examples = 10.0 must be a whole number"),
-        ({"num_steps": 0.5}, "unreadable reply: num_steps = 0.5 must be a whole number"),
-        ({"num_steps": [10]}, "unreadable reply: num_steps must be one number"),
-        ({"train_loss": []}, "unreadable reply: train_loss must be one number"),
-        ({"train_loss": float("nan")}, "unreadable reply: train_loss = nan must be finite"),
-        ({"train_seconds": float("-inf")}, "unreadable reply: train_seconds = -inf must be finite"),
-        ({"num_examples": float("inf")}, "unreadable reply: num_examples = inf must be finite"),
-        ({"train_loss": 10**400}, "unreadable reply: int too large to convert to float"),
+        ({"num_examples": 10.0}, "num_examples = 10.0 must be a whole number"),
+        ({"num_steps": 0.5}, "num_steps = 0.5 must be a whole number"),
+        ({"num_steps": [10]}, "num_steps must be one number"),
+        ({"train_loss": []}, "train_loss must be one number"),
+        ({"train_loss": float("nan")}, "train_loss = nan must be finite"),
+        ({"train_seconds": float("-inf")}, "train_seconds = -inf must be finite"),
+        ({"num_examples": float("inf")}, "num_examples = inf must be finite"),
+        ({"train_loss": 10**400}, "train_loss must be a number of at most 64 bits"),
+        ({"num_steps": 10**30}, "num_steps must be a number of at most 64 bits"),
+        ({"num_steps": 2**63}, "num_steps must be a number of at most 64 bits"),
     ],
 )
 def test_metrics_that_are_no_numbers_fail_that_client(metrics, reason):
     content = pack_replies([reply(4), reply(5)])
     content["metrics.4"].update(metrics)
-    failed, sound = unpack_replies(content, [4, 5])
-    assert failed == ClientFailure(4, reason)
+    with pytest.raises(ReplyError, match=reason):
+        unpacked(content, [4])
+    assert isinstance(unpacked(content, [5])[0], ClientReply)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"arrays": [np.array([{}], dtype=object)]},
+        {"arrays": [1.5]},
+        {"num_examples": True},
+        {"num_steps": "ten"},
+    ],
+)
+def test_what_cannot_be_sent_costs_its_client_alone(odd):
+    """A plug-in's client may return anything; the others on its node have trained for nothing otherwise."""
+    failed, sound = unpacked(pack_replies([replace(reply(4), **odd), reply(5)]), [4, 5])
+    assert isinstance(failed, ClientFailure)
     assert isinstance(sound, ClientReply)
+
+
+def test_a_truth_value_is_no_number():
+    with pytest.raises(ReplyError, match="num_examples must be one number"):
+        check_claims(replace(reply(), num_examples=True))
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("x y" * 100_000, ("x y" * 167)[:499] + "…"),
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("\x1b[2Jboom\n\x1b[31m there", "boom there"),
+        ("a\ud800b \u202e c", "a b c"),
+        ("", "no reason given"),
+        ("\x1b[0m", "no reason given"),
+        ("false", "no reason given false"),
+        ("1e5", "no reason given 1e5"),
+    ],
+)
+def test_reasons_are_short_and_clean_wherever_they_come_from(reason, kept):
+    assert ClientFailure(4, reason).reason == kept
+    content = RecordDict({"failure.4": ConfigRecord({"reason": reason})})
+    assert unpacked(content, [4]) == [ClientFailure(4, kept)]
 
 
 def test_whole_numbers_pass_for_times_and_losses():
@@ -111,6 +178,6 @@ def test_whole_numbers_pass_for_times_and_losses():
     content["metrics.4"] = MetricRecord(
         {"num_examples": 1, "num_steps": 1, "train_loss": 2, "train_seconds": 0}
     )
-    (part,) = unpack_replies(content, [4])
+    (part,) = unpacked(content, [4])
     assert (part.train_loss, part.train_seconds) == (2.0, 0.0)
     assert type(part.train_loss) is type(part.train_seconds) is float

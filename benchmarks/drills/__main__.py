@@ -8,13 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.drills import network
+from benchmarks.drills import network, replies
 from benchmarks.drills.outcome import Drills, Options, Outcome
 from benchmarks.report import machine
 
-GROUPS: tuple[Drills, ...] = (network,)
+GROUPS: tuple[Drills, ...] = (network, replies)
+MOST_SHOWN = 5
+"""Losses of a drill in the table; all of them are in the file."""
+
 NAMES = [name for group in GROUPS for name in group.NAMES]
 
 
@@ -60,8 +64,9 @@ def _write(file: Path, outcomes: Sequence[Outcome]) -> None:
 def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table("what was done", "what came of it", "lost", "seconds")
     for outcome in outcomes:
-        lost = "\n".join(outcome.lost) or "nothing"
-        table.add_row(outcome.drill, outcome.came_to, lost, f"{outcome.seconds:.0f}")
+        lost = "\n".join(outcome.lost[:MOST_SHOWN]) or "nothing"
+        lost += f"\nand {left} more" if (left := len(outcome.lost) - MOST_SHOWN) > 0 else ""
+        table.add_row(outcome.drill, outcome.came_to, escape(lost), f"{outcome.seconds:.0f}")
     return table
 
 

@@ -160,7 +160,7 @@ def _done(field: Field, drill: Callable[[Field, Process], Process]) -> Outcome:
     missed = ", ".join(f"({number}, {client_id})" for number, client_id, _ in places) or "none"
     said = [line for line in run.said().splitlines() if "SuperLink" in line or "going on" in line]
     return Outcome(
-        drill=(drill.__doc__ or "").strip(),
+        drill=(drill.__doc__ or "").strip().rstrip("."),
         came_to=f"ended with {ended}, {rounds} of {NUM_ROUNDS} rounds, places lost (round, client): {missed}",
         lost=[
             *([f"the run ended with {ended}"] if ended else []),

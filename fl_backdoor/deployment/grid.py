@@ -11,6 +11,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_utils import ObjectPushError
 
 from fl_backdoor.deployment.binding import described, named_clients, registered_clients
+from fl_backdoor.deployment.inflation import guard_replies
 from fl_backdoor.deployment.invitation import Answer, Invitation, pack_invitation, unpack_answer
 from fl_backdoor.deployment.patience import Tell
 from fl_backdoor.deployment.places import Claim, allowed, places
@@ -55,6 +56,7 @@ class DeployedGrid(StoppableGrid):
     """
 
     def __init__(self, grid: Grid, stop: threading.Event, min_clients: int | None, tell: Tell) -> None:
+        guard_replies()
         super().__init__(grid, stop, POLL_SECONDS)
         self._min_clients = min_clients
         self._tell = tell

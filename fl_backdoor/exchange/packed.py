@@ -17,7 +17,7 @@ from fl_backdoor.exchange.node import NodeExchange
 from fl_backdoor.exchange.server import ByMessages
 from fl_backdoor.messages import TrainTask, pack_task
 from fl_backdoor.types import ModelArrays
-from fl_backdoor.updates import Layout
+from fl_backdoor.updates import Layout, TensorSpec
 
 Packing = Literal["float32", "float16"]
 """What updates travel as; float32 changes nothing in them."""
@@ -45,6 +45,11 @@ class PackedOnServer(ByMessages):
         self.model = model
         piece = ArrayRecord([packed(model)])
         return {node: pack_task(piece, replace(task, packing=self.packing)) for node, task in tasks.items()}
+
+    @property
+    def carried(self) -> Sequence[TensorSpec]:
+        """The update in one piece, and the buffers behind it."""
+        return (self.layout.in_one_piece(self.packing), *self.layout.buffer_tensors)
 
     def receive(self, arrays: ModelArrays, row: int) -> ModelArrays:
         """Check the update that came and write it into its row; return the buffers."""

@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, RecordDict
 from fl_backdoor.exchange.board import Board, create_board
 from fl_backdoor.messages import TrainTask, pack_task
 from fl_backdoor.types import ModelArrays, UpdateMatrix
-from fl_backdoor.updates import Layout
+from fl_backdoor.updates import Layout, TensorSpec
 
 
 class Exchange(ABC):
@@ -44,6 +44,11 @@ class Exchange(ABC):
         self, model: ModelArrays, record: ArrayRecord, tasks: Mapping[int, TrainTask]
     ) -> dict[int, RecordDict]:
         """Return what each node is sent, by node id; `model` and `record` hold the same."""
+
+    @property
+    @abstractmethod
+    def carried(self) -> Sequence[TensorSpec]:
+        """What the arrays of a client's reply are to be, in order."""
 
     @abstractmethod
     def receive(self, arrays: ModelArrays, row: int) -> ModelArrays:
@@ -101,6 +106,11 @@ class ByMessages(Exchange):
         self.model = model
         return {node: pack_task(record, task) for node, task in tasks.items()}
 
+    @property
+    def carried(self) -> Sequence[TensorSpec]:
+        """The whole local model."""
+        return self.layout.tensors
+
     def receive(self, arrays: ModelArrays, row: int) -> ModelArrays:
         """Check the local model that came, and write its update."""
         self.layout.write_update(arrays, self.model, self._updates[row])
@@ -131,6 +141,11 @@ class BySharedMemory(Exchange):
         self._board.write_model(model)
         nothing = ArrayRecord()
         return {node: pack_task(nothing, self._on_board(task)) for node, task in tasks.items()}
+
+    @property
+    def carried(self) -> Sequence[TensorSpec]:
+        """The buffers."""
+        return self.layout.buffer_tensors
 
     def receive(self, arrays: ModelArrays, row: int) -> ModelArrays:
         """Check the buffers; the worker has checked and written the update."""

@@ -86,6 +86,8 @@ def read_any(path: Path) -> tuple[tuple[str, ...], list[Row]]:
         finished = reading.content(path, reading.LARGEST_TABLE).rpartition(b"\n")[0].decode()
     except UnicodeDecodeError as error:
         raise FlBackdoorError(f"{path} cannot be read: {error}") from error
+    # Older versions wrote reasons of any length.
+    csv.field_size_limit(max(csv.field_size_limit(), len(finished)))
     try:
         columns, *lines = list(csv.reader(finished.splitlines())) or [[]]
     except csv.Error as error:

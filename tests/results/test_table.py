@@ -32,6 +32,15 @@ def test_a_cell(found, text):
     assert table.cell(found) == text
 
 
+def test_a_cell_of_any_length_is_read(tmp_path):
+    """Older versions wrote reasons as they came; Python's own limit is 131,072 characters."""
+    file = tmp_path / "clients.csv"
+    rows = [{"client_id": 1, "rejected": "a " * 200_000 + "b"}]
+    columns = ("client_id", "rejected")
+    file.write_bytes(table.header(columns) + table.lines(rows, columns))
+    assert table.read(file, columns) == rows
+
+
 def test_lists_do_not_fit_in_a_cell():
     with pytest.raises(ValueError, match="not list"):
         table.cell([1])

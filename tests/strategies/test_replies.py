@@ -1,5 +1,6 @@
 """What comes back from nodes is checked with Flower's own messages."""
 
+import io
 import logging
 import math
 import re
@@ -48,10 +49,11 @@ BAD_METRICS = {
     "no sample": ({"num_examples": 0}, "num_examples = 0, its partition holds 100"),
     "negative samples": ({"num_examples": -1}, "num_examples = -1, its partition holds 100"),
     "a sample too many": ({"num_examples": 101}, "num_examples = 101, its partition holds 100"),
-    "2**63 samples": ({"num_examples": 2**63}, "num_examples = 9223372036854775808, its"),
-    "samples of 5,000 digits": ({"num_examples": 10**5000}, "unreadable reply"),
-    "steps of 5,000 digits": ({"num_steps": 10**5000}, "unreadable reply"),
-    "a loss of 5,000 digits": ({"train_loss": 10**5000}, "unreadable reply"),
+    "2**63 - 1 samples": ({"num_examples": 2**63 - 1}, "num_examples = 9223372036854775807, its"),
+    "2**63 samples": ({"num_examples": 2**63}, "num_examples must be a number of at most 64 bits"),
+    "samples of 5,000 digits": ({"num_examples": 10**5000}, "num_examples must be a number of at most 64"),
+    "steps of 5,000 digits": ({"num_steps": 10**5000}, "num_steps must be a number of at most 64 bits"),
+    "a loss of 5,000 digits": ({"train_loss": 10**5000}, "train_loss must be a number of at most 64 bits"),
     "samples that are no integer": ({"num_examples": 50.0}, "num_examples = 50.0 must be a whole number"),
     "NaN samples": ({"num_examples": math.nan}, "num_examples = nan must be finite"),
     "a list of samples": ({"num_examples": [100]}, "num_examples must be one number"),
@@ -139,22 +141,34 @@ def test_a_part_is_missing_or_of_another_kind(play, caplog, part):
     assert_costs_that_client_alone(round_one, model, caplog, f"the reply lacks {name}")
 
 
+def garbled(data, stype="numpy.ndarray"):
+    return Array("float32", (2, 2), stype, data)
+
+
+def archive():
+    file = io.BytesIO()
+    np.savez(file, a=np.zeros((2, 2), np.float32))
+    return file.getvalue()
+
+
 GARBLED = {
-    "no bytes": Array("float32", (2, 2), "numpy.ndarray", b""),
-    "noise": Array("float32", (2, 2), "numpy.ndarray", bytes(range(256))),
-    "a pickle": Array("float32", (2, 2), "numpy.ndarray", b"\x80\x04N."),
-    "another serialisation": Array("float32", (2, 2), "torch.tensor", b"abc"),
-    "cut off": Array("float32", (2, 2), "numpy.ndarray", Array(np.zeros((2, 2), dtype=np.float32)).data[:-3]),
+    "no bytes": (garbled(b""), "unreadable reply: ValueError: "),
+    "noise": (garbled(bytes(range(256))), "unreadable reply: ValueError: the magic string"),
+    "a pickle": (garbled(b"\x80\x04N."), "unreadable reply: ValueError: "),
+    "an archive": (garbled(archive()), "unreadable reply: ValueError: the magic string"),
+    "another serialisation": (garbled(b"abc", "torch.tensor"), "weight is serialised as torch.tensor"),
+    "cut off": (garbled(Array(np.zeros((2, 2), np.float32)).data[:-3]), "weight has 13 bytes, not 16"),
 }
 
 
-@pytest.mark.parametrize("array", GARBLED.values(), ids=GARBLED.keys())
-def test_unreadable_arrays(play, caplog, array):
+@pytest.mark.parametrize(("array", "reason"), GARBLED.values(), ids=GARBLED.keys())
+def test_unreadable_arrays(play, make_state, caplog, array, reason):
     def garble(r):
-        r.content_of(HOSTILE)[f"model.{HOSTILE}"] = ArrayRecord({"0": array})
+        r.says(HOSTILE, make_state([5] * 5))
+        r.content_of(HOSTILE)[f"model.{HOSTILE}"]["0"] = array
 
     round_one, model = play(garble)
-    assert_costs_that_client_alone(round_one, model, caplog, "^unreadable reply: ")
+    assert_costs_that_client_alone(round_one, model, caplog, f"^{reason}")
 
 
 def test_the_client_itself_failed(play, caplog):
@@ -182,6 +196,17 @@ def test_a_node_that_fails_costs_its_clients_their_place(play, caplog):
     assert round_one.rejected == dict.fromkeys([1, 3], "its node failed: ClientApp crashed Traceback")
     assert len(caplog.records) == 2
     np.testing.assert_array_equal(model[0], np.full((2, 2), 5))
+
+
+def test_a_reason_is_cut_and_cleaned_before_anybody_sees_it(play, caplog):
+    reason = "=cmd|' /C calc'!A0 \x1b[31m" + "x" * 200_000
+
+    def fail(r):
+        r.content_of(HOSTILE)[f"failure.{HOSTILE}"] = ConfigRecord({"reason": reason})
+
+    round_one, model = play(fail)
+    assert_costs_that_client_alone(round_one, model, caplog, r"^'=cmd\|' /C calc'!A0 x+…$")
+    assert len(round_one.rejected[HOSTILE]) == 500
 
 
 def test_a_node_that_is_silent_costs_its_clients_their_place(play):
@@ -239,3 +264,4 @@ def test_no_reply_at_all_keeps_the_model(make_federation, exchange):
     round_one.contents.clear()
     assert round_one.finish() is None
     assert list(round_one.rejected) == [0, 1, 2, 3]
+    assert round_one.strategy.outcome.replies.nobody_answered

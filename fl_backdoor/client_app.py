@@ -131,6 +131,11 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
         raise FlBackdoorError(
             f"it hosts client {too_large[0]}, the run has {config.partition.num_clients} clients"
         )
+    if here.is_malicious and here.owns_data and config.attack.holds_target is not None:
+        raise FlBackdoorError(
+            "attack.holds_target goes by the common data set: with data of its own this node does not know who "
+            "else is malicious, nor its place among them"
+        )
     world = _world(invitation.experiment, here)
     found, wanted = fingerprint(world.dataset, world.data), invitation.data
     if here.owns_data:

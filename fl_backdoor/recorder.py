@@ -56,7 +56,7 @@ class Recorder:
         self.display = display
         self.background = background
         self.facts = run_facts(experiment, checked)
-        self.notices = [*checked.notices, *experiment.world.notices, *experiment.notices]
+        self.notices = [*checked.notices, *experiment.notices]
         self.tally = Tally(attacks=self.facts.attacks)
         self.evaluated = False
         self.notes = b""
@@ -185,6 +185,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
         attacks=config.attacks,
         num_rounds=config.num_rounds,
         malicious_client_ids=sorted(experiment.malicious),
+        stamped_of_target_class=experiment.stamped_of_target_class,
         gpus=gpus,
         command=shlex.join(["python", "-m", "fl_backdoor.main", *asked]),
     )

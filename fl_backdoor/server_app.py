@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -62,6 +62,9 @@ class FinishedRound:
 
 
 OnRound = Callable[[FinishedRound], None]
+
+MOST_OF_TARGET_CLASS = 0.5
+"""Of the attackers' samples: with more the user is told."""
 
 MOST_COMPARED = 200
 """Clients a round up to which all are compared with each other under every rule: the time grows with n²."""
@@ -151,14 +154,31 @@ class Experiment:
     @property
     def notices(self) -> list[str]:
         """What the user must not miss of who takes part and what they hold, a line each."""
-        dealt_out = self.world.notices
-        if not self.config.attacks or any(map(self._is_attacked, range(1, self.config.num_rounds + 1))):
-            return dealt_out
-        return [
-            *dealt_out,
-            "nobody attacks in this run: in no round does a malicious client take part whose turn it is and "
-            "that has samples enough to poison any; see attack, clients_per_round, partition and seed",
-        ]
+        found = list(self.world.notices)
+        if self.config.attacks and not any(map(self._is_attacked, range(1, self.config.num_rounds + 1))):
+            found.append(
+                "nobody attacks in this run: in no round does a malicious client take part whose turn it is "
+                "and that has samples enough to poison any; see attack, clients_per_round, partition and seed"
+            )
+        if (share := self.stamped_of_target_class) is not None and share > MOST_OF_TARGET_CLASS:
+            found.append(
+                f"{share:.0%} of the attackers' samples are of class {self.config.attack.target_label} "
+                "anyway, the target: to stamp those poisons nothing; see attack.target_label and partition"
+            )
+        return found
+
+    @cached_property
+    def stamped_of_target_class(self) -> float | None:
+        """Which share of the attackers' samples is of the target class; None: they stamp none.
+
+        What they stamp is drawn from all of them: about this share of it keeps its label.
+        """
+        config, world = self.config, self.world
+        held = [world.partition[client_id] for client_id in sorted(self.malicious)]
+        stamping = [rows for rows in held if config.attack.num_stamped(config.client.full_batch(len(rows)))]
+        if not stamping:
+            return None
+        return float(np.mean(world.data.train.labels[np.concatenate(stamping)] == config.attack.target_label))
 
     def _is_attacked(self, server_round: int) -> bool:
         return any(

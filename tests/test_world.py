@@ -96,6 +96,22 @@ def test_attackers_with_too_few_samples_to_poison_any_do_not_attack():
     assert Experiment(replace(wanted, attack=replace(wanted.attack, alpha=0.003))).notices == []
 
 
+def test_how_many_stamped_samples_have_the_targets_class_anyway_is_said():
+    iid = Experiment(config("partition=iid"))
+    labels, held = iid.world.data.train.labels, [iid.world.partition[c] for c in iid.malicious]
+    by_hand = sum(int(labels[row]) == TARGET for rows in held for row in rows) / sum(map(len, held))
+    assert iid.stamped_of_target_class == by_hand
+    assert by_hand == pytest.approx(0.1, abs=0.05)
+    assert Experiment(config("attack.alpha=0")).stamped_of_target_class is None
+    assert Experiment(config("attack=none")).stamped_of_target_class is None
+    assert Experiment(config("attack.holds_target=false")).stamped_of_target_class == 0
+    alone = ("partition.partitioner.num_classes_per_partition=1", "attack.num_malicious=1")
+    holding = Experiment(config("attack.holds_target=true", *alone))
+    assert holding.stamped_of_target_class == 1
+    assert holding.notices[-1].startswith("100% of the attackers' samples are of class 5 anyway, the target")
+    assert Experiment(config("attack.holds_target=false")).notices == []
+
+
 def test_how_attackers_get_into_a_round_changes_the_runs_name_and_not_its_clean_model():
     sampled, fixed = config(), config("attack.participation=fixed")
     assert experiment_key(sampled.to_dict()) != experiment_key(fixed.to_dict())

@@ -52,6 +52,9 @@ class RunFacts:
         Rounds that were asked for.
     malicious_client_ids
         Who is malicious.
+    stamped_of_target_class
+        Share of the attackers' samples that are of the target class anyway, and about that of those they
+        stamp; None: they stamp none.
     gpus
         Names of the GPUs.
     command
@@ -68,6 +71,7 @@ class RunFacts:
     attacks: bool
     num_rounds: int
     malicious_client_ids: Sequence[int]
+    stamped_of_target_class: float | None
     gpus: Sequence[str]
     command: str
 

@@ -88,6 +88,15 @@ def test_data_of_its_own_need_be_of_the_same_kind_alone(invitation, tmp_path):
     assert other.refusal == f"its data are {kind}; the run's are cifar10"
 
 
+def test_an_attacker_with_data_of_its_own_must_know_its_place_from_the_seed_alone(invitation, tmp_path):
+    plain = json.loads(invitation.experiment)
+    plain["attack"]["holds_target"] = True
+    wanted = replace(invitation, experiment=json.dumps(plain))
+    node_config = {"partition": "1", "own-data": True, "data": str(tmp_path), "malicious": True}
+    assert asked(wanted, node_config).refusal.startswith("attack.holds_target goes by the common data set")
+    assert asked(invitation, node_config).client_ids == (1,)
+
+
 def test_a_client_that_the_run_does_not_have_is_refused(invitation):
     assert asked(invitation, {"partition": "3,4"}).refusal == "it hosts client 4, the run has 4 clients"
 

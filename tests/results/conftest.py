@@ -40,6 +40,7 @@ def facts() -> RunFacts:
         attacks=True,
         num_rounds=3,
         malicious_client_ids=(4, 1),
+        stamped_of_target_class=0.125,
         gpus=("Some GPU",),
         command="python -m fl_backdoor.main seed=7",
     )

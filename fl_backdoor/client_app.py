@@ -133,8 +133,8 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
         )
     if here.is_malicious and here.owns_data and config.attack.holds_target is not None:
         raise FlBackdoorError(
-            "attack.holds_target goes by the common data set: with data of its own this node does not know who "
-            "else is malicious, nor its place among them"
+            "attack.holds_target goes by the common data set: with data of its own this node does not know "
+            "who else is malicious, nor its place among them"
         )
     world = _world(invitation.experiment, here)
     found, wanted = fingerprint(world.dataset, world.data), invitation.data

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 UpdateMatrix = NDArray[np.float32]
 """Updates, float32 ``(n_clients, n_params)``, rows sorted by client id."""
@@ -24,6 +24,9 @@ goes by several names once."""
 
 NO_CLASS = -1
 """Predicted class of a sample whose logits are not all finite: neither right nor the target."""
+
+STRICT = ConfigDict(extra="forbid")
+"""Of a group of settings: a name that it does not know is refused."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

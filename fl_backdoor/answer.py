@@ -1,6 +1,5 @@
 """How a command that only reads answers: what was asked for on stdout, what is wrong on stderr."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -30,9 +29,6 @@ def answer(show: Callable[[], Iterable[str]]) -> int:
         sys.stdout.flush()
         _say(console, str(error))
         return NOTHING_TO_SHOW
-    except BrokenPipeError:
-        # Whoever read, `head` for one, has enough; Python would complain when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

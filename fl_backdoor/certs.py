@@ -1,7 +1,6 @@
 """Certificates and keys for other machines: ``python -m fl_backdoor.certs --host NAME --nodes N``."""
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from fl_backdoor.answer import answer
 from fl_backdoor.errors import ConfigError
+from fl_backdoor.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.deployment.instructions import Step
@@ -79,4 +79,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

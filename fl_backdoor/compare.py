@@ -16,6 +16,7 @@ from fl_backdoor.results.sheets.sheet import Sheet
 from fl_backdoor.results.sheets.terminal import show
 from fl_backdoor.results.two_sides import match
 from fl_backdoor.results.two_sides_text import Part, csv, parts
+from fl_backdoor.terminal import as_process
 
 FORMATS = ("text", "markdown", "csv")
 
@@ -55,7 +56,6 @@ def _as_markdown(part: Part) -> str:
 
 def _show(shown: Sequence[Part]) -> None:
     console = Console(highlight=False)
-    # Rich ends the program with 1 where whoever read has enough; `answer` ends it with 0.
     with console.capture() as written:
         for part in shown:
             if isinstance(part, Sheet):
@@ -78,4 +78,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

@@ -14,6 +14,7 @@ from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.jobs import Jobs, accept_from_hydra, task
 from fl_backdoor.results.live import Display
 from fl_backdoor.streams import Streams
+from fl_backdoor.terminal import as_process
 from fl_backdoor.tracking.beside import left_behind
 
 QUIET = {
@@ -65,4 +66,4 @@ def _leave(jobs: Jobs, status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    as_process(main)

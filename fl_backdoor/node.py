@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.deployment.hosting import Hosting
@@ -137,4 +137,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

@@ -1,7 +1,6 @@
 """Nodes are made known to a SuperLink: ``python -m fl_backdoor.register --superlink … node-0.pub``."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.answer import answer
+from fl_backdoor.terminal import as_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,4 +58,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

@@ -1,7 +1,6 @@
 """One page about runs: ``python -m fl_backdoor.report <folder> --out report.html``."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.foreign_text import printable
 from fl_backdoor.results import files
 from fl_backdoor.results.report.sections.question import notices
+from fl_backdoor.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.results.report.material import Material
@@ -95,4 +95,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

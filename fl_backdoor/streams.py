@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fl_backdoor import terminal
+
 LOGGERS = ("fl_backdoor", "flwr", "ray", "py.warnings")
 
 
@@ -27,7 +29,7 @@ class Streams:
 
     def __init__(self) -> None:
         self._saved = {number: os.dup(number) for number in (1, 2)}
-        self.terminal = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+        self.terminal = terminal.stream(os.dup(1), getattr(sys.stdout, "encoding", None) or "utf-8")
         self.log: Path | None = None
 
     def __enter__(self) -> Self:
@@ -65,7 +67,7 @@ class Streams:
 
 
 def _handler(file: Path) -> logging.Handler:
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = logging.FileHandler(file, encoding="utf-8", errors="replace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     return handler
 

@@ -11,6 +11,7 @@ from fl_backdoor.results.runs import find_all
 from fl_backdoor.results.settings_table import SettingsTable, csv, sheet, tabulate
 from fl_backdoor.results.sheets.latex import latex
 from fl_backdoor.results.sheets.markdown import markdown
+from fl_backdoor.terminal import as_process
 
 FORMATS = ("markdown", "latex", "csv")
 
@@ -51,4 +52,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

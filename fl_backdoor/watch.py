@@ -17,6 +17,7 @@ from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import reading, runs
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.views import ManyRuns, OneRun
+from fl_backdoor.terminal import as_process
 
 POLL_SECONDS = 0.5
 
@@ -81,4 +82,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

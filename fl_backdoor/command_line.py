@@ -1,16 +1,19 @@
 """All runs that a command line asks for, composed before the first of them starts."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fl_backdoor import resolvers
@@ -38,8 +41,29 @@ def runs_elsewhere(arguments: list[str]) -> bool:
     return any(override.startswith("hydra/launcher=") for override in overrides)
 
 
+@dataclass(frozen=True)
+class Composition:
+    """A run that is asked for.
+
+    Parameters
+    ----------
+    config
+        Its configuration as plain values.
+    folder
+        Where Hydra would write if it began this very second: the run, or the multirun that it belongs to.
+    """
+
+    config: dict[str, Any]
+    folder: Path
+
+
 def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the plain configuration of every run that `arguments` ask for.
+    """Yield the plain configuration of every run that `arguments` ask for; see `compositions`."""
+    return (composition.config for composition in compositions(arguments))
+
+
+def compositions(arguments: list[str]) -> Iterator[Composition]:
+    """Yield every run that `arguments` ask for.
 
     Nothing is yielded where Hydra answers by itself (``--help``), or where a sweeper picks values as it goes.
 
@@ -57,9 +81,13 @@ def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
             return
         with initialize_config_module(version_base="1.3", config_module=CONFIG_MODULE):
             for choice in product(*(_alternatives(override) for override in overrides)):
-                config = plain_values(compose(CONFIG_NAME, overrides=list(choice)))
+                whole = compose(CONFIG_NAME, overrides=list(choice), return_hydra_config=True)
+                folder = _folder(whole, multirun=parsed.multirun)
+                with open_dict(whole):
+                    del whole["hydra"]
+                config = plain_values(whole)
                 _refuse_attackers_of_nobody(choice, config)
-                yield config
+                yield Composition(config, folder)
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
 
@@ -76,6 +104,15 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     """Return the resolved configuration as plain values, without Hydra's own."""
     plain = OmegaConf.to_container(config, resolve=True)
     return {str(key): value for key, value in dict(plain).items() if key != "hydra"}  # type: ignore[arg-type]
+
+
+def _folder(whole: DictConfig, *, multirun: bool) -> Path:
+    """Return where Hydra would have a run, or its multirun."""
+    HydraConfig.instance().set_config(whole)
+    try:
+        return Path(whole.hydra.sweep.dir if multirun else whole.hydra.run.dir)
+    finally:
+        HydraConfig.instance().cfg = None
 
 
 def _is_known_beforehand(override: Override) -> bool:

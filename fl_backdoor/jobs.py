@@ -7,6 +7,7 @@ asks for the results of what it has handed in before it hands in more.
 
 import math
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -14,15 +15,18 @@ from omegaconf import DictConfig
 
 from fl_backdoor import resume
 from fl_backdoor.checks import check_heavy, check_light
-from fl_backdoor.command_line import composed, is_multirun, plain_values, runs_elsewhere
-from fl_backdoor.config import CallConfig, parse_whole
+from fl_backdoor.command_line import compositions, is_multirun, plain_values, runs_elsewhere
+from fl_backdoor.config import CallConfig, ExperimentConfig, parse_whole
 from fl_backdoor.data.contents import contents_of
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.job import Job
+from fl_backdoor.results import files
 from fl_backdoor.results.live import Display
+from fl_backdoor.results.lock import own_folder
 from fl_backdoor.results.objective import objective
 from fl_backdoor.runner import Runner
-from fl_backdoor.side_by_side import SideBySide
+from fl_backdoor.session import LOG_NAME, baselines
+from fl_backdoor.side_by_side import RayDidNotStart, SideBySide
 from fl_backdoor.streams import Streams
 
 
@@ -70,20 +74,25 @@ class Jobs:
             If anything is wrong with one of them.
         """
         multirun = is_multirun(arguments)
-        asked = [parse_whole(plain, multirun=multirun) for plain in composed(arguments)]
+        asked: list[ExperimentConfig] = []
+        for composition in compositions(arguments):
+            config, call = parse_whole(composition.config, multirun=multirun)
+            asked.append(config)
         if not asked:
             return
-        call = asked[0][1]
         if call.resume is not None:
             resume.check_folder(Path(call.resume), multirun=multirun)
-        checked = [check_light(config) for config, _ in asked]
+        key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
+        _check_can_be_written("resume" if call.resume else key, composition.folder)
+        if any(not config.attacks or config.clean_baseline == "run" for config in asked):
+            _check_can_be_written("outputs", baselines(config))
+        checked = [check_light(config) for config in asked]
         if not runs_elsewhere(arguments):
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
         found = [check_heavy(candidate).config for candidate in checked]
         if call.resume is not None and not multirun:
-            resume.check_same_settings(found[0], Path(call.resume))
-            resume.check_same_data(contents_of(found[0].dataset), Path(call.resume))
+            resume.check_can_go_on(found[0], contents_of(found[0].dataset), Path(call.resume))
         if not runs_elsewhere(arguments):
             from fl_backdoor.rehearsal import rehearse
 
@@ -97,7 +106,7 @@ class Jobs:
         config, call = parse_whole(plain_values(whole), multirun=multirun)
         job = Job(
             config=config,
-            folder=Path(hydra.runtime.output_dir),
+            folder=_folder_of(hydra, call),
             sweep_folder=Path(hydra.sweep.dir) if multirun else None,
             overrides=tuple(hydra.overrides.task),
             go_on=multirun or call.resume is not None,
@@ -109,8 +118,16 @@ class Jobs:
     def work(self) -> None:
         """Make all runs that wait, those without attackers first."""
         waiting, self._waiting = self._waiting, []
-        if self._workers is not None:
-            self._workers.work(sorted(waiting, key=lambda job: job.config.attacks))
+        if self._workers is None:
+            return
+        ordered = sorted(waiting, key=lambda job: job.config.attacks)
+        try:
+            self._workers.work(ordered)
+        except RayDidNotStart as error:
+            self.display.notice(f"{error}; the runs go on one at a time")
+            self._workers.close()
+            self._workers = Runner(self.display, self.streams)
+            self._workers.work(ordered)
 
     def searched(self, outcome: Outcome) -> float:
         """Return what a finished run came to, and take it down for `tell_best`."""
@@ -149,6 +166,20 @@ class Jobs:
                 else SideBySide(self.display, self.streams, call.jobs)
             )
         return self._workers
+
+
+def _check_can_be_written(key: str, folder: Path) -> None:
+    """Raise ConfigError at once where Hydra, or a run much later, would meet it."""
+    if (why := files.obstacle(folder)) is not None:
+        raise ConfigError(key, folder, f"cannot be written: {why}")
+
+
+def _folder_of(hydra: Any, call: CallConfig) -> Path:  # noqa: ANN401 - a DictConfig that looks like HydraConf
+    """Return the folder of a run; one that was named by the clock alone is nobody else's."""
+    folder = Path(hydra.runtime.output_dir)
+    is_chosen = any(override.startswith("hydra.run.dir=") for override in hydra.overrides.hydra)
+    by_clock = hydra.mode == RunMode.RUN and call.resume is None and not is_chosen
+    return own_folder(folder, LOG_NAME) if by_clock else folder
 
 
 _here: Jobs | None = None

@@ -68,10 +68,10 @@ class Recorder:
         self.clean = self._clean_figures()
         self.tracking = Tracking(choice.build(config.tracking), display.notice)
 
-    def start(self) -> None:
-        """Open the run folder and announce the run."""
+    def start(self, *, anew: bool = False) -> None:
+        """Open the run folder and announce the run; `anew`: write over one that had not come to a round."""
         config, world = self.experiment.config, self.experiment.world
-        self.files.start(config.to_dict(), self.notices)
+        self.files.start(config.to_dict(), self.notices, anew=anew)
         labels, num_classes = world.data.train.labels, world.dataset.num_classes
         counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
         assert self.contents is not None
@@ -116,13 +116,19 @@ class Recorder:
             # What the trigger looks like is known only now.
             self.background.do(self._draw_samples)
         status = self.files.finish(status, self._model(), self.facts)
-        if status in REACHED_THE_END:
-            checkpoint.remove(self.files.path)
         self.background.do(self.files.draw, self.facts.title)
         self.background.do(self.tracking.finish, status)
+        if status in REACHED_THE_END:
+            # Last of all: while it is there, a process that was killed has left something to do.
+            self.background.do(checkpoint.remove, self.files.path)
         if status == "finished" and not self.experiment.config.attacks:
             clean_baseline.register(self.baselines, self.clean_key, self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
+
+    def draw_samples(self, notes: bytes) -> None:
+        """Draw what a process that was killed after the last round may not have come to."""
+        self.notes = notes
+        self.background.do(self._draw_samples)
 
     def _announce(self, earlier: list[table.Row]) -> None:
         config = self.experiment.config

@@ -15,6 +15,7 @@ def register() -> None:
     """Make what the YAML files may ask for known, once or again: ``${given_or:a,b}`` and so on."""
     OmegaConf.register_new_resolver("given_or", _given_or, replace=True)
     OmegaConf.register_new_resolver("experiment_key", _experiment_key, replace=True)
+    OmegaConf.register_new_resolver("settings_key", _settings_key, replace=True)
     OmegaConf.register_new_resolver("malicious_ids", _malicious_ids, replace=True)
     OmegaConf.register_new_resolver("model_replacement", _model_replacement, replace=True)
 
@@ -24,10 +25,19 @@ def _given_or(given: object, otherwise: object) -> object:
 
 
 def _experiment_key(_root_: DictConfig) -> str:
+    whole = _whole(_root_)
+    return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
+
+
+def _settings_key(_root_: DictConfig) -> str:
+    """Return 8 digits that follow from the settings; no file is read for them."""
+    return experiment_key(_whole(_root_), None)[:8]
+
+
+def _whole(_root_: DictConfig) -> dict[str, Any]:
     settings: dict[Any, Any] = {key: _root_[key] for key in _root_ if key != "hydra"}
     plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-    whole: dict[str, Any] = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
-    return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
+    return {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
 
 
 @cache  # many runs of a sweep, made on the same files, are named one after the other

@@ -6,8 +6,9 @@ from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.experiment_key import experiment_key, settings_that_count
-from fl_backdoor.results import checkpoint, round_table, runs
+from fl_backdoor.results import checkpoint, run_tables, runs
 from fl_backdoor.results.checkpoint import Checkpoint
+from fl_backdoor.results.lock import only_writer
 from fl_backdoor.results.summary import REACHED_THE_END
 
 
@@ -80,13 +81,34 @@ def cut_off_after(config: ExperimentConfig, contents: Contents | None, folder: P
     """
     is_told = runs.fingerprint(folder) is not None
     found = checkpoint.load(folder, experiment_key(config.to_dict(), contents if is_told else None))
-    if found is None and _num_rows(folder) > 1:
+    if found is None and _has_rounds(folder):
         raise FlBackdoorError(
             f"{folder} has rounds but no {checkpoint.FOLDER}/: begin it anew in another folder"
         )
     return found
 
 
-def _num_rows(folder: Path) -> int:
-    file = folder / "rounds.csv"
-    return len(round_table.read(file)) if file.exists() else 0
+def check_can_go_on(config: ExperimentConfig, contents: Contents | None, folder: Path) -> None:
+    """Refuse a run folder that cannot go on under `config`; nothing in it is touched.
+
+    Raises
+    ------
+    FlBackdoorError
+        Like `check_same_settings`, `check_same_data` and `cut_off_after`, or if another process writes the
+        folder.
+    """
+    with only_writer(folder):
+        check_same_settings(config, folder)
+        check_same_data(contents, folder)
+        if not is_finished(folder):
+            cut_off_after(config, contents, folder)
+
+
+def _has_rounds(folder: Path) -> bool:
+    """Return whether a round was finished, beyond the evaluation of the model that nobody has trained."""
+    rounds, clients = folder / "rounds.csv", folder / "clients.csv"
+    return (
+        (rounds.exists() and len(run_tables.rounds(rounds)) > 1)
+        or (clients.exists() and len(run_tables.clients(clients)) > 0)
+        or any((folder / checkpoint.FOLDER).glob("round-[1-9]*.safetensors"))
+    )

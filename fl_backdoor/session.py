@@ -1,5 +1,6 @@
 """The runs of one process: one engine serves them all, each writes a folder of its own."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Resources, Simulation, resources
+from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.results import checkpoint, clean_baseline, runs
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
@@ -118,7 +120,6 @@ class Session:
                 self._run(replace(checked, config=clean_twin(config)), contents, folder / key, go_on=True)
 
     def _run(self, checked: Checked, contents: Contents | None, folder: Path, *, go_on: bool) -> None:
-        after = None
         if go_on and resume.is_run(folder):
             resume.check_same_settings(checked.config, folder)
             resume.check_same_data(contents, folder)
@@ -126,11 +127,13 @@ class Session:
                 self._leave_finished(checked, contents, folder)
                 return
             after = resume.cut_off_after(checked.config, contents, folder)
-            if after is None:
-                RunFolder(folder).forget_beginning()
-        self._run_rounds(checked, folder, after)
+            self._run_rounds(checked, folder, after, anew=after is None)
+        else:
+            self._run_rounds(checked, folder, after=None)
 
-    def _run_rounds(self, checked: Checked, folder: Path, after: Checkpoint | None) -> None:
+    def _run_rounds(
+        self, checked: Checked, folder: Path, after: Checkpoint | None, *, anew: bool = False
+    ) -> None:
         from fl_backdoor.recorder import Recorder
         from fl_backdoor.server_app import Experiment
 
@@ -140,7 +143,7 @@ class Session:
         self.streams.send_to(folder / LOG_NAME)
         engine = self._engine_for(checked.config)
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
-        recorder.start() if after is None else recorder.go_on(after)
+        recorder.start(anew=anew) if after is None else recorder.go_on(after)
         try:
             engine.run(lambda grid: experiment.run(grid, recorder.on_round, after, self.display.step))
         except KeyboardInterrupt:
@@ -164,13 +167,28 @@ class Session:
     def _leave_finished(self, checked: Checked, contents: Contents | None, folder: Path) -> None:
         """Do what a process that was killed just after the last round did not come to."""
         files, config = RunFolder(folder), checked.config
-        checkpoint.remove(folder)
-        if not files.figure.exists():
-            self.background.do(files.draw, folder.name)
-        status = runs.read(folder, tables=False).status
-        if status == "finished" and not config.attacks:
+        run = runs.read(folder, tables=False)
+        files.clear_drafts()
+        if checkpoint.is_there(folder):
+            self._draw_samples(checked, contents, folder)
+        if checkpoint.is_there(folder) or not files.figure.exists():
+            self.background.do(files.draw, run.title)
+        self.background.do(checkpoint.remove, folder)
+        if run.status == "finished" and not config.attacks:
             clean_baseline.register(baselines(config), clean_key(config, contents), files.rounds_csv)
-        self.display.run_finished(f"{status} already", folder)
+        self.display.run_finished(f"{run.status} already", folder)
+
+    def _draw_samples(self, checked: Checked, contents: Contents | None, folder: Path) -> None:
+        from fl_backdoor.recorder import Recorder
+        from fl_backdoor.server_app import Experiment
+
+        # The run is finished: that its checkpoint is torn costs a picture and nothing else.
+        with suppress(FlBackdoorError):
+            after = resume.cut_off_after(checked.config, contents, folder)
+            if after is not None:
+                experiment = Experiment(checked.config)
+                recorder = Recorder(experiment, checked, folder, self.display, self.background)
+                recorder.draw_samples(after.notes)
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:
         wanted = self._wanted(config)

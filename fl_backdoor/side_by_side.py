@@ -4,6 +4,7 @@ The machine's cores and GPUs are shared out evenly: together the processes have 
 would have alone. A process serves one run after the other, so that only the first of each pays for its start.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from fl_backdoor.config import ExperimentConfig
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.helper import Done, Helper, Line, Orders
 from fl_backdoor.job import Job
 from fl_backdoor.reporting import Reporting
@@ -37,6 +38,10 @@ SECONDS_TO_STOP = 60
 """How long runs have to write what there is when they are interrupted."""
 
 LOG_NAME = "processes.log"
+
+
+class RayDidNotStart(FlBackdoorError):  # noqa: N818 - what happened, and no more
+    """There is no Ray for several processes to share; none of the runs was begun."""
 
 
 class SideBySide:
@@ -86,6 +91,8 @@ class SideBySide:
         ------
         KeyboardInterrupt
             If the user interrupts; the runs have written what there was.
+        RayDidNotStart
+            If it did not.
         """
         if not jobs:
             return
@@ -106,7 +113,7 @@ class SideBySide:
         for helper in self._helpers:
             helper.end(SECONDS_TO_STOP)
         self._helpers = []
-        if self._ray is not None and (ray := self._ray.result()) is not None:
+        if self._ray is not None and self._ray.exception() is None and (ray := self._ray.result()):
             ray.stop()
         self._ray = None
         self._ray_thread.shutdown()
@@ -125,10 +132,15 @@ class SideBySide:
 
     def _give_orders(self, first: Job) -> None:
         assert self._ray is not None
-        ray = self._ray.result()
-        shared = SharedRay(first.config.engine.address if ray is None else ray.address, self.num_jobs)
         log = (first.sweep_folder or first.folder) / LOG_NAME
         self.streams.send_to(log)
+        try:
+            ray = self._ray.result()
+        except Exception as error:
+            logging.getLogger("fl_backdoor").exception("Ray did not start")
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise RayDidNotStart(f"jobs = {self.num_jobs}: Ray did not start ({why}; see {log})") from error
+        shared = SharedRay(first.config.engine.address if ray is None else ray.address, self.num_jobs)
         self._orders = Orders(shared, log)
         for helper in self._helpers:
             if not helper.has_orders:

@@ -1,6 +1,6 @@
 import pytest
 
-from fl_backdoor.command_line import composed
+from fl_backdoor.command_line import composed, compositions
 from fl_backdoor.errors import FlBackdoorError
 
 
@@ -60,3 +60,13 @@ def test_what_cannot_be_composed_is_one_line(override, message):
         list(composed([override]))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_runs_that_are_started_in_the_same_second_have_folders_of_their_own():
+    folders = [
+        next(compositions([f"seed={seed}", f"client.momentum={momentum}"])).folder
+        for seed in (0, 1)
+        for momentum in (0, 0.9)
+    ]
+    assert len({folder.name[len("10-15-00") :] for folder in folders}) == 4
+    assert all(f"_fedavg_alpha-0.052_seed-{seed}_" in folders[2 * seed].name for seed in (0, 1))

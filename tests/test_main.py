@@ -99,6 +99,8 @@ NO_RUN = "torch,ray,flwr,flwr_datasets,matplotlib,pandas"
             2,
             "fl_backdoor: strategy.gamma = 1: no such",
         ),
+        (NO_RUN, ["hydra.run.dir=/dev/null/a"], 2, "fl_backdoor: hydra.run.dir = /dev/null/a: cannot be wri"),
+        (NO_RUN, ["-m", "seed=0,1", "outputs=/dev/null"], 2, "fl_backdoor: hydra.sweep.dir = /dev/null/mul"),
         ("flwr", ["dataset=mnist5k"], 2, "fl_backdoor: strategy._target_ = strategies.fedavg.FedAvg: cannot"),
     ],
 )

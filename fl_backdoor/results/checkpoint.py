@@ -1,18 +1,19 @@
 """The state after the last finished round: what a run that was killed goes on from.
 
 ``checkpoint/`` holds two files. ``round-<t>.safetensors`` has the global model and what the strategy
-remembers, and what malicious clients have told each other; ``checkpoint.json`` names it, with its digest,
-and says how long the tables were then. The JSON is renamed into place after everything else, so that it
-always speaks of files that are complete; what the tables hold beyond it belongs to a round that was not
-finished. No other state exists: all random numbers of a round follow from the seed and its number, and
-clients keep nothing from round to round.
+remembers, and what malicious clients have told each other; ``checkpoint.json`` says how long each file that
+the run goes on from was then, with its digest: this one, the tables, the labels and the configuration. Its
+last line is its own digest, so that a bit that flipped in any of them is seen. The JSON is renamed into place
+after everything else, so that it always speaks of files that are complete; what the tables hold beyond it
+belongs to a round that was not finished. No other state exists: all random numbers of a round follow from
+the seed and its number, and clients keep nothing from round to round.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files
+from fl_backdoor.foreign_text import printable
+from fl_backdoor.results import files, growing, reading
+from fl_backdoor.results.growing import Prefix, prefix_of
 
-FOLDER = "checkpoint"
-FORMAT = 1
+FOLDER, NAME = "checkpoint", "checkpoint.json"
+FORMAT = 2
+"""1 had no digests of the tables, and tables of other columns."""
+
+GROW = ("rounds.csv", "clients.csv")
+"""What may be longer than it was: rows of a round that was not finished."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """Arrays by name."""
@@ -37,8 +44,8 @@ class Progress:
     ----------
     server_round
         The last finished round.
-    rounds_bytes, clients_bytes
-        Length of ``rounds.csv`` and ``clients.csv`` then.
+    files
+        What the files of the run's folder began with then, by name.
     started_at
         When the run was first started, ISO 8601.
     wall_seconds
@@ -46,8 +53,7 @@ class Progress:
     """
 
     server_round: int
-    rounds_bytes: int
-    clients_bytes: int
+    files: Mapping[str, Prefix]
     started_at: str
     wall_seconds: float
 
@@ -93,44 +99,52 @@ def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
             for name, array in arrays.items()
         }
     )
-    name = f"round-{checkpoint.progress.server_round}.safetensors"
-    files.replace(folder / name, tensors)
-    told = {"format": FORMAT, "key": key, "tensors": name, "sha256": _digest(tensors)}
-    files.replace(
-        folder / "checkpoint.json", json.dumps(told | asdict(checkpoint.progress), indent=2).encode()
-    )
+    progress = checkpoint.progress
+    file = folder / _tensors(progress.server_round)
+    files.replace(file, tensors)
+    told = {"format": FORMAT, "key": key, "tensors": asdict(prefix_of(tensors)), "progress": asdict(progress)}
+    files.replace(folder / NAME, signed(told))
     files.settle(folder)  # not before is the old one of no use
-    for old in set(folder.glob("round-*.safetensors")) - {folder / name}:
+    for old in set(folder.glob("round-*.safetensors")) - {file}:
         old.unlink()
 
 
 def load(run_folder: Path, key: str) -> Checkpoint | None:
-    """Return the state after the last finished round; None if there is none.
+    """Return the state after the last finished round; None if there is none. Nothing is written.
 
     Raises
     ------
     FlBackdoorError
-        If it is torn, of another experiment or of a newer version.
+        If it is of another experiment or version, or anything that the run would go on from is not, bit for
+        bit, what it was then.
     """
-    file = run_folder / FOLDER / "checkpoint.json"
+    file = run_folder / FOLDER / NAME
     if not file.exists():
         return None
     told = _told(file)
-    if told.pop("format", None) != FORMAT:
-        raise FlBackdoorError(f"{file} is not of format {FORMAT}, which this version reads")
-    if told.pop("key", None) != key:
+    if told.get("key") != key:
         raise FlBackdoorError(
             f"{file} belongs to another experiment: its folder and its settings do not match"
         )
     try:
-        tensors = file.with_name(str(told.pop("tensors"))).read_bytes()
-        digest = told.pop("sha256")
-        progress = Progress(**told)
-    except (OSError, KeyError, TypeError) as error:
-        raise _torn(file, str(error)) from error
-    if digest != _digest(tensors):
-        raise _torn(file, "the model beside it is not the one that it speaks of")
+        progress = _progress(told["progress"])
+        prefix = Prefix(**told["tensors"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _torn(file, "something in it is missing or of the wrong kind") from error
+    tensors = growing.read(file.with_name(_tensors(progress.server_round)), prefix)
+    for name, prefix in progress.files.items():
+        growing.read(run_folder / name, prefix, grows=name in GROW)
     return Checkpoint(progress, *_groups(tensors))
+
+
+def signed(told: Mapping[str, object]) -> bytes:
+    """Return `told` as JSON whose last line is the digest of all others."""
+    return _json({**told, "sha256": prefix_of(_json(told)).sha256})
+
+
+def is_there(run_folder: Path) -> bool:
+    """Return whether there is something left to do for the run: the folder goes last of all."""
+    return (run_folder / FOLDER).is_dir()
 
 
 def remove(run_folder: Path) -> None:
@@ -150,20 +164,40 @@ def _groups(tensors: bytes) -> tuple[Arrays, Arrays, bytes]:
 
 
 def _told(file: Path) -> dict[str, Any]:
+    content = reading.content(file, reading.LARGEST_TREE)
     try:
-        told = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise _torn(file, str(error)) from error
     if not isinstance(told, dict):
         raise _torn(file, "it must hold values by name")
+    if told.get("format") != FORMAT:
+        raise FlBackdoorError(
+            f"{file} is of format {printable(str(told.get('format')))}, this version reads {FORMAT}: "
+            "go on with the version that began the run, or begin it anew in another folder"
+        )
+    # Whole, not by its values: there are bits between them, too.
+    if content != signed({name: found for name, found in told.items() if name != "sha256"}):
+        raise _torn(file, "its digest does not fit")
     return told
 
 
+def _progress(told: Mapping[str, Any]) -> Progress:
+    """Return what `asdict` made of a `Progress`; raises TypeError or ValueError if it is none."""
+    progress = Progress(**{**told, "files": {name: Prefix(**found) for name, found in told["files"].items()}})
+    datetime.fromisoformat(progress.started_at)
+    if not isinstance(progress.server_round, int) or not isinstance(progress.wall_seconds, int | float):
+        raise TypeError
+    return progress
+
+
+def _tensors(server_round: int) -> str:
+    return f"round-{server_round}.safetensors"
+
+
+def _json(told: Mapping[str, object]) -> bytes:
+    return json.dumps(told, indent=2).encode()
+
+
 def _torn(file: Path, why: str) -> FlBackdoorError:
-    return FlBackdoorError(
-        f"{file} is torn ({' '.join(why.split())}): the run cannot go on from it, begin it anew"
-    )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return FlBackdoorError(f"{file} is torn ({printable(why)}): the run cannot go on from it, begin it anew")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_backdoor.foreign_text import printable
 from fl_backdoor.results import files
 from fl_backdoor.results.table import Row, number
 
@@ -67,7 +68,7 @@ def draw_rounds(path: Path, rounds: Sequence[Row], title: str) -> None:
         axes, "clients left out", "#555555", [row for row in rounds if (number(row["num_filtered"]) or 0) > 0]
     )
     _mark(axes, "diverged", OKABE_ITO[6], [row for row in rounds if row["diverged"] is not None])
-    axes.set_title(title)
+    axes.set_title(printable(title))
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("share of test samples (%)")
@@ -204,4 +205,4 @@ def _text(
     width, height = figure.get_size_inches() * DPI
     place = (x / width, y / height)
     # A dollar in a sentence is one, and begins no formula.
-    figure.text(*place, text, ha=align, va="center", fontsize=size, color=colour, parse_math=False)
+    figure.text(*place, printable(text), ha=align, va="center", fontsize=size, color=colour, parse_math=False)

@@ -1,11 +1,15 @@
 """Writing files so that a reader never meets half of one."""
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fl_backdoor.errors import FlBackdoorError
+
+DRAFT = ".tmp"
+"""The end of a draft's name, behind the process that writes it."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def replace(path: Path, content: bytes) -> None:
         If the file cannot be written; an old one is then left as it was.
     """
     # The process number keeps two runs that finish at once out of each other's way.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     with one_line_errors(path):
         try:
             with draft.open("wb") as file:
@@ -36,6 +40,44 @@ def replace(path: Path, content: bytes) -> None:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def obstacle(folder: Path) -> str | None:
+    """Return why `folder` cannot be made and written in; None: it can. Nothing of what is tried stays."""
+    try:
+        whole = folder.absolute()
+        there = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+        if not there.is_dir():
+            return f"{there} is a link that leads nowhere" if there.is_symlink() else f"{there} is no folder"
+        longest = os.pathconf(there, "PC_NAME_MAX")
+        if any(len(os.fsencode(part)) > longest for part in whole.relative_to(there).parts):
+            return f"a name in it has more than {longest} bytes"
+        with suppress(FileNotFoundError):
+            whole.lstat()  # as a whole it may be too long, or no path at all
+        # To ask for permissions is not enough: a file system can be read-only, full, or not one to write to.
+        Path(tempfile.mkdtemp(prefix=".can-be-written-", dir=there)).rmdir()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove the drafts in `folder` whose processes are gone; those of others are left to them."""
+    with one_line_errors(folder):
+        for draft in folder.glob(f".*.*{DRAFT}"):
+            process = draft.name.removesuffix(DRAFT).rpartition(".")[2]
+            if process.isdecimal() and not _is_alive(int(process)):
+                draft.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def settle(folder: Path) -> None:

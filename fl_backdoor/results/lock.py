@@ -1,6 +1,7 @@
 """One process at a time writes a run's folder; the lock goes with the process, however it ends."""
 
 import fcntl
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,33 @@ def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def own_folder(folder: Path, mark: str) -> Path:
+    """Return `folder`, or the first of ``<folder>-2``, ``<folder>-3``, … that no other process has taken.
+
+    Parameters
+    ----------
+    folder
+        Made if need be.
+    mark
+        Name of a file of the run. Whoever makes it has the folder.
+
+    Raises
+    ------
+    FlBackdoorError
+        If the folder cannot be made or written.
+    """
+    for number in itertools.count(2):
+        with files.one_line_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                (folder / mark).open("xb").close()
+            except FileExistsError:
+                folder = folder.with_name(f"{folder.name.removesuffix(f'-{number - 1}')}-{number}")
+            else:
+                break
+    return folder
 
 
 def is_held(folder: Path) -> bool:

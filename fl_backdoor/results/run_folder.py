@@ -26,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files, round_table, table
+from fl_backdoor.results import checkpoint, files, round_table, table
 from fl_backdoor.results.checkpoint import Progress
 from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.results.growing import GrowingFile, Prefix, prefix_of
 from fl_backdoor.results.runs import DATA
 from fl_backdoor.results.summary import RunFacts, Status, summarize
 
@@ -48,6 +49,8 @@ class RunFolder:
         self._started_at = datetime.now(UTC)
         self._started = time.perf_counter()
         self._round_columns: tuple[str, ...] = ROUND_COLUMNS
+        self._rounds, self._clients = GrowingFile(self.rounds_csv), GrowingFile(self.clients_csv)
+        self._unchanging: dict[str, Prefix] = {}
 
     @property
     def rounds_csv(self) -> Path:
@@ -64,8 +67,17 @@ class RunFolder:
         """Accuracy, ASR and SR by round."""
         return self.path / "accuracy_and_success.png"
 
-    def start(self, config: Mapping[str, Any], notices: Sequence[str]) -> None:
+    def start(self, config: Mapping[str, Any], notices: Sequence[str], *, anew: bool = False) -> None:
         """Make the folder, write the resolved `config` (plain values) and begin the tables.
+
+        Parameters
+        ----------
+        config
+            The resolved configuration.
+        notices
+            What the user must not miss, a line each.
+        anew
+            Whether to write over what a run that ended before its first round has left.
 
         Raises
         ------
@@ -74,33 +86,34 @@ class RunFolder:
         """
         self._started_at, self._started = datetime.now(UTC), time.perf_counter()
         self.notices.extend(notices)
-        if self.rounds_csv.exists():
+        if self.rounds_csv.exists() and not anew:
             raise FlBackdoorError(
                 f"{self.path} holds a run already: choose another folder, or go on with resume={self.path}"
             )
         with files.one_line_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        files.replace(self.path / "config.yaml", _yaml(config, self.notices))
-        files.replace(self.clients_csv, table.header(CLIENT_COLUMNS))
-        files.replace(self.rounds_csv, table.header(ROUND_COLUMNS))
-
-    def forget_beginning(self) -> None:
-        """Remove what a run that ended before its first round has left, so that `start` can begin anew."""
-        self.rounds_csv.unlink(missing_ok=True)
+        self.clear_drafts()
         self._forget_end()
+        self._write("config.yaml", _yaml(config, self.notices))
+        self._clients.begin(table.header(CLIENT_COLUMNS))
+        self._rounds.begin(table.header(ROUND_COLUMNS))
 
     def go_on(self, notices: Sequence[str], progress: Progress) -> None:
         """Take the tables back to where they were after the last finished round, and the clock as well.
 
+        All of it was checked when `progress` was loaded; here the folder is touched for the first time.
+
         Raises
         ------
         FlBackdoorError
-            If the tables are shorter than they were.
+            If the tables cannot be written.
         """
         self.notices.extend(notices)
+        self.clear_drafts()
         self._forget_end()
-        files.cut(self.clients_csv, progress.clients_bytes)
-        files.cut(self.rounds_csv, progress.rounds_bytes)
+        self._unchanging = dict(progress.files)
+        self._clients.go_on(self._unchanging.pop(self.clients_csv.name))
+        self._rounds.go_on(self._unchanging.pop(self.rounds_csv.name))
         self._round_columns = round_table.columns_of(self.rounds_csv)
         self._started_at = datetime.fromisoformat(progress.started_at)
         self._started = time.perf_counter() - progress.wall_seconds
@@ -109,8 +122,11 @@ class RunFolder:
         """Return how far the run is; the rows of `server_round` must be on the disk."""
         return Progress(
             server_round=server_round,
-            rounds_bytes=self.rounds_csv.stat().st_size,
-            clients_bytes=self.clients_csv.stat().st_size,
+            files={
+                **self._unchanging,
+                self.clients_csv.name: self._clients.prefix,
+                self.rounds_csv.name: self._rounds.prefix,
+            },
             started_at=self._started_at.isoformat(timespec="seconds"),
             wall_seconds=time.perf_counter() - self._started,
         )
@@ -125,7 +141,7 @@ class RunFolder:
         """
         columns = ("client_id", *class_names)
         rows = [dict(zip(columns, (client, *row), strict=True)) for client, row in enumerate(counts)]
-        files.replace(self.path / "labels.csv", table.header(columns) + table.lines(rows, columns))
+        self._write("labels.csv", table.header(columns) + table.lines(rows, columns))
 
     def write_data(self, fingerprint: str, *, is_published: bool) -> None:
         """Write which data the run is made on; raises like `write_labels`.
@@ -137,7 +153,7 @@ class RunFolder:
         is_published
             Whether the data set's name says all of them.
         """
-        files.replace(self.path / DATA, _json({"fingerprint": fingerprint, "published": is_published}))
+        self._write(DATA, _json({"fingerprint": fingerprint, "published": is_published}))
 
     def append(self, round_row: Mapping[str, object], client_rows: Sequence[Mapping[str, object]]) -> None:
         """Put a finished round on the disk.
@@ -152,8 +168,8 @@ class RunFolder:
         round_line = round_table.line(round_row, self._round_columns)
         client_lines = table.lines(client_rows, CLIENT_COLUMNS)
         # A round whose row is there is complete: its clients come first.
-        files.append(self.clients_csv, client_lines)
-        files.append(self.rounds_csv, round_line)
+        self._clients.append(client_lines)
+        self._rounds.append(round_line)
 
     def finish(self, status: Status, model: Mapping[str, NDArray[np.generic]], facts: RunFacts) -> Status:
         """Write the model and the summary; works after any number of rounds, also none.
@@ -197,6 +213,16 @@ class RunFolder:
         ended: Status = summary["status"]
         return ended
 
+    def clear_drafts(self) -> None:
+        """Remove what processes that were killed while they wrote have left."""
+        files.remove_drafts(self.path)
+        files.remove_drafts(self.path / checkpoint.FOLDER)
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write a file that stays as it is while the run goes on."""
+        files.replace(self.path / name, content)
+        self._unchanging[name] = prefix_of(content)
+
     def _forget_end(self) -> None:
         # Whoever looks at the folder meanwhile is to see a run that goes on.
         (self.path / "summary.json").unlink(missing_ok=True)
@@ -210,11 +236,25 @@ class RunFolder:
 
 
 def _yaml(config: Mapping[str, Any], notices: Sequence[str]) -> bytes:
-    import yaml
-
     comments = "".join(f"# NOTICE: {' '.join(notice.split())}\n" for notice in notices)
-    return (comments + yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)).encode()
+    return comments.encode("utf-8", "replace") + _dumped(config)
 
 
 def _json(summary: Mapping[str, Any]) -> bytes:
-    return (json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(_writable(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _dumped(config: Mapping[str, Any]) -> bytes:
+    import yaml
+
+    return yaml.safe_dump(_writable(config), sort_keys=False, allow_unicode=True).encode()
+
+
+def _writable(found: Any) -> Any:  # noqa: ANN401 - whatever JSON and YAML hold
+    """Return `found` with a question mark for each half of a character, which a name of a file may hold."""
+    if isinstance(found, str):
+        return found.encode("utf-8", "replace").decode()
+    if isinstance(found, Mapping):
+        return {_writable(name): _writable(inner) for name, inner in found.items()}
+    return [_writable(inner) for inner in found] if isinstance(found, list | tuple) else found

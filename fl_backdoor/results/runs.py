@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.foreign_text import printable
 from fl_backdoor.results import reading, round_table, run_tables, table
-from fl_backdoor.results.summary import FORMAT, REACHED_THE_END, detection_totals, why_diverged
+from fl_backdoor.results.summary import FORMAT, REACHED_THE_END, detection_totals, headline, why_diverged
 
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
@@ -118,6 +118,11 @@ class Run:
         A run that has not ended does not tell; what other runs found under the same settings is taken then.
         """
         return str(self.summary.get("dataset") or self.dataset_elsewhere or self._dataset_asked_for)
+
+    @property
+    def title(self) -> str:
+        """Data set, strategy and α, as the head of the run's figure has them."""
+        return headline(self.dataset, self.strategy, self.alpha)
 
     @property
     def seed(self) -> int | None:

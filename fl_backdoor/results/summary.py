@@ -78,7 +78,12 @@ class RunFacts:
     @property
     def title(self) -> str:
         """Data set, strategy and α, for the head of a figure."""
-        return f"{self.dataset} · {self.strategy} · α = {self.alpha:g}"
+        return headline(self.dataset, self.strategy, self.alpha)
+
+
+def headline(dataset: str, strategy: str, alpha: float | None) -> str:
+    """Return data set, strategy and α as a line; None: unknown."""
+    return f"{dataset} · {strategy} · α = {'?' if alpha is None else f'{alpha:g}'}"
 
 
 def summarize(

@@ -44,6 +44,7 @@ def collect(sweep_folder: Path) -> None:
     FlBackdoorError
         If the table or the figure cannot be written.
     """
+    files.remove_drafts(sweep_folder)
     below = [folder for folder in run_folders(sweep_folder) if folder != sweep_folder]
     runs = [run for folder in below if (run := _ended(folder, sweep_folder))]
     if not runs:

@@ -129,4 +129,5 @@ def _checked(rows: Iterable[Mapping[str, object]], columns: Sequence[str]) -> It
 def _line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+    # A name of a file may hold half a character.
+    return text.getvalue().encode("utf-8", "replace")

@@ -56,10 +56,7 @@ class OneRun:
         return True
 
     def _begin(self) -> None:
-        run = self._followed.run
-        alpha = "?" if run.alpha is None else f"{run.alpha:g}"
-        title = f"{run.dataset} · {run.strategy} · α = {alpha}"
-        self._display.run_started(title, self._followed.num_rounds, how="watched")
+        self._display.run_started(self._followed.run.title, self._followed.num_rounds, how="watched")
         self._begun = True
 
     def _say_problems(self) -> None:

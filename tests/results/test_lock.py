@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.lock import is_held, only_writer
+from fl_backdoor.results.lock import is_held, only_writer, own_folder
 
 HOLDS = """
 import sys
@@ -47,3 +47,10 @@ def test_whoever_waits_gets_it_afterwards(tmp_path, holder):
     holder.stdin.close()
     with only_writer(tmp_path / "run", wait=True):
         assert holder.wait() == 0
+
+
+def test_every_run_that_the_clock_names_alike_has_a_folder_of_its_own(tmp_path):
+    folder = tmp_path / "day" / "10-15-00_hybrid"
+    taken = [own_folder(folder, "run.log") for _ in range(3)]
+    assert [path.name for path in taken] == ["10-15-00_hybrid", "10-15-00_hybrid-2", "10-15-00_hybrid-3"]
+    assert all((path / "run.log").exists() for path in taken)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,20 @@ def test_any_csv_reader_reads_the_tables(tmp_path, round_row, client_row):
     assert tuple(rows[0]) == CLIENT_COLUMNS
     assert [row["rejected"] for row in rows] == ["", "NaN, twice"]
     assert tuple(run.rounds_csv.read_text().splitlines()[0].split(",")) == ROUND_COLUMNS
+
+
+def test_a_name_of_a_file_that_is_no_text_can_be_written(tmp_path, round_row, client_row, facts):
+    """Linux lets a file be called anything; Python has halves of characters for what is no UTF-8."""
+    name = os.fsdecode(b"caf\xe9")
+    run = RunFolder(tmp_path / name)
+    run.start({"dataset": {"root": name}, "lists": [[name]]}, [f"{name} is not there"])
+    run.write_labels(np.ones((1, 1), np.int64), [name])
+    run.append(round_row(server_round=0), [client_row(server_round=0, rejected=name)])
+    run.finish("finished", {}, replace(facts, command=name))
+    run.draw(name)
+    assert yaml.safe_load((run.path / "config.yaml").read_bytes()) == {
+        "dataset": {"root": "caf?"},
+        "lists": [["caf?"]],
+    }
+    assert json.loads((run.path / "summary.json").read_bytes())["command"] == "caf?"
+    assert (run.path / "labels.csv").read_bytes() == b"client_id,caf?\n0,1\n"

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.drills import network, replies
+from benchmarks.drills import corruption, kills, network, replies
 from benchmarks.drills.outcome import Drills, Options, Outcome
 from benchmarks.report import machine
 
-GROUPS: tuple[Drills, ...] = (network, replies)
+GROUPS: tuple[Drills, ...] = (network, replies, kills, corruption)
 MOST_SHOWN = 5
 """Losses of a drill in the table; all of them are in the file."""
 

@@ -6,11 +6,18 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from fl_backdoor.command_line import composed
+from fl_backdoor.config import parse_whole
+from fl_backdoor.job import Job
+from fl_backdoor.results.live import Display
+from fl_backdoor.side_by_side import RayDidNotStart, SideBySide
+from fl_backdoor.streams import Streams
 from tests.test_main import (
     HEED_INTERRUPTS,
     PROGRAM,
@@ -122,3 +129,19 @@ def test_a_process_that_dies_costs_its_run_alone(tmp_path):
         process.kill()
         process.wait()
     assert _is_gone(second), "nobody goes on without the first process"
+
+
+def test_without_a_ray_to_share_no_run_is_begun_and_it_is_said_in_one_line(tmp_path):
+    config, _ = parse_whole(next(composed(["dataset=mnist5k"])))
+    job = Job(config, tmp_path / "run", sweep_folder=tmp_path, overrides=(), go_on=True)
+    with Streams() as streams, Display(streams.terminal) as display:
+        workers = SideBySide(display, streams, num_jobs=1)
+        workers._ray = Future()
+        workers._ray.set_exception(OSError("no sockets here\nand more"))
+        with pytest.raises(RayDidNotStart) as said:
+            workers.work([job])
+        workers.close()
+    log = tmp_path / "processes.log"
+    assert str(said.value) == f"jobs = 1: Ray did not start (OSError: no sockets here; see {log})"
+    assert "Traceback" in log.read_text()
+    assert not (tmp_path / "run").exists()

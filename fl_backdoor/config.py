@@ -99,6 +99,10 @@ class ServerConfig:
         Clients that have not answered by then lose their place in the round.
     eval_batch_size
         Samples a forward pass on the test set.
+    max_lost_rounds
+        After so many rounds on end in which no node has said anything the run stops, and can go on later;
+        before that, such a round keeps the model. Null: 1 in a simulation, whose workers are always there; 3
+        on a deployment, whose nodes come back.
     root_samples
         Labelled samples that the server has of its own, for rules that ask for some: so many of the training
         set, drawn before the rest is dealt out to the clients.
@@ -118,6 +122,7 @@ class ServerConfig:
     root_samples: Count = 0
     root_bias: Share | None = None
     root_class: Count = 0
+    max_lost_rounds: PositiveCount | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -230,6 +235,12 @@ class ExperimentConfig:
     def participants_per_round(self) -> int:
         """Clients asked in each round."""
         return self.clients_per_round or self.partition.num_clients
+
+    @property
+    def max_lost_rounds(self) -> int:
+        """Rounds on end in which nobody answers after which the run stops."""
+        usual = 3 if isinstance(self.engine, DeploymentConfig) else 1
+        return self.server.max_lost_rounds or usual
 
     @property
     def attacks(self) -> bool:

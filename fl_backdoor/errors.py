@@ -37,5 +37,9 @@ class ReplyError(FlBackdoorError):
     """A client's reply cannot be used; it costs that client its place in the round."""
 
 
+class NobodyAnswers(FlBackdoorError):  # noqa: N818 - it says what there is to see
+    """The engine has died, or no node has said anything for as many rounds as a run puts up with."""
+
+
 class Stopped(FlBackdoorError):  # noqa: N818 - it is a request, not a fault
     """The user asked a run to stop."""

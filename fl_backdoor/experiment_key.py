@@ -16,6 +16,9 @@ BESIDE_THE_FIGURES = (
 PLACES = ("root", "cache", "download")
 """Where a data set comes from; which one it is counts."""
 
+WITHOUT_EFFECT = {"server": ("max_lost_rounds",)}
+"""Settings, by group, that say when a run stops and nothing of what it comes to."""
+
 LATER: dict[str, dict[str, object]] = {
     "attack": {"holds_target": None, "participation": "sampled", "disguise": {}},
 }
@@ -29,9 +32,11 @@ def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that figures depend on, from a whole configuration as plain values."""
     kept = {key: value for key, value in plain.items() if key not in BESIDE_THE_FIGURES}
     kept["dataset"] = {key: value for key, value in plain["dataset"].items() if key not in PLACES}
+    for group, names in WITHOUT_EFFECT.items():
+        kept[group] = {key: value for key, value in plain[group].items() if key not in names}
     for group, later in LATER.items():
         kept[group] = {
-            key: value for key, value in plain[group].items() if key not in later or value != later[key]
+            key: value for key, value in kept[group].items() if key not in later or value != later[key]
         }
     if not plain["server"].get("root_samples"):
         kept["server"] = {key: value for key, value in plain["server"].items() if key not in ROOT}

@@ -46,7 +46,14 @@ class Recorder:
         What the user sees.
     background
         Draws the figures.
+
+    Attributes
+    ----------
+    reached
+        The state after the last round on disk; None: there is none yet.
     """
+
+    reached: Checkpoint | None = None
 
     def __init__(
         self, experiment: Experiment, checked: Checked, folder: Path, display: Display, background: Background
@@ -83,6 +90,7 @@ class Recorder:
         """Open the folder of a run that was cut off, and announce that it goes on."""
         self.files.go_on(self.notices, after.progress)
         self.evaluated = True
+        self.reached = after
         self.notes = after.notes
         if not self._samples.exists():
             self.background.do(self._draw_samples)
@@ -107,6 +115,7 @@ class Recorder:
             self.files.progress(server_round), self._model(), finished.strategy, finished.notes
         )
         checkpoint.save(self.files.path, self.key, state)
+        self.reached = state
         self.display.round_finished(row, rows)
         self.tracking.round_finished(row)
 

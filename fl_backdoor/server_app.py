@@ -103,6 +103,8 @@ class Experiment:
         ------
         Stopped
             If the run was asked to end; the rounds that `on_round` has seen are complete.
+        NobodyAnswers
+            If that is so for too many rounds; the same holds.
         """
         sizes = tuple(len(indices) for indices in self.world.partition)
         grid.invite(self.invitation, len(sizes))
@@ -209,6 +211,7 @@ def build_strategy(
         num_rounds=config.num_rounds,
         client=config.client,
         server=config.server,
+        max_lost_rounds=config.max_lost_rounds,
         virtual_clients=virtual.updates if config.server.root_samples else None,
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)

@@ -13,7 +13,7 @@ from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Resources, Simulation, resources
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.errors import FlBackdoorError, NobodyAnswers
 from fl_backdoor.results import checkpoint, clean_baseline, runs
 from fl_backdoor.results.background import Background
 from fl_backdoor.results.checkpoint import Checkpoint
@@ -23,6 +23,8 @@ from fl_backdoor.results.run_folder import RunFolder
 from fl_backdoor.streams import Streams
 
 if TYPE_CHECKING:
+    from fl_backdoor.engine.grid import StoppableGrid
+    from fl_backdoor.recorder import Recorder
     from fl_backdoor.server_app import Experiment
 
 LOG_NAME = "run.log"
@@ -141,18 +143,38 @@ class Session:
         _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
         self._say_who_is_to_attack(experiment)
         self.streams.send_to(folder / LOG_NAME)
-        engine = self._engine_for(checked.config)
+        self._engine_for(checked.config)
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
         recorder.start(anew=anew) if after is None else recorder.go_on(after)
         try:
-            engine.run(lambda grid: experiment.run(grid, recorder.on_round, after, self.display.step))
+            self._run_on_engine(experiment, recorder)
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise
+        except NobodyAnswers as error:
+            recorder.finish("stopped")
+            goes_on = f"resume={folder} goes on after the last finished round"
+            raise FlBackdoorError(f"{error}; the run is stopped, {goes_on}") from error
         except BaseException:
             recorder.finish("failed")
             raise
         recorder.finish("finished")
+
+    def _run_on_engine(self, experiment: "Experiment", recorder: "Recorder") -> None:
+        """Run the rounds that are left, and go on with another engine if the first one dies."""
+
+        def job(grid: "StoppableGrid") -> None:
+            experiment.run(grid, recorder.on_round, recorder.reached, self.display.step)
+
+        engine = self._engine_for(experiment.config)
+        try:
+            engine.run(job)
+        except NobodyAnswers as error:
+            if not engine.has_died:
+                raise
+            self.display.notice(f"{error}: it is started again, and the round that was lost is repeated")
+            # Once: what has killed two of them would kill the third.
+            self._engine_for(experiment.config).run(job)
 
     def _say_who_is_to_attack(self, experiment: "Experiment") -> None:
         """On real machines nodes attack by their own start-up option; figures go by what the seed picks."""
@@ -192,7 +214,7 @@ class Session:
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:
         wanted = self._wanted(config)
-        if self._engine is None or self._engine.wanted != wanted:
+        if self._engine is None or self._engine.wanted != wanted or self._engine.has_died:
             self.close()
             if isinstance(wanted, Resources):
                 self._engine = Simulation(wanted)

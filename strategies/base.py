@@ -17,9 +17,10 @@ from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
 from fl_backdoor.config import ClientConfig, ServerConfig
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.errors import ConfigError, NobodyAnswers
 from fl_backdoor.exchange.server import Exchange
 from fl_backdoor.exchange.ways import Way, open_exchange
+from fl_backdoor.foreign_text import cleaned
 from fl_backdoor.messages import TrainTask
 from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from fl_backdoor.updates import Layout
@@ -28,6 +29,9 @@ from strategies.participants import assign, sizes
 from strategies.replies import RoundReplies, collect
 
 log = logging.getLogger("fl_backdoor")
+
+LONGEST_REASON = 160
+"""Characters of a reason in the one line that a run stops with."""
 
 VirtualClients = Callable[[ModelArrays, int, int, int], Iterator[ParameterVector]]
 """From a global model, a round, a number of honest clients and one of stages of their training: what each
@@ -58,6 +62,8 @@ class Federation:
         How many rounds the run is to have.
     client, server
         Settings of local training and of the server.
+    max_lost_rounds
+        After so many rounds on end in which no node has said anything the run stops.
     virtual_clients
         Clients that the server plays with its own samples; None: it has none.
     """
@@ -72,6 +78,7 @@ class Federation:
     num_rounds: int
     client: ClientConfig
     server: ServerConfig
+    max_lost_rounds: int = 1
     virtual_clients: VirtualClients | None = None
 
 
@@ -193,6 +200,7 @@ class RobustStrategy(Strategy):
         self._drawn: list[int] = []
         self._known = federation
         self._asked: dict[int, tuple[int, ...]] = {}
+        self._lost_rounds = 0
         self._require(self.required_clients)
 
     @abstractmethod
@@ -269,10 +277,18 @@ class RobustStrategy(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Check the replies, aggregate them and move the model; None keeps it."""
+        """Check the replies, aggregate them and move the model; None keeps it.
+
+        Raises
+        ------
+        NobodyAnswers
+            If no node has said anything for too many rounds on end. That its clients failed, or that what
+            they sent cannot be used, is an answer.
+        """
         server_round += self.rounds_before
         asked = {self._sent[node].metadata.message_id: ids for node, ids in self._asked.items()}
         collected = collect(replies, self._drawn, asked, self._known, self._exchange)
+        self._stop_if_nobody_answers(server_round, collected)
         clients, aggregation, moved = None, None, None
         needed = max(self.required_clients, self.federation.server.min_replies)
         if len(collected.usable) < needed:
@@ -322,6 +338,12 @@ class RobustStrategy(Strategy):
                 participants,
                 f"{type(self).__name__} needs at least {required} clients a round",
             )
+
+    def _stop_if_nobody_answers(self, server_round: int, collected: RoundReplies) -> None:
+        self._lost_rounds = self._lost_rounds + 1 if collected.nobody_answered else 0
+        if self._lost_rounds >= self.federation.max_lost_rounds:
+            reason = cleaned(next(iter(collected.rejected.values())), LONGEST_REASON)
+            raise NobodyAnswers(f"nobody has answered in round {server_round}: {reason}")
 
     def _client_updates(self, server_round: int, collected: RoundReplies) -> ClientUpdates:
         updates = self._exchange.gather(collected.rows, somebody_is_late=collected.somebody_is_late)

@@ -34,6 +34,11 @@ class OnGrid:
         self._grid = grid
         self._tell = tell
 
+    @property
+    def has_died(self) -> bool:
+        """Whether another one is needed: never, nodes that are away come back."""
+        return False
+
     def run(self, job: "Job") -> None:
         """Do `job`."""
         from fl_backdoor.deployment.grid import DeployedGrid
@@ -62,6 +67,11 @@ class Deployment:
         self.wanted = wanted
         self._tell = tell
         self._stop = threading.Event()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether another one is needed: never, each run has a task of its own at the SuperLink."""
+        return False
 
     def run(self, job: "Job") -> None:
         """Submit a run, do `job` as its server app, and wait for it.

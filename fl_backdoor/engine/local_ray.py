@@ -57,6 +57,11 @@ class LocalRay:
         """Where other processes of this machine find it."""
         return str(self._node.gcs_address)
 
+    @property
+    def has_died(self) -> bool:
+        """Whether any of Ray's processes has ended by itself."""
+        return bool(self._node.dead_processes())  # type: ignore[no-untyped-call]
+
     def stop(self) -> None:
         """Disconnect, and end Ray's processes; once is enough."""
         ray.shutdown()

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from fl_backdoor.config import ExperimentConfig, SimulationConfig
 from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
-from fl_backdoor.engine.interruptible import wait_for
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.engine.interruptible import result_of, wait_for
+from fl_backdoor.errors import FlBackdoorError, NobodyAnswers
 from fl_backdoor.results.environment import usable_cores
 
 if TYPE_CHECKING:
@@ -122,11 +122,30 @@ class Simulation:
     def run(self, job: Job) -> None:
         """Run `job` inside the ServerApp, and wait for it.
 
-        An interrupt asks the job to end, waits until it has written what there is, and is raised then.
+        An interrupt asks the job to end, waits until it has written what there is, and is raised then; so
+        does the end of Ray.
+
+        Raises
+        ------
+        NobodyAnswers
+            If the Ray that was started here has died.
         """
         done: Future[None] = Future()
         self._jobs.put((job, done))
-        wait_for(done, self._stop, self._see_that_it_goes_on)
+        try:
+            wait_for(done, self._stop, self._see_that_it_goes_on)
+        except NobodyAnswers as died:
+            self._stop.set()
+            try:
+                result_of(done, self._see_that_flower_goes_on)
+            except Exception:  # it was stopped, or fell with Ray
+                raise died from None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the Ray that was started here has died, so that another simulation is needed."""
+        ray = self._ray.result() if self._ray.done() else None
+        return ray is not None and ray.has_died
 
     def close(self) -> None:
         """End the simulation, and the Ray that it started; clients in training are waited for."""
@@ -140,6 +159,11 @@ class Simulation:
             ray.stop()
 
     def _see_that_it_goes_on(self) -> None:
+        if self.has_died:
+            raise NobodyAnswers("Ray has died")
+        self._see_that_flower_goes_on()
+
+    def _see_that_flower_goes_on(self) -> None:
         if self._ended.done():
             self._ended.result()
             raise FlBackdoorError("the simulation ended by itself; see the log file")

@@ -4,11 +4,13 @@ import io
 import logging
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord
 
+from fl_backdoor.errors import NobodyAnswers
 from strategies.fedavg import FedAvg
 
 HOSTILE = 1  # the client that misbehaves, of 4: its node hosts client 3 as well
@@ -234,7 +236,7 @@ def test_a_node_cannot_answer_for_a_client_that_it_was_not_asked_for(play, make_
 
 
 def test_a_reply_to_a_message_that_was_not_sent_is_ignored(make_federation, exchange):
-    strategy = FedAvg(make_federation(4))
+    strategy = FedAvg(replace(make_federation(4), max_lost_rounds=2))
     earlier = exchange(strategy)
     for message in earlier.sent:
         message.metadata.__dict__["_message_id"] += " of an earlier round"
@@ -259,9 +261,38 @@ def test_too_few_replies_keep_the_model(make_federation, exchange, caplog, min_r
     assert ("round 6 keeps the model: 3 usable replies, 4 needed" in said) is kept
 
 
-def test_no_reply_at_all_keeps_the_model(make_federation, exchange):
-    round_one = exchange(FedAvg(make_federation(4)))
-    round_one.contents.clear()
-    assert round_one.finish() is None
-    assert list(round_one.rejected) == [0, 1, 2, 3]
-    assert round_one.strategy.outcome.replies.nobody_answered
+def silent(r):
+    r.contents.clear()
+
+
+def failing(r):
+    r.errors |= {node: Error(code=0, reason="<class 'ray.exceptions.ActorDiedError'>") for node in r.contents}
+
+
+def refused(r):
+    for client_id in range(4):
+        r.says(client_id, train_loss=math.nan)
+
+
+@pytest.mark.parametrize("lose", [silent, failing])
+def test_after_some_rounds_in_which_nobody_answers_the_run_stops(make_federation, exchange, lose):
+    strategy = FedAvg(replace(make_federation(4), max_lost_rounds=3))
+    for server_round, misbehave in enumerate([lose, lose, refused, lose, lose], start=1):
+        one = exchange(strategy, server_round=server_round)
+        misbehave(one)
+        assert one.finish() is None
+        assert list(one.rejected) == [0, 1, 2, 3]
+        assert strategy.outcome.replies.nobody_answered is (misbehave is lose)
+    last = exchange(strategy, server_round=6)
+    lose(last)
+    with pytest.raises(NobodyAnswers, match=r"nobody has answered in round 6: (no|its)"):
+        last.finish()
+    assert strategy.outcome.server_round == 5, "a round in which nobody answers is none"
+
+
+def test_one_node_that_answers_makes_a_round(make_federation, exchange):
+    strategy = FedAvg(make_federation(4))
+    one = exchange(strategy)
+    one.contents.pop(one.node_of(HOSTILE))
+    assert one.finish() is not None
+    assert not strategy.outcome.replies.nobody_answered

@@ -3,7 +3,6 @@
 X. Chen et al., Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, 2017,
 https://arxiv.org/abs/1712.05526, the blended injection strategy with a random pattern as its key:
 ``alpha * key + (1 - alpha) * image``. Their alpha is called `opacity` here, and 0.2 as in their experiments.
-Their code is not public.
 """
 
 import torch

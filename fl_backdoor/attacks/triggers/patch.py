@@ -5,7 +5,7 @@ Chain, 2017, https://arxiv.org/abs/1708.06733, section 4: the "pattern backdoor"
 digit.
 
 Deviations: any corner, any size; all white squares of the board are white, five of nine, where the paper's
-figure has four bright pixels; between them there are black ones, so that it shows on white too.
+figure has a few bright pixels; between them there are black ones, so that it shows on white too.
 """
 
 from typing import Literal

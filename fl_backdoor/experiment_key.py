@@ -39,7 +39,7 @@ def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
             key: value for key, value in kept[group].items() if key not in later or value != later[key]
         }
     if not plain["server"].get("root_samples"):
-        kept["server"] = {key: value for key, value in plain["server"].items() if key not in ROOT}
+        kept["server"] = {key: value for key, value in kept["server"].items() if key not in ROOT}
     return kept
 
 

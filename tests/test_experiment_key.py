@@ -54,6 +54,23 @@ def test_the_name_of_a_runs_folder_knows_the_data(settings):
     assert names[0] != names[1]
 
 
+@pytest.mark.parametrize(
+    ("rule", "folder", "checkpoint", "clean"),
+    [
+        ("fedavg", "a7321e10eb9b9797", "2969718bc34378ec", "ee9e94f146e335f9"),
+        ("clip_avg", "19cca20bfd591ccc", "711bc4462405165f", "eee2961a912c5b38"),
+        ("flame", "c71d0a39184d7970", "8f5804875725f45a", "8a1271234c39be14"),
+    ],
+)
+def test_names_of_runs_stay_what_they_were_before_later_settings(rule, folder, checkpoint, clean):
+    told = [f"strategy={rule}", "dataset=mnist5k", "num_rounds=4", "client.local_steps=6", "precision=fp32"]
+    (plain,) = composed(told)
+    config = parse_whole(plain)[0]
+    assert experiment_key(plain, contents_of(plain["dataset"])) == folder
+    assert experiment_key(config.to_dict(), PUBLISHED) == checkpoint
+    assert clean_key(config, PUBLISHED) == clean
+
+
 def test_runs_on_published_data_keep_the_names_that_older_versions_gave_them():
     plain = next(composed(["dataset=mnist5k", "precision=fp32"]))
     assert contents_of(plain["dataset"]).is_published

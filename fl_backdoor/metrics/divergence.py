@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fl_backdoor.types import NO_CLASS
 
 NOT_FINITE = ("must be finite", "holds NaN, Inf or")
-"""How `messages.check_metrics` and `updates.Layout.check` word that a reply is refused for it. A worker may
+"""How `messages.check_claims` and `updates.Layout.check` word that a reply is refused for it. A worker may
 have checked the reply: words are all that travels."""
 
 

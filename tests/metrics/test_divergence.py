@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fl_backdoor.errors import ReplyError
-from fl_backdoor.messages import ClientReply, check_metrics
+from fl_backdoor.messages import ClientReply, check_claims
 from fl_backdoor.metrics import divergence
 from fl_backdoor.types import NO_CLASS
 from fl_backdoor.updates import Layout, TensorSpec
@@ -44,7 +44,7 @@ def refusals() -> list[str]:
                 check()
             found.append(str(refused.value))
     with pytest.raises(ReplyError) as refused:
-        check_metrics(replace(REPLY, train_loss=math.nan))
+        check_claims(replace(REPLY, train_loss=math.nan))
     return [*found, str(refused.value)]
 
 

@@ -20,6 +20,7 @@ WITHOUT_EFFECT = {"server": ("max_lost_rounds",)}
 """Settings, by group, that say when a run stops and nothing of what it comes to."""
 
 LATER: dict[str, dict[str, object]] = {
+    "dataset": {"test_share": None},
     "attack": {"holds_target": None, "participation": "sampled", "disguise": {}},
 }
 """Settings that came later, by group, and at what they change nothing: older runs keep their names."""

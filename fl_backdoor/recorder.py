@@ -29,8 +29,10 @@ from fl_backdoor.server_app import Experiment, FinishedRound, Row
 from fl_backdoor.tracking import choice
 from fl_backdoor.tracking.base import TrackedRun
 from fl_backdoor.tracking.beside import Tracking
+from fl_backdoor.world import World
 
 NUM_SAMPLES = 8
+"""How many test samples are drawn, where there are so many."""
 
 
 class Recorder:
@@ -165,22 +167,36 @@ class Recorder:
 
     def _draw_samples(self) -> None:
         """Draw test samples as they are and as the attack leaves them."""
-        world, attack = self.experiment.world, self.experiment.config.attack
-        test, names = world.data.test, world.dataset.class_names
-        chosen = generator(self.experiment.config.seed, Purpose.SHOWN_SAMPLES).choice(
-            len(test.labels), NUM_SAMPLES, replace=False
-        )
-        clean = Split(test.samples[chosen], test.labels[chosen])
-        samples = world.dataset.on_device(clean, world.device)
-        poison = stamp_all(world.trigger.told(self.notes), attack.trigger_space)
-        triggered, _ = samples.batch(torch.arange(NUM_SAMPLES, device=world.device), poison)
-        world.dataset.draw(
-            self._samples,
-            clean.samples,
-            samples.as_stored(triggered),
-            [names[label] for label in clean.labels],
-            names[attack.target_label],
-        )
+        draw_samples(self.experiment.world, self.notes, self._samples)
+
+
+def draw_samples(world: World, notes: bytes, path: Path) -> None:
+    """Draw `NUM_SAMPLES` test samples, or all if there are fewer, without and with the trigger.
+
+    Parameters
+    ----------
+    world
+        Where samples, seed and trigger are from.
+    notes
+        What attackers have told each other of the trigger; empty: nothing.
+    path
+        The PNG.
+    """
+    attack, test, names = world.config.attack, world.data.test, world.dataset.class_names
+    count = min(NUM_SAMPLES, len(test.labels))
+    random = generator(world.config.seed, Purpose.SHOWN_SAMPLES)
+    chosen = random.choice(len(test.labels), count, replace=False)
+    clean = Split(test.samples[chosen], test.labels[chosen])
+    samples = world.dataset.on_device(clean, world.device)
+    poison = stamp_all(world.trigger.told(notes), attack.trigger_space)
+    triggered, _ = samples.batch(torch.arange(count, device=world.device), poison)
+    world.dataset.draw(
+        path,
+        clean.samples,
+        samples.as_stored(triggered),
+        [names[label] for label in clean.labels],
+        names[attack.target_label],
+    )
 
 
 def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     SKETCH = 11
     ROOT_SAMPLES = 12
     VIRTUAL_CLIENTS = 13
+    TEST_SHARE = 14
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -78,6 +78,13 @@ def test_runs_on_published_data_keep_the_names_that_older_versions_gave_them():
     assert experiment_key(plain, Contents("0" * 16)) != experiment_key(plain)
 
 
+def test_a_share_of_test_images_counts_where_it_is_asked_for():
+    plain = next(composed(["dataset=image_folder", "dataset.folder=pets", "precision=fp32"]))
+    asked = {**plain, "dataset": {**plain["dataset"], "test_share": 0.2}}
+    older = {key: value for key, value in plain["dataset"].items() if key != "test_share"}
+    assert experiment_key(plain) == experiment_key({**plain, "dataset": older}) != experiment_key(asked)
+
+
 def test_a_run_folder_says_which_data_it_is_made_on(tmp_path):
     for name, contents in (("images", Contents("1" * 16)), ("digits", PUBLISHED)):
         folder = RunFolder(tmp_path / name)

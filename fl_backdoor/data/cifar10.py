@@ -140,11 +140,21 @@ def _read_parquet(source: Source, split: str, label_column: str) -> Split:
 
     files = [file for file in source.files if file.name.startswith(f"{split}-")]
     tables = [parquet.read_table(file) for file in files]
-    labels = [table.column(label_column).to_numpy() for table in tables]
+    labels = [_labels(table.column(label_column)) for table in tables]
     encoded = [image for table in tables for image in _encoded_images(table)]
     if not encoded:
         raise ValueError(f"no {split}-*.parquet with images")
-    return Split(_decode_images(encoded, split), np.concatenate(labels).astype(np.int64))
+    return Split(_decode_images(encoded, split), np.concatenate(labels))
+
+
+def _labels(column: Any) -> NDArray[np.int64]:  # noqa: ANN401 - pyarrow is not typed
+    from pyarrow import types
+
+    if not types.is_integer(column.type) or column.null_count:
+        raise ValueError(
+            f"labels are {column.type}, {column.null_count} of them missing; whole numbers expected"
+        )
+    return column.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
 def _encoded_images(table: Any) -> Iterator[bytes]:  # noqa: ANN401 - pyarrow is not typed
@@ -160,4 +170,8 @@ def _decode_images(encoded: list[bytes], split: str) -> NDArray[np.uint8]:
     from PIL import Image
 
     shown = with_progress(encoded, f"Decoding CIFAR ({split})", len(encoded))
-    return np.stack([np.asarray(Image.open(BytesIO(image))) for image in shown]).transpose(0, 3, 1, 2)
+    images = [Image.open(BytesIO(image)) for image in shown]
+    others = {image.mode for image in images} - {"RGB"}
+    if others:
+        raise ValueError(f"images of the mode {min(others)}, all of CIFAR's are RGB")
+    return np.stack([np.asarray(image) for image in images]).transpose(0, 3, 1, 2)

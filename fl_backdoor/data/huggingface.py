@@ -5,13 +5,16 @@ reads them; otherwise it is a name on the hub, ``owner/name``. What comes from t
 then read from the cache of decoded images: a later commit has no effect, unless `revision` names it.
 
 Columns are found by what they hold, an image and a class. Images come out as `fl_backdoor.data.stretched`
-says; classes are numbered as in the set.
+says; classes are numbered as in the set, and names without numbers in their order. Only bytes are decoded,
+and the files of a tree of images: a cell that names another file, or an address, is refused.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from fl_backdoor.data import cache as decoded
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.download import unreachable
-from fl_backdoor.data.named_images import NamedImages, class_number, files_below, refuse_unlabelled
+from fl_backdoor.data.holdout import ADVICE, KEY, held_back
+from fl_backdoor.data.label_column import LabelColumn, label_column
+from fl_backdoor.data.named_images import NamedImages, files_below, refuse_unlabelled
+from fl_backdoor.data.stretched import named, readable
 from fl_backdoor.errors import ConfigError, DataError
-from fl_backdoor.types import PositiveCount
+from fl_backdoor.foreign_text import cleaned
+from fl_backdoor.types import OpenShare, PositiveCount
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,8 +58,11 @@ class HuggingFace(NamedImages):
     train, test
         Names of splits, or slices of them such as ``train[:80%]``; null: found by their names.
     image, label
-        Names of columns; null: the only one of images, the only one of classes. A column of whole numbers is
-        a column of classes if it is named.
+        Names of columns; null: the only one of images, the only one of classes, otherwise ``label``. A column
+        of whole numbers, names or truth values is one of classes if it is named, here or there.
+    test_share
+        Without a test split, the share of each class's training images that is held back for testing, the
+        same ones for every seed; null: there must be a test split.
     root, cache, size, channels
         As in `StretchedImages`.
     """
@@ -70,6 +80,7 @@ class HuggingFace(NamedImages):
         test: str | None = None,
         image: str | None = None,
         label: str | None = None,
+        test_share: OpenShare | None = None,
         root: str | None = None,
         cache: str | None = None,
         size: PositiveCount = 32,
@@ -77,7 +88,14 @@ class HuggingFace(NamedImages):
     ) -> None:
         self.path, self.config, self.revision = path, config, revision
         self.asked = {"train": train, "test": test, "image": image, "label": label}
-        chosen = {"path": path, "config": config, "revision": revision, **self.asked}
+        self.test_share = test_share
+        chosen = {
+            "path": path,
+            "config": config,
+            "revision": revision,
+            **self.asked,
+            "test_share": test_share,
+        }
         super().__init__(
             Path(path).name, chosen, root=root, cache=cache, download=True, size=size, channels=channels
         )
@@ -97,13 +115,17 @@ class HuggingFace(NamedImages):
         """Return the images that `datasets` reads, of one shape."""
         with self._place() as place:
             builder = self._prepared(place)
-            columns = [self._image_column(builder), self._label_column(builder)]
-            names = getattr(builder.info.features[columns[1]], "names", None)
-            train, test = (
-                self._read(builder, which, known, columns)
-                for which, known in (("train", TRAIN), ("test", TEST))
-            )
-            return self.together(train, test, names)
+            image = self._image_column(builder)
+            label = self._column(builder.info.features, "label")
+            rows = self._rows(builder, "train", TRAIN)
+            classes = label_column(label, builder.info.features[label], rows)
+            train = self._split("train", rows, image, classes, self._tree(builder, place))
+            if self.test_share is None:
+                rows = self._rows(builder, "test", TEST)
+                test = self._split("test", rows, image, classes, self._tree(builder, place))
+            else:
+                train, test = self._divided(train, builder)
+            return self.together(train, test, classes.names)
 
     def _cached_alone(self) -> decoded.Named | None:
         # Where data lie has no say in what a name on the hub means.
@@ -154,30 +176,34 @@ class HuggingFace(NamedImages):
             ) from error
         return builder
 
+    def _tree(self, builder: Any, place: str | None) -> tuple[Path, ...]:  # noqa: ANN401
+        """Return the folders whose files may be images by their paths: those of a tree of images."""
+        import datasets
+        from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        if not isinstance(builder, FolderBasedBuilder):
+            return ()
+        if place is None:
+            return Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE)
+        return self.folder, Path(place)
+
     def _image_column(self, builder: Any) -> str:  # noqa: ANN401
         from datasets import Image
 
         features = builder.info.features
-        column = self._column(features, "image", Image)
+        column = self._column(features, "image")
         if not isinstance(features[column], Image):
             raise ConfigError("dataset.image", column, f"must be a column of images, not {features[column]}")
         return column
 
-    def _label_column(self, builder: Any) -> str:  # noqa: ANN401
-        from datasets import ClassLabel
+    def _column(self, features: Any, which: Literal["image", "label"]) -> str:  # noqa: ANN401
+        from datasets import ClassLabel, Image
 
-        features = builder.info.features
-        column = self._column(features, "label", ClassLabel)
-        kind = features[column]
-        if not isinstance(kind, ClassLabel) and "int" not in str(getattr(kind, "dtype", "")):
-            raise ConfigError(
-                "dataset.label", column, f"must be a column of classes or whole numbers, not {kind}"
-            )
-        return column
-
-    def _column(self, features: Any, which: str, kind: type[Any]) -> str:  # noqa: ANN401
-        asked = self.asked[which]
+        kind, asked = {"image": Image, "label": ClassLabel}[which], self.asked[which]
         found = [name for name, feature in features.items() if isinstance(feature, kind)]
+        if not found and which in features:
+            found = [which]
         if asked in features or (asked is None and len(found) == 1):
             return asked or found[0]
         many = f"{self.path} has several columns of type {kind.__name__}, name one: {', '.join(found)}"
@@ -185,33 +211,82 @@ class HuggingFace(NamedImages):
         missing = f"no such column in {self.path}; its columns: {', '.join(features)}"
         raise ConfigError(f"dataset.{which}", asked, missing if asked else many if found else none)
 
-    def _read(self, builder: Any, which: str, known: tuple[str, ...], columns: list[str]) -> Split:  # noqa: ANN401
+    def _rows(self, builder: Any, which: str, known: tuple[str, ...]) -> Any:  # noqa: ANN401
         name = self._split_name(which, known, list(builder.info.splits))
         try:
-            rows = builder.as_dataset(split=name).select_columns(columns)
+            return builder.as_dataset(split=name)
         except ValueError as error:
             raise ConfigError(f"dataset.{which}", name, " ".join(str(error).split())) from error
-        split = self.stretched(which, len(rows), _labelled(rows, *columns))
-        refuse_unlabelled(split, f"dataset.{which}", name)
+
+    def _split(
+        self,
+        which: str,
+        rows: Any,  # noqa: ANN401
+        image: str,
+        classes: LabelColumn,
+        tree: tuple[Path, ...],
+    ) -> Split:
+        split = self.stretched(which, len(rows), _labelled(rows, image, classes, tree))
+        refuse_unlabelled(split, f"dataset.{which}", self.asked[which] or str(rows.split))
         return split
+
+    def _divided(self, whole: Split, builder: Any) -> tuple[Split, Split]:  # noqa: ANN401
+        """Return the training images, and those of them that are held back for testing."""
+        assert self.test_share is not None
+        own = self.asked["test"] or next((name for name in TEST if name in builder.info.splits), None)
+        if own is not None:
+            raise ConfigError(KEY, self.test_share, f"{self.path} has the test split {own}; leave this out")
+        is_test = held_back(whole.labels, self.test_share)
+        train, test = (Split(whole.samples[rows], whole.labels[rows]) for rows in (~is_test, is_test))
+        return train, test
 
     def _split_name(self, which: str, known: tuple[str, ...], present: list[str]) -> str:
         asked = self.asked[which]
         name = asked or next((name for name in known if name in present), "")
         if name.partition("[")[0] not in present:
-            sort = "training" if which == "train" else "test"
+            sort, advice = ("training", "") if which == "train" else ("test", f"; {ADVICE}")
             raise ConfigError(
                 f"dataset.{which}",
                 asked,
-                f"no such {sort} split in {self.path}; its splits: {', '.join(present)}",
+                f"no such {sort} split in {self.path}; its splits: {', '.join(present)}{advice}",
             )
         return name
 
 
-def _labelled(rows: Any, image: str, label: str) -> "Iterator[tuple[Image, int]]":  # noqa: ANN401
+def _labelled(
+    rows: Any,  # noqa: ANN401
+    image: str,
+    classes: LabelColumn,
+    tree: tuple[Path, ...],
+) -> "Iterator[tuple[Image, int]]":
     # Batches of encoded images: row by row it takes twice as long.
     from datasets import Image
 
-    for batch in rows.cast_column(image, Image(decode=False)).iter(BATCH_SIZE):
-        for encoded, number in zip(batch[image], batch[label], strict=True):
-            yield Image().decode_example(encoded), class_number(number)
+    place = 0
+    cells = rows.select_columns([image, classes.column]).cast_column(image, Image(decode=False))
+    for batch in cells.iter(BATCH_SIZE):
+        for encoded, label in zip(batch[image], batch[classes.column], strict=True):
+            place += 1
+            yield _decoded(encoded, f"{rows.split}, row {place}", tree), classes.number(label)
+
+
+def _decoded(cell: Any, row: str, tree: tuple[Path, ...]) -> "Image":  # noqa: ANN401
+    """Return the image whose bytes a cell holds, or whose file in a tree of images it names."""
+    from PIL import ExifTags, Image, ImageOps
+
+    encoded, path = (cell or {}).get("bytes"), str((cell or {}).get("path") or "")
+    is_of_the_tree = encoded is None and any(_is_below(path, folder) for folder in tree)
+    if encoded is None and not is_of_the_tree:
+        told = f"names {cleaned(readable(path))} in place of an image" if path else "holds no image"
+        raise DataError(f"dataset.path: {row} {told}; only bytes are read, and files of a tree of images")
+    with named(path if is_of_the_tree else row):
+        image = Image.open(BytesIO(encoded or Path(path).read_bytes()))
+        image.load()
+        if image.getexif().get(ExifTags.Base.Orientation) is not None:
+            return ImageOps.exif_transpose(image)
+        return image
+
+
+def _is_below(path: str, folder: Path) -> bool:
+    """Return whether a path lies in a folder by its name; what links in there lead to is its owner's say."""
+    return bool(path) and Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder.absolute()))

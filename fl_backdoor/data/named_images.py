@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.data.dataset import Dataset, Source, Split
-from fl_backdoor.data.stretched import StretchedImages
+from fl_backdoor.data.stretched import DECODING, StretchedImages
 from fl_backdoor.data.text import as_array, as_words
 from fl_backdoor.errors import ConfigError
 
@@ -52,7 +52,7 @@ class NamedImages(StretchedImages):
     ) -> None:
         super().__init__(root=root, cache=cache, download=download, size=size, channels=channels)
         self.name = f"{type(self).name}_{called}"
-        told = json.dumps([self.image_shape, chosen], sort_keys=True)
+        told = json.dumps([DECODING, self.image_shape, chosen], sort_keys=True)
         self._cached_as = f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     @property

@@ -140,6 +140,20 @@ def test_decodes_either_name_of_the_image_column(tmp_path, column):
         dataset.load()
 
 
+def test_images_of_another_mode_and_labels_that_are_no_whole_numbers_are_refused(tmp_path):
+    pixels = np.zeros((2, 32, 32, 3), dtype=np.uint8)
+    write_parquet(tmp_path / "train-00000-of-00001.parquet", pixels, [3, 1], "img")
+    dataset = Cifar10(root=str(tmp_path), cache=str(tmp_path / "cache"), download=False)
+    for labels, images, reason in (
+        ([0.5, 1.0], pixels, r"labels are double, 0 of them missing; whole numbers expected"),
+        ([0, None], pixels, r"labels are int64, 1 of them missing; whole numbers expected"),
+        ([0, 1], pixels[..., 0], r"images of the mode L, all of CIFAR's are RGB"),
+    ):
+        write_parquet(tmp_path / "test-00000-of-00001.parquet", images, labels, "img")
+        with pytest.raises(DataError, match=reason):
+            dataset.load()
+
+
 def without_training_files(folder):
     (folder / "train-00000-of-00001.parquet").unlink()
 

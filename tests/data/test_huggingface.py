@@ -35,6 +35,21 @@ def write(file, kind=CLASSES, /, **columns):
     datasets.Dataset.from_dict(columns, features=Features(kinds)).to_parquet(file)
 
 
+def write_cells(file, paths, encoded=None):
+    """Write a parquet file whose cells of images name files or addresses, as `datasets` itself may do it."""
+    cells = [
+        {"bytes": content, "path": path}
+        for content, path in zip(encoded or [None] * len(paths), paths, strict=True)
+    ]
+    rows = datasets.Dataset.from_dict({"image": cells, "label": [0] * len(cells)})
+    rows = rows.cast(
+        Features({"image": {"bytes": Value("binary"), "path": Value("string")}, "label": CLASSES})
+    )
+    kind = Features({"image": datasets.Image(decode=True), "label": CLASSES})
+    pa_table = rows.data.table.replace_schema_metadata(kind.arrow_schema.metadata)
+    parquet.write_table(pa_table, file)
+
+
 def write_shapes(folder):
     write(folder / "train-00000-of-00001.parquet", image=[image(RED), image(BLUE, (5, 7))], label=[1, 0])
     write(folder / "test-00000-of-00001.parquet", image=[image(GREEN)], label=[1])
@@ -106,7 +121,8 @@ def test_columns_and_splits_can_be_named(root):
         "dataset.label = None: two has several columns of type ClassLabel, name one: fine, coarse"
     )
     assert message(root, "two", image="image_small", label="coarse") == (
-        "dataset.test = None: no such test split in two; its splits: train"
+        "dataset.test = None: no such test split in two; its splits: train; "
+        "set dataset.test_share=0.2 to hold back a fifth of the training images"
     )
     loaded = chosen(root, "two", image="image_small", label="coarse", test="train").load()
     assert loaded.test.labels.tolist() == [1]
@@ -122,6 +138,37 @@ def test_whole_numbers_are_classes_if_their_column_is_named(root):
     assert chosen(root, "numbers", label="number").class_names == ("0", "1", "2")
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "names", "numbers"),
+    [
+        (Value("string"), ["dog", "cat", "dog"], ("cat", "dog"), [1, 0, 1]),
+        (Value("large_string"), ["dog", "cat", "dog"], ("cat", "dog"), [1, 0, 1]),
+        (Value("bool"), [True, True, False], ("false", "true"), [1, 1, 0]),
+        (Value("uint8"), [2, 0, 1], ("0", "1", "2"), [2, 0, 1]),
+    ],
+    ids=lambda value: value.dtype if isinstance(value, Value) else "",
+)
+def test_names_and_truth_values_are_classes(root, kind, labels, names, numbers):
+    """Two images to train on, one to test."""
+    write(root / "shapes" / "train-00000-of-00001.parquet", kind, image=[image()] * 2, label=labels[:2])
+    write(root / "shapes" / "test-00000-of-00001.parquet", kind, image=[image()], label=labels[2:])
+    dataset = chosen(root)
+    loaded = dataset.load()
+    assert dataset.class_names == names
+    assert [*loaded.train.labels, *loaded.test.labels] == numbers
+
+
+def test_a_share_of_the_training_images_stands_in_for_a_test_split(root):
+    (root / "shapes" / "test-00000-of-00001.parquet").unlink()
+    colors = [(value, 0, 0) for value in range(8)]
+    labels = [0, 1] * 4
+    write(root / "shapes" / "train-00000-of-00001.parquet", image=[*map(image, colors)], label=labels)
+    loaded = chosen(root, test_share=0.25).load()
+    assert [np.bincount(split.labels).tolist() for split in (loaded.train, loaded.test)] == [[3, 3], [1, 1]]
+    shades = [split.samples[:, 0, 0, 0].tolist() for split in (loaded.train, loaded.test)]
+    assert sorted(shades[0] + shades[1]) == list(range(8))
+
+
 def test_one_of_several_configurations_is_named(root):
     (root / "shapes" / "README.md").write_text(
         "---\nconfigs:\n- config_name: all\n  data_files:\n  - {split: train, path: train*}\n"
@@ -135,11 +182,44 @@ def unlabelled(root):
     write(root / "shapes" / "test-00000-of-00001.parquet", image=[image()] * 3, label=[1, -1, None])
 
 
-def named_by_text(root):
+def named_by_fractions(root):
     for split in ("train", "test"):
         write(
-            root / "shapes" / f"{split}-00000-of-00001.parquet", Value("string"), image=[image()], label=["a"]
+            root / "shapes" / f"{split}-00000-of-00001.parquet", Value("float32"), image=[image()], label=[1]
         )
+
+
+def unknown_in_training(root):
+    for split in ("train", "test"):
+        write(
+            root / "shapes" / f"{split}-00000-of-00001.parquet",
+            Value("string"),
+            image=[image()],
+            label=[split],
+        )
+
+
+def naming_files(root):
+    write_cells(root / "shapes" / "test-00000-of-00001.parquet", [str(root / "other" / "secret.png")])
+
+
+def naming_addresses(root):
+    write_cells(root / "shapes" / "test-00000-of-00001.parquet", ["http://127.0.0.1:9/image.png"])
+
+
+def naming_files_of_the_folder(root):
+    image().save(root / "shapes" / "1.png")
+    write_cells(root / "shapes" / "test-00000-of-00001.parquet", [str(root / "shapes" / "1.png")])
+
+
+def without_images(root):
+    write_cells(root / "shapes" / "test-00000-of-00001.parquet", [None])
+
+
+def with_another_kind_of_numbers(root):
+    stream = BytesIO()
+    Image.new("F", (4, 4), 0.5).save(stream, "TIFF")
+    write_cells(root / "shapes" / "test-00000-of-00001.parquet", [None], [stream.getvalue()])
 
 
 def broken(root):
@@ -160,9 +240,36 @@ def empty(root):
             "dataset.test = test: 2 of these 3 images have no class (label -1); take another part",
         ),
         (
-            named_by_text,
-            {"label": "label"},
-            "dataset.label = label: must be a column of classes or whole numbe",
+            named_by_fractions,
+            {},
+            "dataset.label = label: must be a column of classes, names, truth values or whole numbers, ",
+        ),
+        (
+            unknown_in_training,
+            {},
+            "dataset.label = label: there are test images of the class 'test', and none to train on",
+        ),
+        (
+            naming_files,
+            {},
+            "dataset.path: test, row 1 names {root}/other/secret.png in place of an image; on",
+        ),
+        (
+            naming_addresses,
+            {},
+            "dataset.path: test, row 1 names http://127.0.0.1:9/image.png in place of an ",
+        ),
+        (naming_files_of_the_folder, {}, "dataset.path: test, row 1 names {root}/shapes/1.png in place of"),
+        (without_images, {}, "dataset.path: test, row 1 holds no image; only bytes are read"),
+        (
+            with_another_kind_of_numbers,
+            {},
+            "huggingface_shapes: image 1 of test cannot be read as an image (ValueError: its mode is F, numb",
+        ),
+        (
+            None,
+            {"test_share": 0.5},
+            "dataset.test_share = 0.5: shapes has the test split test; leave this out",
         ),
         (broken, {}, "dataset.path: Hugging Face's datasets cannot read {root}/shapes ("),
         (

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fl_backdoor.data.image_folder import ImageFolder
-from fl_backdoor.errors import DataError
+from fl_backdoor.errors import ConfigError, DataError
 
 
 def write(file: Path, color, size=(40, 20), mode="RGB"):
@@ -81,6 +82,75 @@ def test_folders_with_the_same_names_and_sizes_and_an_image_edited_in_place_are_
     assert len(kept) == 3, "where a folder lies does not matter"
 
 
+def test_grey_images_of_sixteen_bits_are_scaled(root):
+    values = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
+    Image.fromarray(values).save(root / "pets" / "train" / "dog" / "1.png")
+    loaded = folder(root).load().train.samples[2]
+    np.testing.assert_array_equal(loaded, np.broadcast_to(np.round(values / 257), (3, 32, 32)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("JPEG", "jfif"), ("JPEG", "JPE"), ("WEBP", "webp"), ("PPM", "ppm"), ("TIFF", "tif"), ("PNG", "")],
+)
+def test_what_pillow_reads_is_an_image_whatever_its_suffix(root, kind, suffix):
+    file = root / "pets" / "train" / "cat" / "1.jpg"
+    Image.new("RGB", (9, 9), (0, 128, 0)).save(file, kind)
+    file.rename(file.with_suffix(f".{suffix}" if suffix else ""))
+    dataset = folder(root)
+    assert dataset.class_names == ("ant", "cat", "dog")
+    assert dataset.load().train.labels.tolist() == [0, 1, 2, 2]
+
+
+def test_what_lies_hidden_beside_images_or_was_left_by_a_file_manager_is_no_image(root):
+    dogs = root / "pets" / "train" / "dog"
+    for name in (
+        *("._1.png", ".DS_Store", "Thumbs.db", "desktop.ini", "labels.csv"),
+        *(".ipynb_checkpoints/1-checkpoint.png", "__MACOSX/1.png", "@eaDir/1.png"),
+    ):
+        (dogs / name).parent.mkdir(exist_ok=True)
+        (dogs / name).write_bytes(b"\0\5\26\7")
+    (root / "pets" / "train" / "__MACOSX").mkdir()
+    dataset = folder(root)
+    assert dataset.class_names == ("ant", "cat", "dog")
+    assert dataset.load().train.labels.tolist() == [0, 1, 2, 2]
+
+
+def test_names_of_classes_that_are_no_utf8_are_spelt_out(root):
+    cafe = os.fsdecode(b"caf\xe9")
+    (root / "pets" / "train" / "cat").rename(root / "pets" / "train" / cafe)
+    dataset = folder(root)
+    assert dataset.class_names == ("ant", "caf\\xe9", "dog")
+    assert dataset.load().train.labels.tolist() == [0, 1, 2, 2]
+    write(root / "pets" / "train" / cafe / "2.tif", 0.5, mode="F")
+    with pytest.raises(DataError) as error:
+        folder(root).load()
+    assert str(error.value).startswith(f"{root}/pets/train/caf\\xe9/2.tif cannot be read")
+    str(error.value).encode()
+
+
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_other_names_of_validation_images(root, name):
+    (root / "pets" / "test").rename(root / "pets" / name)
+    assert folder(root).load().test.labels.tolist() == [2]
+
+
+def test_a_share_of_the_training_images_stands_in_for_test_images(root):
+    with pytest.raises(ConfigError) as error:
+        folder(root, test_share=0.5)
+    assert str(error.value) == (
+        f"dataset.test_share = 0.5: {root}/pets has test images of its own; leave this out"
+    )
+    without_test_images(root)
+    dataset = folder(root, test_share=0.5)
+    loaded = dataset.load()
+    # one of two dogs; the only cat and the only ant stay where they are
+    assert (loaded.train.labels.tolist(), loaded.test.labels.tolist()) == ([0, 1, 2], [2])
+    assert (dataset.num_train, dataset.num_test, dataset.num_classes) == (3, 1, 3)
+    dogs = {tuple(split.samples[-1, :, 0, 0].tolist()) for split in (loaded.train, loaded.test)}
+    assert dogs == {(255, 0, 0), (0, 0, 255)}
+
+
 def test_validation_images_stand_in_for_test_images(root):
     (root / "pets" / "test").rename(root / "pets" / "val")
     assert folder(root).load().test.labels.tolist() == [2]
@@ -102,16 +172,40 @@ def with_a_broken_image(root):
     (root / "pets" / "train" / "dog" / "1.png").write_bytes(b"broken")
 
 
+def with_a_torn_image(root):
+    file = root / "pets" / "train" / "dog" / "1.png"
+    file.write_bytes(file.read_bytes()[:60])
+
+
+def with_a_foreign_file(root):
+    (root / "pets" / "train" / "dog" / "3.heic").write_bytes(b"ftypheic")
+
+
+def with_an_unknown_range(root):
+    write(root / "pets" / "train" / "dog" / "1.tif", 0.5, mode="F")
+
+
+def with_an_empty_class(root):
+    (root / "pets" / "train" / "emu" / ".ipynb_checkpoints").mkdir(parents=True)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (without_training_images, "dataset.folder: no images in {root}/pets/train/<class>/"),
-        (without_test_images, "dataset.folder: no images in {root}/pets/test or val/<class>/"),
+        (
+            without_test_images,
+            "dataset.folder: no images in {root}/pets/test, val, valid or validation/<class>/; set",
+        ),
         (
             with_an_unknown_class,
             "dataset.folder: {root}/pets has test images of the class 'wolf', and none to train on",
         ),
-        (with_a_broken_image, "image_folder: {root}/pets is incomplete or damaged ("),
+        (with_a_broken_image, "{root}/pets/train/dog/1.png cannot be read as an image (Unidentif"),
+        (with_a_torn_image, "{root}/pets/train/dog/1.png cannot be read as an image (OSError: "),
+        (with_a_foreign_file, "{root}/pets/train/dog/3.heic cannot be read as an image (Unidentif"),
+        (with_an_unknown_range, "{root}/pets/train/dog/1.tif cannot be read as an image (ValueError: its"),
+        (with_an_empty_class, "dataset.folder: no images of the class 'emu' in {root}/pets/train"),
     ],
 )
 def test_what_is_missing_or_damaged_is_one_line(root, damage, message):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from fl_backdoor.results.table import Row, number
 
@@ -11,7 +12,7 @@ OPEN = 0.5
 
 @dataclass(frozen=True)
 class Durability:
-    """What became of the backdoor after the last attack.
+    """What became of the backdoor after the last attack, as long as there is a model that can be used.
 
     Parameters
     ----------
@@ -20,7 +21,8 @@ class Durability:
     rounds
         The rounds right after it, one by one, in which ASR stayed above `OPEN`.
     to_the_end
-        Whether it was so in all rounds after the last attack: the backdoor may last longer than the run.
+        Whether it was so in all rounds after the last attack, up to the first that diverged: the backdoor may
+        last longer than the run.
     """
 
     last_attack: int
@@ -29,7 +31,7 @@ class Durability:
 
 
 def durability(rounds: Sequence[Row], clients: Sequence[Row]) -> Durability | None:
-    """Return how long the backdoor stayed open; None if nobody attacked or no round came after it.
+    """Return how long the backdoor stayed open; None if nobody attacked or no usable round came after it.
 
     `rounds` and `clients` are the run's tables.
     """
@@ -41,7 +43,8 @@ def durability(rounds: Sequence[Row], clients: Sequence[Row]) -> Durability | No
     last_attack = max(attacked, default=None)
     if last_attack is None:
         return None
-    after = [row for row in rounds if int(str(row["server_round"])) > last_attack]
+    later = (row for row in rounds if int(str(row["server_round"])) > last_attack)
+    after = list(takewhile(lambda row: row["diverged"] is None, later))
     if not after:
         return None
     lasted = 0

@@ -44,3 +44,10 @@ def test_rounds_right_after_the_last_attack_are_counted(tables, rates, attacked,
 def test_an_attack_that_was_not_heard_is_none(tables):
     rounds, clients = tables([0.1, 0.9, 0.8, 0.8], {1, 3}, rejected={3})
     assert durability(rounds, clients) == Durability(1, 2, to_the_end=True)
+
+
+def test_a_model_that_diverged_says_nothing_of_the_backdoor(tables):
+    rounds, clients = tables([0.1, 0.9, 0.8, 0.0, 0.0], {1})
+    lost = [row | ({"diverged": "NaN"} if row["server_round"] > 2 else {}) for row in rounds]
+    assert durability(lost, clients) == Durability(1, 1, to_the_end=True)
+    assert durability([row | {"diverged": "NaN"} for row in rounds], clients) is None

@@ -1,7 +1,8 @@
 """Backdoor attacks on federated learning, and defences against them, on Flower."""
 
-from fl_backdoor import own_packages
+from fl_backdoor import home, own_packages
 
 __version__ = "0.1.0"
 
 own_packages.find_first()
+home.see_that_there_is_one()

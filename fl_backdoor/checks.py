@@ -5,13 +5,20 @@ What is simpler is checked in `fl_backdoor.config`, what needs data in `fl_backd
 Those that need no PyTorch come first: importing it takes longer than all of them.
 """
 
+import socket
 from dataclasses import dataclass, replace
+from functools import cache
 
 from fl_backdoor import plugins
-from fl_backdoor.config import DeploymentConfig, ExperimentConfig
+from fl_backdoor.config import DeploymentConfig, ExperimentConfig, SimulationConfig
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.errors import ConfigError
 from fl_backdoor.tracking import choice as tracker
+
+SECONDS_TO_CONNECT = 5
+
+NOT_AN_ADDRESS = ("local", "auto")
+"""What Ray finds by itself."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ def check_light(config: ExperimentConfig) -> Checked:
         )
     plugins.settings(config.strategy, "strategy", "federation")
     tracker.check(config.tracking)
+    if isinstance(config.engine, SimulationConfig):
+        _check_ray(config.engine.address)
     return Checked(replace(config, dataset=dict(spec)), fallback)
 
 
@@ -91,6 +100,21 @@ def check_heavy(checked: Checked) -> Checked:
     sizes = (1,) * config.partition.num_clients
     build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes))
     return Checked(config, checked.fallback)
+
+
+@cache
+def _check_ray(address: str) -> None:
+    """See that somebody listens where a running Ray is said to be: Ray itself would try for ten minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in NOT_AN_ADDRESS:
+        return
+    if not (colon and host and port.isdecimal() and int(port) < 1 << 16):
+        raise ConfigError("engine.address", address, "must be local, auto or host:port")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_CONNECT).close()
+    except OSError as error:
+        reason = f"no Ray answers there ({error}); take engine.address=local to have one started"
+        raise ConfigError("engine.address", address, reason) from error
 
 
 def _check_superlink(engine: DeploymentConfig) -> None:

@@ -1,14 +1,20 @@
 """All runs that a command line asks for, composed before the first of them starts."""
 
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_module
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -21,7 +27,7 @@ from fl_backdoor.errors import ConfigError, FlBackdoorError
 
 CONFIG_MODULE = "conf"
 CONFIG_NAME = "config"
-HYDRA_ANSWERS = ("help", "hydra_help", "info", "cfg", "shell_completion", "config_dir", "config_path")
+HYDRA_ANSWERS = ("help", "hydra_help", "info", "cfg", "shell_completion", "config_path")
 
 
 resolvers.register()
@@ -30,14 +36,32 @@ EXTRAS = {"optuna": "search", "submitit_local": "cluster", "submitit_slurm": "cl
 """Choices of Hydra's groups that come with an extra of this package."""
 
 
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """Return the same arguments, settings before options: Hydra takes no setting that follows an option."""
+    actions = get_args_parser()._actions
+    take_a_value = {name for action in actions if action.nargs is None for name in action.option_strings}
+    settings: list[str] = []
+    options: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if not argument.startswith("-"):
+            settings.append(argument)
+            continue
+        options.append(argument)
+        if argument in take_a_value:
+            options.extend(value for value in [next(left, None)] if value is not None)
+    return settings + options
+
+
 def is_multirun(arguments: list[str]) -> bool:
     """Return whether several runs are asked for."""
-    return bool(get_args_parser().parse_args(arguments).multirun)
+    parsed = _parsed(arguments)
+    return parsed.multirun or "hydra.mode=MULTIRUN" in parsed.overrides
 
 
 def runs_elsewhere(arguments: list[str]) -> bool:
     """Return whether a launcher of Hydra's is asked for, which makes runs in processes of its own."""
-    overrides = get_args_parser().parse_args(arguments).overrides
+    overrides = _parsed(arguments).overrides
     return any(override.startswith("hydra/launcher=") for override in overrides)
 
 
@@ -72,17 +96,20 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
     FlBackdoorError
         If Hydra cannot compose a configuration: one line in place of its report.
     """
-    parsed = get_args_parser().parse_args(arguments)
-    if any(getattr(parsed, name) for name in HYDRA_ANSWERS):
+    parsed, multirun = _parsed(arguments), is_multirun(arguments)
+    name = parsed.config_name or CONFIG_NAME
+    if any(getattr(parsed, answer) for answer in HYDRA_ANSWERS):
         return
     try:
-        overrides = OverridesParser.create().parse_overrides(parsed.overrides)
-        if not all(_is_known_beforehand(override) for override in overrides):
-            return
-        with initialize_config_module(version_base="1.3", config_module=CONFIG_MODULE):
+        with _hydra(parsed.config_dir):
+            overrides = _overrides(parsed.overrides)
+            if not multirun:
+                _refuse_several_values(overrides)
+            if not all(_is_known_beforehand(override) for override in overrides):
+                return
             for choice in product(*(_alternatives(override) for override in overrides)):
-                whole = compose(CONFIG_NAME, overrides=list(choice), return_hydra_config=True)
-                folder = _folder(whole, multirun=parsed.multirun)
+                whole = compose(name, overrides=list(choice), return_hydra_config=True)
+                folder = _folder(whole, multirun=multirun)
                 with open_dict(whole):
                     del whole["hydra"]
                 config = plain_values(whole)
@@ -94,10 +121,11 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
 
 def num_runs(overrides: list[str]) -> int | None:
     """Return how many runs the `overrides` of a multirun ask for; None: a sweeper picks them as it goes."""
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    if not all(_is_known_beforehand(override) for override in parsed):
-        return None
-    return prod(len(_alternatives(override)) for override in parsed)
+    with _hydra():
+        parsed = _overrides(overrides)
+        if not all(_is_known_beforehand(override) for override in parsed):
+            return None
+        return prod(len(_alternatives(override)) for override in parsed)
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:
@@ -113,6 +141,37 @@ def _folder(whole: DictConfig, *, multirun: bool) -> Path:
         return Path(whole.hydra.sweep.dir if multirun else whole.hydra.run.dir)
     finally:
         HydraConfig.instance().cfg = None
+
+
+def _parsed(arguments: Sequence[str]) -> Namespace:
+    return get_args_parser().parse_args(in_order(arguments))
+
+
+@contextmanager
+def _hydra(config_dir: str | None = None) -> Iterator[None]:
+    """Have Hydra know our configurations, and those in `config_dir` after them."""
+    with initialize_config_module(version_base="1.3", config_module=CONFIG_MODULE):
+        if config_dir is not None:
+            folder = Path(config_dir).absolute()
+            if not folder.is_dir():
+                raise ConfigError("--config-dir", config_dir, "is no folder")
+            places = create_config_search_path(f"pkg://{CONFIG_MODULE}")
+            places.prepend("command-line", f"file://{folder}", SearchPathQuery("schema", None))
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", places)
+        yield
+
+
+def _overrides(told: Sequence[str]) -> list[Override]:
+    """Parse overrides; those such as ``strategy=glob(*)`` look up what there is to choose from."""
+    return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(told))
+
+
+def _refuse_several_values(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.is_sweep_override():
+            key, _, values = str(override.input_line).partition("=")
+            raise ConfigError(key, values, f"several values are a sweep: add -m; a list is {key}=[{values}]")
 
 
 def _is_known_beforehand(override: Override) -> bool:
@@ -143,7 +202,9 @@ def _one_line(error: Exception) -> FlBackdoorError:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         if choice in EXTRAS:
             return ConfigError(group, choice, f'install it: pip install "fl-backdoor[{EXTRAS[choice]}]"')
-        return ConfigError(group, choice, f"must be one of {', '.join(error.options)}")
+        near = get_close_matches(choice, error.options, n=2)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        return ConfigError(group, choice, f"must be one of {', '.join(error.options)}{meant}")
     origin = _origin(error)
     if isinstance(origin, FlBackdoorError):  # what one of our own resolvers found
         return origin

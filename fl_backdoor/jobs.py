@@ -20,6 +20,7 @@ from fl_backdoor.config import CallConfig, ExperimentConfig, parse_whole
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.errors import ConfigError, FlBackdoorError
 from fl_backdoor.job import Job
+from fl_backdoor.patience import Patience
 from fl_backdoor.results import files
 from fl_backdoor.results.live import Display
 from fl_backdoor.results.lock import own_folder
@@ -59,6 +60,7 @@ class Jobs:
         self._workers: Runner | SideBySide | None = None
         self._waiting: list[Job] = []
         self._searched: list[tuple[float, Outcome]] = []
+        self._handed_in = self._patience("ready")
 
     @property
     def failed(self) -> bool:
@@ -75,7 +77,7 @@ class Jobs:
         """
         multirun = is_multirun(arguments)
         asked: list[ExperimentConfig] = []
-        for composition in compositions(arguments):
+        for composition in self._patience("composed").over(compositions(arguments)):
             config, call = parse_whole(composition.config, multirun=multirun)
             asked.append(config)
         if not asked:
@@ -86,17 +88,17 @@ class Jobs:
         _check_can_be_written("resume" if call.resume else key, composition.folder)
         if any(not config.attacks or config.clean_baseline == "run" for config in asked):
             _check_can_be_written("outputs", baselines(config))
-        checked = [check_light(config) for config in asked]
+        checked = [check_light(config) for config in self._patience("looked at").over(asked)]
         if not runs_elsewhere(arguments):
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
-        found = [check_heavy(candidate).config for candidate in checked]
+        found = [check_heavy(candidate).config for candidate in self._patience("checked").over(checked)]
         if call.resume is not None and not multirun:
             resume.check_can_go_on(found[0], contents_of(found[0].dataset), Path(call.resume))
         if not runs_elsewhere(arguments):
             from fl_backdoor.rehearsal import rehearse
 
-            for config in found:
+            for config in self._patience("with a model that works").over(found):
                 rehearse(config)
 
     def hand_in(self, whole: DictConfig) -> Outcome:
@@ -113,6 +115,7 @@ class Jobs:
         )
         self._workers_for(call)
         self._waiting.append(job)
+        self._handed_in.one_more()
         return Outcome(self, job, call)
 
     def work(self) -> None:
@@ -157,6 +160,9 @@ class Jobs:
         """Finish the figures and end Ray, but wait for no client; the process must exit next."""
         if self._workers is not None:
             self._workers.abandon()
+
+    def _patience(self, what: str) -> Patience:
+        return Patience(self.display.line, f"runs {what}")
 
     def _workers_for(self, call: CallConfig) -> "Runner | SideBySide":
         if self._workers is None:

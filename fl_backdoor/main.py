@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import hydra
 
-from fl_backdoor.command_line import CONFIG_MODULE, CONFIG_NAME
+from fl_backdoor.command_line import CONFIG_MODULE, CONFIG_NAME, in_order
 from fl_backdoor.errors import FlBackdoorError
 from fl_backdoor.jobs import Jobs, accept_from_hydra, task
 from fl_backdoor.results.live import Display
@@ -32,6 +32,7 @@ def main() -> None:
     """Check the whole command line, then run what it asks for."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    sys.argv[1:] = in_order(sys.argv[1:])
     with Streams() as streams, Display(streams.terminal) as display:
         jobs = Jobs(display, streams)
         accept_from_hydra(jobs)

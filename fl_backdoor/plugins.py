@@ -6,12 +6,16 @@ Whoever writes a plug-in says in its signature what each setting may be, as in
 
 import inspect
 import pkgutil
+import traceback
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.errors import ConfigError, FlBackdoorError
 
 TARGET = "_target_"
 
@@ -32,8 +36,8 @@ def resolve(spec: Spec, key: str) -> Callable[..., Any]:
         raise ConfigError(f"{key}.{TARGET}", name, "must be the import path of a class or function")
     try:
         found = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{key}.{TARGET}", name, f"cannot be imported ({error})") from error
+    except Exception as error:  # whatever a module does when it is imported
+        raise ConfigError(f"{key}.{TARGET}", name, f"cannot be imported ({_told(error)})") from error
     if not callable(found):
         raise ConfigError(f"{key}.{TARGET}", name, "must be a class or function")
     return found  # type: ignore[no-any-return]  # callable() narrows to an untyped callable
@@ -54,18 +58,27 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        At the first unknown setting, wrong type or value out of range.
+        At the first unknown setting, wrong type or value out of range, and where the plug-in does not take
+        what is `given`.
     """
     target = resolve(spec, key)
-    function = target.__init__ if inspect.isclass(target) else target
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError) as error:
+        reason = f"does not say what settings it has ({error})"
+        raise ConfigError(f"{key}.{TARGET}", spec[TARGET], reason) from error
+    missing = [name for name in given if name not in parameters]
+    if missing and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        reason = f"takes no {missing[0]}: is it made for another program? See docs/extending.md"
+        raise ConfigError(f"{key}.{TARGET}", spec[TARGET], reason)
+    hints = _hints(target.__init__ if inspect.isclass(target) else target)
     fields: dict[str, Any] = {
         name: (
             hints.get(name, Any),
             ... if parameter.default is parameter.empty else parameter.default,
         )
-        for name, parameter in inspect.signature(target).parameters.items()
-        if name not in given
+        for name, parameter in parameters.items()
+        if name not in given and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
     # Other people's signatures name types that pydantic has no schema for, such as NumPy's arrays.
     accepting = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -79,8 +92,44 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
 
 
 def build(spec: Spec, key: str, **given: Any) -> Any:  # noqa: ANN401 - whatever the plug-in is
-    """Check the settings of `spec` and call its target with them and with `given`."""
-    return resolve(spec, key)(**settings(spec, key, *given), **given)
+    """Check the settings of `spec` and call its target with them and with `given`.
+
+    Raises
+    ------
+    ConfigError
+        As `settings`, and where the plug-in cannot be built: in one line, whatever it raises.
+    """
+    checked = settings(spec, key, *given)
+    try:
+        return resolve(spec, key)(**checked, **given)
+    except FlBackdoorError:
+        raise
+    except Exception as error:  # whatever a plug-in raises
+        raise ConfigError(f"{key}.{TARGET}", spec[TARGET], f"cannot be built ({_told(error)})") from error
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of parameters; those that cannot be found out stand for any."""
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception:  # such as a name that is imported under TYPE_CHECKING alone
+        pass
+    known: dict[str, Any] = {}
+    for name, annotation in inspect.get_annotations(function).items():
+        alone = SimpleNamespace(__annotations__={name: annotation})
+        with suppress(Exception):
+            known |= get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)
+    return known
+
+
+def _told(error: Exception) -> str:
+    """Return an error in one line, with the place in a plug-in's code that it comes from."""
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or '?').name}:{error.lineno}: {error.msg}"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    is_ours = last.filename in (__file__, pkgutil.__file__) or last.filename.startswith("<")
+    return reason if is_ours else f"{Path(last.filename).name}:{last.lineno}: {reason}"
 
 
 def config_error(

@@ -1,3 +1,4 @@
+import socket
 from dataclasses import replace
 
 import pytest
@@ -57,6 +58,79 @@ def test_what_a_plug_in_cannot_work_with_is_one_line(overrides, message):
         check(config(*overrides))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+PLUG_INS = {
+    "broken": "def rule(federation)\n    pass\n",
+    "raising": "VALUE = {}['nothing']\n",
+    "typed": """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from strategies.fedavg import FedAvg
+if TYPE_CHECKING:
+    from nowhere import Path
+class Rule(FedAvg):
+    def __init__(self, federation: Federation, *, file: Path | None = None, share: float = 0.5) -> None:
+        if share > 0.5:
+            raise RuntimeError("too\\nmuch")
+        super().__init__(federation)
+""",
+}
+
+
+@pytest.fixture
+def plug_ins(tmp_path, monkeypatch):
+    for name, code in PLUG_INS.items():
+        (tmp_path / f"{name}_plug_in.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["broken_plug_in.rule"],
+            "broken_plug_in.rule: cannot be imported (broken_plug_in.py:1: expected ':')",
+        ),
+        (
+            ["raising_plug_in.rule"],
+            "raising_plug_in.rule: cannot be imported (raising_plug_in.py:1: KeyError: ",
+        ),
+        (
+            ["typed_plug_in.Rule", "+strategy.share=0.9"],
+            "typed_plug_in.Rule: cannot be built (typed_plug_in.py:",
+        ),
+        (
+            ["flwr.serverapp.strategy.FedAvg"],
+            "flwr.serverapp.strategy.FedAvg: takes no federation: is it made for another program?",
+        ),
+        (["builtins.dict"], "builtins.dict: "),
+    ],
+)
+def test_a_strategy_that_cannot_be_used_is_one_line(plug_ins, overrides, message):
+    target, *others = overrides
+    with pytest.raises(ConfigError) as error:
+        check(config(f"strategy._target_={target}", *others))
+    assert str(error.value).startswith(f"strategy._target_ = {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_types_that_only_a_type_checker_sees_stand_for_any(plug_ins):
+    check(config("strategy._target_=typed_plug_in.Rule", "+strategy.file=3"))
+    with pytest.raises(ConfigError, match=r"strategy\.share = much: must be a valid number"):
+        check(config("strategy._target_=typed_plug_in.Rule", "+strategy.share=much"))
+
+
+def test_a_ray_that_is_not_there_is_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=rf"engine\.address = {address}: no Ray answers there"):
+            check(config(f"engine.address={address}"))
+        taken.listen()
+        check(config(f"engine.address={address}"))
+    with pytest.raises(ConfigError, match=r"engine\.address = nowhere: must be local, auto or host:port"):
+        check(config("engine.address=nowhere"))
 
 
 @pytest.mark.parametrize(

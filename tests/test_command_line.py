@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from fl_backdoor.command_line import composed, compositions
+from fl_backdoor.command_line import composed, compositions, in_order, is_multirun, num_runs
 from fl_backdoor.errors import FlBackdoorError
 
 
@@ -13,6 +15,55 @@ def test_every_combination_of_a_sweep_is_composed():
 
 def test_ranges_are_sweeps_too():
     assert [config["seed"] for config in composed(["-m", "seed=range(3)"])] == [0, 1, 2]
+
+
+def test_a_glob_is_all_choices_that_match():
+    targets = {config["strategy"]["_target_"] for config in composed(["-m", "strategy=glob(*med*)"])}
+    assert targets == {"strategies.median.Median", "strategies.trimmed_mean.TrimmedMean"}
+    assert num_runs(["strategy=glob(*med*)", "seed=1,2"]) == 4
+
+
+@pytest.mark.parametrize("override", ["attack.alpha=0,0.1", "strategy=glob(*)", "seed=range(3)"])
+def test_several_values_without_a_multirun_are_one_line(override):
+    key, _, values = override.partition("=")
+    with pytest.raises(FlBackdoorError) as error:
+        list(composed([override]))
+    assert str(error.value) == (
+        f"{key} = {values}: several values are a sweep: add -m; a list is {key}=[{values}]"
+    )
+
+
+@pytest.fixture
+def lab(tmp_path) -> Path:
+    """A folder of configurations beside ours."""
+    (tmp_path / "strategy").mkdir()
+    (tmp_path / "strategy" / "mine.yaml").write_text("_target_: strategies.fedavg.FedAvg\n")
+    return tmp_path
+
+
+def test_a_users_own_configurations_are_checked_like_ours(lab):
+    configs = list(composed(["-m", f"--config-dir={lab}", "strategy=mine,hybrid"]))
+    targets = [config["strategy"]["_target_"] for config in configs]
+    assert targets == ["strategies.fedavg.FedAvg", "strategies.hybrid.Hybrid"]
+    with pytest.raises(FlBackdoorError, match=r"strategy = mien: must be one of .* mean mine or median\?"):
+        list(composed(["strategy=mien", "--config-dir", str(lab)]))
+    with pytest.raises(FlBackdoorError, match="--config-dir = nowhere: is no folder"):
+        list(composed(["--config-dir=nowhere"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-m", "--config-dir=lab", "strategy=a,b"], ["strategy=a,b", "-m", "--config-dir=lab"]),
+        (["x=1", "-cd", "lab", "y=2", "-m", "z=3"], ["x=1", "y=2", "z=3", "-cd", "lab", "-m"]),
+        (["--config-dir"], ["--config-dir"]),
+        ([], []),
+    ],
+)
+def test_options_may_stand_anywhere(arguments, expected):
+    assert in_order(arguments) == expected
+    if "-m" in arguments:
+        assert is_multirun(arguments)
 
 
 @pytest.mark.parametrize("flag", ["--help", "--hydra-help", "--cfg=job", "--info=config"])
@@ -49,7 +100,7 @@ def test_nobody_attacks_where_nothing_speaks_against_it(overrides):
         (
             "strategy=krumm",
             "strategy = krumm: must be one of benign_alone, bulyan, clip_avg, fedavg, flame, flower, hybrid, "
-            "iqr_filter, krum",
+            "iqr_filter, krum, median, multi_krum, persistent_direction, trimmed_mean; did you mean krum?",
         ),
         ("strateggy=fedavg", "strateggy"),
         ("attack.alpha", "attack.alpha"),

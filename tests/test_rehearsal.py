@@ -75,7 +75,7 @@ def test_a_model_that_does_not_go_with_the_rest_is_one_line(overrides, reason):
 
 
 def test_images_too_small_for_the_model_are_one_line(few_images):
-    with pytest.raises(ConfigError, match=r"images of image_folder \(3x4x4\): .* at least 8 pixels high"):
+    with pytest.raises(ConfigError, match=r"cnn.CNN: cannot be built \(cnn\.py:.* at least 8 pixels high"):
         rehearse(config(*few_images))
 
 

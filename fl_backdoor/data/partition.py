@@ -125,9 +125,10 @@ def _build(config: PartitionConfig, seed: int) -> Any:  # noqa: ANN401 - importi
         given["seed"] = integer_seed(seed, Purpose.PARTITION, 1)
     parameters = inspect.signature(plugins.resolve(spec, KEY)).parameters
     accepted = {name: value for name, value in given.items() if name in parameters}
+    settings = plugins.settings(spec, KEY, *accepted)
     try:
-        return plugins.build(spec, KEY, **accepted)
-    except ValueError as error:
+        return plugins.resolve(spec, KEY)(**settings, **accepted)
+    except Exception as error:  # whatever a partitioner raises
         raise _refused(config, error) from error
 
 

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._common.utils import get_default_ray_temp_dir
 from ray._private.node import Node
 from ray._private.parameter import RayParams
+
+from fl_backdoor.errors import FlBackdoorError
+
+LONGEST_FOLDER = 43
+"""Bytes: the path of a socket has at most 107, of which a session's folder and name take 64."""
+
+SHORT_FOLDERS = ("/tmp/ray", "/var/tmp/ray", "/dev/shm/ray")
 
 
 class _HeadNode(Node):
@@ -21,6 +29,20 @@ class _HeadNode(Node):
 
     def start_api_server(self, **_: object) -> None:
         """Start no dashboard."""
+
+
+def folder_of_sockets() -> str:
+    """Return where Ray's files go: where it puts them by itself, unless that path is too long for sockets."""
+    folder = str(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
+    if len(os.fsencode(folder)) <= LONGEST_FOLDER:
+        return folder
+    for short in SHORT_FOLDERS:
+        if os.access(Path(short).parent, os.W_OK | os.X_OK):
+            return short
+    raise FlBackdoorError(
+        f"{folder} is too long a path for Ray's sockets, and {', '.join(SHORT_FOLDERS)} cannot be written; "
+        f"set RAY_TMPDIR to a folder of at most {LONGEST_FOLDER - len('/ray')} bytes"
+    )
 
 
 class LocalRay:
@@ -41,6 +63,7 @@ class LocalRay:
             "num_cpus": num_cpus,
             "include_log_monitor": False,
             "no_monitor": True,
+            "temp_dir": folder_of_sockets(),
             "_system_config": {"preload_python_modules": list(preloaded)},
         }
         # Should this process be killed, Linux kills those that it started here.

@@ -9,7 +9,7 @@ from fl_backdoor.checks import check
 from fl_backdoor.command_line import composed
 from fl_backdoor.config import parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.errors import Stopped
+from fl_backdoor.errors import FlBackdoorError, Stopped
 from fl_backdoor.server_app import Experiment
 from tests.made_sentences import write_sst2
 
@@ -204,3 +204,16 @@ def test_a_run_ends_when_it_is_asked_to(simulation):
     # Round 2 was already under way; at most that one was still finished.
     assert seen in ([0, 1], [0, 1, 2])
     assert threading.active_count() > 1
+
+
+def test_a_long_path_of_temporary_files_is_no_place_for_rays_sockets(monkeypatch, tmp_path):
+    from fl_backdoor.engine import local_ray
+
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/scratch")
+    assert local_ray.folder_of_sockets() == "/scratch/ray"
+    monkeypatch.setenv("TMPDIR", f"/scratch/{'x' * 91}")
+    assert local_ray.folder_of_sockets() in local_ray.SHORT_FOLDERS
+    monkeypatch.setattr(local_ray, "SHORT_FOLDERS", (str(tmp_path / "missing" / "ray"),))
+    with pytest.raises(FlBackdoorError, match=r"xx/ray is too long a path .* at most 39 bytes$"):
+        local_ray.folder_of_sockets()

@@ -63,11 +63,12 @@ def test_a_model_whose_loss_was_not_finite_had_diverged(old_run, loss):
         assert (run.status, run.diverged) == ("diverged", "the test loss is not finite")
 
 
-def test_a_run_that_was_begun_with_fewer_columns_goes_on_with_those(tmp_path, round_row, client_row):
-    begun = RunFolder(tmp_path)
-    begun.start({"seed": 1}, [])
-    begun.append(round_row(server_round=0, main_task_accuracy=0.1, test_loss=2.5), [])
-    make_old(begun.rounds_csv)
+def test_a_run_that_was_begun_with_fewer_columns_goes_on_with_those(tmp_path, round_row, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr("fl_backdoor.results.run_folder.ROUND_COLUMNS", tuple(OLD_COLUMNS))
+        begun = RunFolder(tmp_path)
+        begun.start({"seed": 1}, [])
+        begun.append(round_row(server_round=0, main_task_accuracy=0.1, test_loss=2.5), [])
     before = begun.rounds_csv.read_bytes()
     resumed = RunFolder(tmp_path)
     resumed.go_on([], begun.progress(0))

@@ -336,7 +336,8 @@ def test_a_run_that_goes_on_makes_the_same_bits(build, round_of, tmp_path, respo
     rounds = [round_of(number) for number in range(1, 9)]
     wanted = run(whole, rounds)
     run(first, rounds[:stopped_after])
-    saved = Checkpoint(Progress(stopped_after, 0, 0, "", 0.0), {}, first.state())
+    progress = Progress(stopped_after, {}, "2026-01-01T00:00:00+00:00", 0.0)
+    saved = Checkpoint(progress, {}, first.state())
     checkpoint.save(tmp_path, "key", saved)
     second.restore(stopped_after, checkpoint.load(tmp_path, "key").strategy)
     for mine, theirs in zip(wanted[stopped_after:], run(second, rounds[stopped_after:]), strict=True):

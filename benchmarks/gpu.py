@@ -43,7 +43,7 @@ class Setting:
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    """Measure both loops at both batch sizes in turns, then the sweep."""
+    """Measure both loops at both batch sizes in turns, then the sweep, but for a small scale."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     small = scale.small or device.type == "cpu"
     torch.set_num_threads(1)  # as a worker does
@@ -55,7 +55,8 @@ def measure(scale: Scale) -> Iterator[Figure]:
         yield from _throughput(
             Setting(model, device, batch_size, num_examples, precision), peak, scale.repeats
         )
-    yield from _sweep(small, scale.repeats)
+    if not scale.small:
+        yield from _sweep(small, scale.repeats)
 
 
 def _throughput(setting: Setting, peak: float, repeats: int) -> Iterator[Figure]:

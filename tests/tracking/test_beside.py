@@ -83,7 +83,6 @@ def test_without_a_tracker_nothing_happens(tracked, rows):
 
 
 def test_a_tracker_that_fails_is_reported_once_in_one_line(tracked, rows, caplog):
-    logging.getLogger("fl_backdoor").propagate = True
     with caplog.at_level(logging.WARNING, "fl_backdoor"):
         [notice] = follow(Failing(), tracked(), rows)
     assert notice == (

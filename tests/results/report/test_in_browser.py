@@ -101,6 +101,8 @@ def test_the_table_has_the_numbers(browser, page, width):
         "59.0 ± 1.0 %\n[58.0, 60.0]\nfloor 65.0 %",
         "32.0 ± 2.0 %\n[30.0, 34.0]\nfloor 6.0 %",
         "36.0 ± 2.0 %\n[34.0, 38.0]\nfloor 13.0 %",
+        "–",
+        "–",
         "3",
         "unfinished after 2 of 2 rounds",
     ]

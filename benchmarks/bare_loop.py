@@ -21,15 +21,15 @@ from torch import nn
 
 from fl_backdoor.attacks.schedule import malicious_ids
 from fl_backdoor.attacks.triggers.bar import Bar
-from fl_backdoor.config import PartitionConfig
+from fl_backdoor.config.schema import PartitionConfig
+from fl_backdoor.core.seeding import Purpose, integer_seed
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.dataset import ImageDataset, Split
 from fl_backdoor.data.mnist5k import Mnist5k
 from fl_backdoor.data.partition import partition
-from fl_backdoor.heap import keep_freed_memory
 from fl_backdoor.models.factory import build_model
-from fl_backdoor.precision import resolve_precision
-from fl_backdoor.seeding import Purpose, integer_seed
+from fl_backdoor.training.allocator import keep_freed_memory
+from fl_backdoor.training.precision import resolve_precision
 
 SEED, NUM_CLIENTS, NUM_MALICIOUS, NUM_STAMPED, TARGET = 0, 10, 3, 1, 5
 BATCH_SIZE, EVAL_BATCH_SIZE, LEARNING_RATE, MOMENTUM = 32, 125, 0.05, 0.9

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fl_backdoor.results import figures, files, round_table, table
-from fl_backdoor.results.columns import CLIENT_COLUMNS
+from fl_backdoor.core import files, table
+from fl_backdoor.runs import figures, round_table
+from fl_backdoor.runs.columns import CLIENT_COLUMNS
 from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.group_test import leading_vectors
 from strategies.persistent_direction import PersistentDirection

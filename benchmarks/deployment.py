@@ -17,11 +17,11 @@ from flwr.supercore.interceptors.http import RuntimeVersionHttpInterceptor
 
 from benchmarks.engine import Rounds
 from benchmarks.measure import Figure, Scale
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import DeploymentConfig, ExperimentConfig, parse_whole
-from fl_backdoor.engine.deployment import Deployment
-from fl_backdoor.server_app import Experiment
+from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig, parse_whole
+from fl_backdoor.engine.deployment.engine import Deployment
+from fl_backdoor.federation.server_app import Experiment
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 from tests.deployment.superlinks import SuperLink
 
 SIZES = (100_000, 1_000_000, 11_000_000)

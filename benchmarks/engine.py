@@ -13,11 +13,11 @@ from pathlib import Path
 
 from benchmarks import idle
 from benchmarks.measure import Figure, Scale
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import ExperimentConfig, parse_whole
+from fl_backdoor.config.schema import ExperimentConfig, parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.server_app import Experiment, FinishedRound, Row
+from fl_backdoor.federation.server_app import Experiment, FinishedRound, Row
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 
 CASES = [
     (10, 100_000, "auto"),

@@ -20,12 +20,12 @@ from torch import nn
 
 from benchmarks.measure import Figure, Scale
 from benchmarks.whole_run import REPOSITORY, dataset_settings
-from fl_backdoor.config import ClientConfig
-from fl_backdoor.cuda_graph import Work
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.data.samples import Images, images_on_device
 from fl_backdoor.models.factory import build_model
-from fl_backdoor.precision import Precision, resolve_precision
-from fl_backdoor.samples import Images, images_on_device
-from fl_backdoor.training import Trainer
+from fl_backdoor.training.cuda_graph import Work
+from fl_backdoor.training.precision import Precision, resolve_precision
+from fl_backdoor.training.trainer import Trainer
 
 IMAGE_SHAPE, NUM_CLASSES, NUM_CLIENTS = (3, 32, 32), 10, 10
 ALPHAS = "0,0.02,0.052,0.1,0.3"

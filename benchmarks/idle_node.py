@@ -3,9 +3,9 @@
 import sys
 
 from benchmarks.idle import app
-from fl_backdoor.deployment.address import superlink_address
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.node import NodeProcess
+from fl_backdoor.engine.deployment.address import superlink_address
+from fl_backdoor.engine.deployment.node import NodeProcess
+from fl_backdoor.federation.hosting import Hosting
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.measure import Figure, Scale
 from benchmarks.whole_run import REPOSITORY, data_folder
-from fl_backdoor.precision import computes_bf16
+from fl_backdoor.training.precision import computes_bf16
 
 RUNS = Path("outputs/benchmarks/precision")
 SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Figure
-from fl_backdoor.results.environment import git_state, hardware, versions
+from fl_backdoor.runs.environment import git_state, hardware, versions
 
 
 @cache  # asking git takes a while, and both files are written after each figure

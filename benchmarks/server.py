@@ -16,9 +16,9 @@ from flwr.serverapp import strategy as flower
 
 from benchmarks.isolated import Measured, isolated
 from benchmarks.measure import Figure, Scale
-from fl_backdoor.config import ClientConfig, ServerConfig
-from fl_backdoor.types import ParameterVector, UpdateMatrix
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.types import ParameterVector, UpdateMatrix
 from strategies.base import ClientUpdates, Federation, RobustStrategy
 from strategies.bulyan import Bulyan
 from strategies.fedavg import FedAvg

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import conf
-from fl_backdoor.checks import check_light
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.world import World
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.federation.context import World
+from fl_backdoor.runner.checks import check_light
+from fl_backdoor.runner.composition import composed
 
 NUM_IMAGES = 6
 FILES = (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml")

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.measure import Figure, Scale
 from benchmarks.processes import usage
-from fl_backdoor.results.environment import usable_cores
+from fl_backdoor.runs.environment import usable_cores
 
 REPOSITORY = Path(__file__).parents[1]
 ROUND = re.compile(r"round\s+(\d+)/")

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from flwr.client import NumPyClient
 
-from fl_backdoor.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.seeding import Purpose, integer_seed
+from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.data.samples import CLEAN, Poison, Samples
+from fl_backdoor.federation.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.models.factory import load_arrays, state_arrays
-from fl_backdoor.samples import CLEAN, Poison, Samples
-from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.training import Trainer, TrainResult
-from fl_backdoor.types import ModelArrays
-from fl_backdoor.updates import Layout
+from fl_backdoor.training.trainer import Trainer, TrainResult
 
 SERVER_ROUND = "server_round"
 

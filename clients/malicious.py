@@ -11,12 +11,12 @@ from fl_backdoor.attacks.disguises.base import Attempt, Disguise
 from fl_backdoor.attacks.model_poisoning.boost import boost
 from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.config import AttackConfig
-from fl_backdoor.messages import NOTES
+from fl_backdoor.config.schema import AttackConfig
+from fl_backdoor.core.seeding import Purpose, integer_seed
+from fl_backdoor.core.types import ModelArrays, ParameterVector
+from fl_backdoor.data.samples import CLEAN, Batch, Poison
+from fl_backdoor.federation.messages import NOTES
 from fl_backdoor.models.factory import load_arrays, state_arrays
-from fl_backdoor.samples import CLEAN, Batch, Poison
-from fl_backdoor.seeding import Purpose, integer_seed
-from fl_backdoor.types import ModelArrays, ParameterVector
 
 
 class MaliciousClient(BenignClient):

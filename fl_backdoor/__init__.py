@@ -1,6 +1,6 @@
 """Backdoor attacks on federated learning, and defences against them, on Flower."""
 
-from fl_backdoor import home, own_packages
+from fl_backdoor.core import home, own_packages
 
 __version__ = "0.1.0"
 

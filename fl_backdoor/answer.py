@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.foreign_text import cleaned
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.core.foreign_text import cleaned
 
 NOTHING_TO_SHOW = 2
 

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.answer import answer
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.terminal import as_process
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
-    from fl_backdoor.deployment.instructions import Step
+    from fl_backdoor.engine.deployment.instructions import Step
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(asked: argparse.Namespace) -> list[str]:
-    from fl_backdoor.deployment import authority, instructions
-    from fl_backdoor.deployment.key_files import exposed
+    from fl_backdoor.engine.deployment import authority, instructions
+    from fl_backdoor.engine.deployment.key_files import exposed
 
     folder: Path = asked.out
     if asked.nodes is not None:

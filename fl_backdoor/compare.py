@@ -8,15 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from fl_backdoor.analysis.sheets.markdown import escape, markdown
+from fl_backdoor.analysis.sheets.sheet import Sheet
+from fl_backdoor.analysis.sheets.terminal import show
+from fl_backdoor.analysis.two_sides import match
+from fl_backdoor.analysis.two_sides_text import Part, csv, parts
 from fl_backdoor.answer import answer
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.runs import Run, find
-from fl_backdoor.results.sheets.markdown import escape, markdown
-from fl_backdoor.results.sheets.sheet import Sheet
-from fl_backdoor.results.sheets.terminal import show
-from fl_backdoor.results.two_sides import match
-from fl_backdoor.results.two_sides_text import Part, csv, parts
-from fl_backdoor.terminal import as_process
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.display.terminal import as_process
+from fl_backdoor.runs.runs import Run, find
 
 FORMATS = ("text", "markdown", "csv")
 

@@ -1,7 +1,7 @@
 """The server app that Flower starts by itself: ``flwr run . CONNECTION -c 'overrides="strategy=hybrid"'``.
 
 It runs beside the SuperLink and writes the run folder there. `python -m fl_backdoor.main engine=deployment`
-needs no such process: it is the server app itself, see `fl_backdoor.deployment.submitted_run`.
+needs no such process: it is the server app itself, see `fl_backdoor.engine.deployment.submitted_run`.
 """
 
 import shlex
@@ -13,10 +13,10 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fl_backdoor.config import DeploymentConfig, ExperimentConfig, parse_json, parse_whole
-from fl_backdoor.engine.deployment import OnGrid
-from fl_backdoor.errors import ConfigError, FlBackdoorError
-from fl_backdoor.results.live import Display
+from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig, parse_json, parse_whole
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.engine.deployment.engine import OnGrid
+from fl_backdoor.runner.display.live import Display
 
 server = ServerApp()
 
@@ -30,10 +30,10 @@ def main(grid: Grid, context: Context) -> None:
     FlBackdoorError
         If it cannot be run; Flower marks the run as failed.
     """
-    from fl_backdoor.reporting import Reporting
-    from fl_backdoor.results.background import Background
-    from fl_backdoor.session import Session
-    from fl_backdoor.streams import Streams
+    from fl_backdoor.runner.display.background import Background
+    from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.reporting import Reporting
+    from fl_backdoor.runner.session import Session
 
     config = configuration(context.run_config)
     assert isinstance(config.engine, DeploymentConfig)
@@ -68,7 +68,7 @@ def configuration(run_config: Mapping[str, Any]) -> ExperimentConfig:
     if experiment:
         config = parse_json(experiment)
     else:
-        from fl_backdoor.command_line import composed
+        from fl_backdoor.runner.composition import composed
 
         config, _ = parse_whole(next(composed(["engine=deployment", *shlex.split(overrides)])))
     if not isinstance(config.engine, DeploymentConfig):

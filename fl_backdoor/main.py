@@ -9,13 +9,13 @@ from typing import NoReturn
 
 import hydra
 
-from fl_backdoor.command_line import CONFIG_MODULE, CONFIG_NAME, in_order
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.jobs import Jobs, accept_from_hydra, task
-from fl_backdoor.results.live import Display
-from fl_backdoor.streams import Streams
-from fl_backdoor.terminal import as_process
-from fl_backdoor.tracking.beside import left_behind
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.composition import CONFIG_MODULE, CONFIG_NAME, in_order
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.terminal import as_process
+from fl_backdoor.runner.jobs import Jobs, accept_from_hydra, task
+from fl_backdoor.runner.tracking.beside import left_behind
 
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.terminal import as_process
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
-    from fl_backdoor.deployment.hosting import Hosting
+    from fl_backdoor.federation.hosting import Hosting
 
 WRONG_SETTING, INTERRUPTED = 2, 130
 SILENT = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(asked: argparse.Namespace, console: Console) -> int:
-    from fl_backdoor.deployment.address import WITHOUT_TLS, superlink_address
-    from fl_backdoor.deployment.hosting import hosting
-    from fl_backdoor.deployment.key_files import exposed, read_node_key
+    from fl_backdoor.engine.deployment.address import WITHOUT_TLS, superlink_address
+    from fl_backdoor.engine.deployment.key_files import exposed, read_node_key
+    from fl_backdoor.federation.hosting import hosting
 
     superlink = superlink_address(asked.superlink, asked.root_certificates, asked.insecure)
     key = None if asked.key is None else read_node_key(Path(asked.key).expanduser())
@@ -59,8 +59,8 @@ def _serve(asked: argparse.Namespace, console: Console) -> int:
     for warning in exposed(asked.key):
         tell(warning)
     tell(_described(here))
-    from fl_backdoor.client_app import app
-    from fl_backdoor.deployment.node import NodeProcess
+    from fl_backdoor.engine.deployment.node import NodeProcess
+    from fl_backdoor.federation.client_app import app
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
     process = NodeProcess(superlink, key, here, app, tell)

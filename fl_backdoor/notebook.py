@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import reading, run_tables
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.core import reading
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs import run_tables
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.answer import answer
-from fl_backdoor.terminal import as_process
+from fl_backdoor.runner.display.terminal import as_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(asked: argparse.Namespace) -> list[str]:
-    from fl_backdoor.deployment.hosting import listed_clients
-    from fl_backdoor.deployment.registration import Registrar
+    from fl_backdoor.engine.deployment.registration import Registrar
+    from fl_backdoor.federation.hosting import listed_clients
 
     registrar = Registrar(asked.superlink, asked.root_certificates)
     if asked.remove:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.foreign_text import printable
-from fl_backdoor.results import files
-from fl_backdoor.results.report.sections.question import notices
-from fl_backdoor.terminal import as_process
+from fl_backdoor.analysis.report.sections.question import notices
+from fl_backdoor.core import files
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.core.foreign_text import printable
+from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
-    from fl_backdoor.results.report.material import Material
+    from fl_backdoor.analysis.report.material import Material
 
 NOTHING_TO_SHOW = 2
 
@@ -50,8 +50,8 @@ def write(folders: Sequence[Path], out: Path, most_detailed: int) -> "Material":
     FlBackdoorError
         If there is nothing to show, or the report cannot be written.
     """
-    from fl_backdoor.results.report.material import gather
-    from fl_backdoor.results.report.page import Page
+    from fl_backdoor.analysis.report.material import gather
+    from fl_backdoor.analysis.report.page import Page
 
     page = Page(gather(folders, most_detailed))
     beside = files_folder(out)

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
+from fl_backdoor.analysis.sheets.latex import latex
+from fl_backdoor.analysis.sheets.markdown import markdown
 from fl_backdoor.answer import answer
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.runs import find_all
-from fl_backdoor.results.settings_table import SettingsTable, csv, sheet, tabulate
-from fl_backdoor.results.sheets.latex import latex
-from fl_backdoor.results.sheets.markdown import markdown
-from fl_backdoor.terminal import as_process
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.display.terminal import as_process
+from fl_backdoor.runs.runs import find_all
 
 FORMATS = ("markdown", "latex", "csv")
 

@@ -13,11 +13,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import reading, runs
-from fl_backdoor.results.live import Display
-from fl_backdoor.results.views import ManyRuns, OneRun
-from fl_backdoor.terminal import as_process
+from fl_backdoor.core import reading
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.terminal import as_process
+from fl_backdoor.runner.display.views import ManyRuns, OneRun
+from fl_backdoor.runs import runs
 
 POLL_SECONDS = 0.5
 
@@ -61,7 +62,7 @@ def _expected(multirun: Path) -> int | None:
         return 0
     from hydra.errors import HydraException
 
-    from fl_backdoor.command_line import num_runs
+    from fl_backdoor.runner.composition import num_runs
 
     found: Any = reading.yaml_values(multirun)
     try:

@@ -16,14 +16,14 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from fl_backdoor.config import ClientConfig, ServerConfig
-from fl_backdoor.errors import ConfigError, NobodyAnswers
-from fl_backdoor.exchange.server import Exchange
-from fl_backdoor.exchange.ways import Way, open_exchange
-from fl_backdoor.foreign_text import cleaned
-from fl_backdoor.messages import TrainTask
-from fl_backdoor.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
-from fl_backdoor.updates import Layout
+from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.core.errors import ConfigError, NobodyAnswers
+from fl_backdoor.core.foreign_text import cleaned
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
+from fl_backdoor.federation.messages import TrainTask
+from fl_backdoor.federation.transport.server import Exchange
+from fl_backdoor.federation.transport.ways import Way, open_exchange
 from strategies.linear import Squares, mean_distances, norms, squared_distances, weighted_sum
 from strategies.participants import assign, sizes
 from strategies.replies import RoundReplies, collect

@@ -6,7 +6,7 @@ A buffer's values are float64 ``(n_clients, n_values)``, the result is float64 `
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientVector
+from fl_backdoor.core.types import ClientVector
 
 
 def weighted_mean(values: NDArray[np.float64], weights: ClientVector) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, Count, ParameterVector, UpdateMatrix
+from fl_backdoor.core.types import ClientMask, Count, ParameterVector, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.columns import columnwise
 from strategies.coordinate_rule import CoordinateRule, SortedChunk, in_the_middle, mixed

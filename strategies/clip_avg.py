@@ -8,7 +8,7 @@ counts; where T differs between clients, each uses its own.
 
 import numpy as np
 
-from fl_backdoor.types import ClientMask, ClientVector, NonNegative, Positive
+from fl_backdoor.core.types import ClientMask, ClientVector, NonNegative, Positive
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, clipped_mean
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.core.types import ParameterVector, UpdateMatrix
 from strategies.threads import in_order
 
 CHUNK_COLUMNS = 1 << 13

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, ClientVector
+from fl_backdoor.core.types import ClientMask, ClientVector
 from strategies.base import Aggregation, ClientUpdates
 from strategies.undoing import Undoing
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, ParameterVector
+from fl_backdoor.core.types import ClientMask, ParameterVector
 from strategies.base import Aggregation, Federation, RobustStrategy, require_equal_weighting
 
 SortedChunk = NDArray[Any]

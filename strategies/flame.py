@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ClientMask, ClientVector, NonNegative, UpdateMatrix
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.types import ClientMask, ClientVector, NonNegative, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
 from strategies.clip_avg import clip_coefficients
 from strategies.columns import summed

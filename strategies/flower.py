@@ -24,8 +24,8 @@ from flwr.serverapp import strategy as flower
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import ClientVector, Count, ParameterVector, PositiveCount, UpdateMatrix
 from strategies.base import (
     Aggregation,
     ClientUpdates,

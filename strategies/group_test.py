@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fl_backdoor.types import ClientMask, ClientVector
+from fl_backdoor.core.types import ClientMask, ClientVector
 from strategies.known_differences import Known, apart_from
 from strategies.similarity import POWERS, Similarities
 from strategies.threads import in_order

@@ -8,7 +8,7 @@ differs between the article's prose (clipped at γ_t) and its listing (left alon
 
 import numpy as np
 
-from fl_backdoor.types import NonNegative, Positive, Ratio
+from fl_backdoor.core.types import NonNegative, Positive, Ratio
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, clipped_mean
 from strategies.clip_avg import clip_coefficients, gamma_t
 from strategies.iqr import above

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fl_backdoor.types import ClientMask, ClientVector
+from fl_backdoor.core.types import ClientMask, ClientVector
 
 ROUNDING = 1e-6
 """Slack relative to Q3: values that are equal but for float32's rounding are no outliers of each other.

@@ -5,7 +5,7 @@ distances between client updates, outliers by the interquartile range. Distances
 trained parameters alone (``server.buffers`` restores the listing's behaviour).
 """
 
-from fl_backdoor.types import NonNegative
+from fl_backdoor.core.types import NonNegative
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
 from strategies.iqr import outside
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientVector
+from fl_backdoor.core.types import ClientVector
 
 
 @dataclass(frozen=True)

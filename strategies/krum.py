@@ -8,8 +8,8 @@ lowest client id wins, as there. Deviation: updates of several local steps take 
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import ClientMask, ClientVector, Count
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import ClientMask, ClientVector, Count
 from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
 from strategies.buffers import bounded_mean
 from strategies.linear import Squares

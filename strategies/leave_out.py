@@ -7,8 +7,8 @@ by: the model that the benign clients alone train.
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Count
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Count
 from strategies.base import (
     Aggregation,
     ClientUpdates,

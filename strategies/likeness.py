@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from fl_backdoor.types import ClientMask
+from fl_backdoor.core.types import ClientMask
 from strategies.group_test import NUM_DRAWS, Batch, Group, best_outlier, dealt, keys_of_draws, rarest
 from strategies.known_differences import Known, apart_from, unexplained
 from strategies.similarity import Similarities

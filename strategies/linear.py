@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientVector, ParameterVector, UpdateMatrix
+from fl_backdoor.core.types import ClientVector, ParameterVector, UpdateMatrix
 from strategies.columns import ALL, CHUNK_COLUMNS, Rows, columnwise, summed
 
 CANCELLED_SINGLE, CANCELLED_DOUBLE = 1e-1, 1e-6

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.core.types import ParameterVector, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates
 from strategies.columns import columnwise
 from strategies.coordinate_rule import CoordinateRule, in_the_middle, mixed

@@ -5,8 +5,8 @@ Tolerant Gradient Descent, NeurIPS 2017, https://arxiv.org/abs/1703.02757, secti
 several local steps take the place of gradients; the mean is weighted if ``server.weighting`` says so.
 """
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Count, PositiveCount
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Count, PositiveCount
 from strategies.base import Federation
 from strategies.krum import Krum
 

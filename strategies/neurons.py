@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fl_backdoor.types import UpdateMatrix
-from fl_backdoor.updates import Layout
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.types import UpdateMatrix
 
 
 def neurons_of(layout: Layout) -> Layout:

@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from flwr.serverapp import Grid
 
-from fl_backdoor.engine.grid import StoppableGrid
-from fl_backdoor.seeding import Purpose, generator
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.federation.grid import StoppableGrid
 
 
 def draw(

@@ -53,10 +53,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ClientMask, UpdateMatrix
-from fl_backdoor.updates import Layout
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.types import ClientMask, UpdateMatrix
 from strategies.base import (
     Aggregation,
     ClientUpdates,

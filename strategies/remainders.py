@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, ClientVector, ParameterVector
+from fl_backdoor.core.types import ClientMask, ClientVector, ParameterVector
 from strategies.base import Aggregation, ClientUpdates
 from strategies.clip_avg import clipped_to_median
 from strategies.trimmed_mean import trimmed_mean

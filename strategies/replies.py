@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from flwr.app import Message
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.exchange.server import Exchange
-from fl_backdoor.messages import ClientFailure, ClientReply, NodeReply
-from fl_backdoor.types import ModelArrays
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.federation.messages import ClientFailure, ClientReply, NodeReply
+from fl_backdoor.federation.transport.server import Exchange
 
 if TYPE_CHECKING:
     from strategies.base import Federation

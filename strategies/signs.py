@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, UpdateMatrix
-from fl_backdoor.updates import Layout
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.types import ClientMask, UpdateMatrix
 
 Coordinates = NDArray[np.int64]
 """Places in the parameter vector, int64 ``(n_coordinates,)``, ascending."""

@@ -13,7 +13,7 @@ taken in turn here, not by a hash: the signs alone make products unbiased.
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, UpdateMatrix
+from fl_backdoor.core.types import ClientMask, UpdateMatrix
 from strategies.clip_avg import clipped_to_median
 
 Flips = NDArray[np.int8]

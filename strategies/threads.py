@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from fl_backdoor.results.environment import usable_cores
+from fl_backdoor.runs.environment import usable_cores
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fl_backdoor.shares import share_of
-from fl_backdoor.types import ParameterVector, UpdateMatrix
+from fl_backdoor.core.shares import share_of
+from fl_backdoor.core.types import ParameterVector, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, Federation
 from strategies.columns import columnwise
 from strategies.coordinate_rule import CoordinateRule, mixed

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import ClientMask, ParameterVector
+from fl_backdoor.core.types import ClientMask, ParameterVector
 from strategies.base import Aggregation, ClientUpdates
 
 AT_ONCE = 0.5

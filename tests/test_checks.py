@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fl_backdoor.checks import check
-from fl_backdoor.clean_twin import clean_key, clean_twin
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.clean_twin import clean_key, clean_twin
+from fl_backdoor.runner.composition import composed
 from tests.made_sentences import write_sst2
 
 

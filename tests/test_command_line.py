@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.command_line import composed, compositions, in_order, is_multirun, num_runs
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner.composition import composed, compositions, in_order, is_multirun, num_runs
 
 
 def test_every_combination_of_a_sweep_is_composed():

@@ -3,9 +3,9 @@ from copy import deepcopy
 
 import pytest
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse, parse_json, parse_whole
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.config.schema import parse, parse_json, parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.composition import composed
 
 
 @pytest.fixture(scope="module")

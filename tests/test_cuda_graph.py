@@ -8,12 +8,12 @@ from torch import nn
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.word import Word
-from fl_backdoor.config import ClientConfig
-from fl_backdoor.cuda_graph import RecordedStep
-from fl_backdoor.encoding import Encoding
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.data.encoding import Encoding
+from fl_backdoor.data.samples import CLEAN, images_on_device, sentences_on_device
 from fl_backdoor.models.factory import build_model, state_arrays
-from fl_backdoor.samples import CLEAN, images_on_device, sentences_on_device
-from fl_backdoor.training import Trainer
+from fl_backdoor.training.cuda_graph import RecordedStep
+from fl_backdoor.training.trainer import Trainer
 
 SHAPE = (3, 8, 8)
 TEXT = {"encoding": Encoding(("cf", "a", "b", "c", "d", "e", "f"), 7)}

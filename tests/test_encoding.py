@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.encoding import RARE, Encoding, frequent_words
+from fl_backdoor.data.encoding import RARE, Encoding, frequent_words
 
 ENCODING = Encoding(("cf", "the", "film"), num_tokens=4)
 

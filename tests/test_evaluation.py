@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.evaluation import Evaluator
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.federation.context import World
+from fl_backdoor.federation.evaluation import Evaluator
 from fl_backdoor.models.factory import first_not_finite, load_arrays, state_arrays
-from fl_backdoor.world import World
+from fl_backdoor.runner.composition import composed
 
 TOLD = ["dataset=mnist5k", "model._target_=tests.small_models.with_buffers", "attack.target_label=0"]
 

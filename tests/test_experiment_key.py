@@ -8,15 +8,15 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fl_backdoor import resume
-from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.contents import Contents, contents_of
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.results import runs
-from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.runner import resume
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import experiment_key
+from fl_backdoor.runs import runs
+from fl_backdoor.runs.run_folder import RunFolder
 
 PUBLISHED = Contents("0" * 16, is_published=True)
 

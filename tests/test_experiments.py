@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import conf
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 from tests.made_sentences import write_sst2
 
 FOLDER = Path(conf.__file__).parent / "experiment"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.foreign_text import LONGEST, cleaned
+from fl_backdoor.core.foreign_text import LONGEST, cleaned
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 FAULTS = """
 import resource
 import torch
-from fl_backdoor.heap import keep_freed_memory
+from fl_backdoor.training.allocator import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -4,7 +4,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from fl_backdoor import home
+from fl_backdoor.core import home
 from fl_backdoor.data.dataset import default_cache
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 PROGRAM = [sys.executable, "-m", "fl_backdoor.main"]
 SMALL = ["dataset=mnist5k", "client.local_steps=2", "partition.num_clients=4", "attack.num_malicious=1"]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.messages import (
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.core.layout import TensorSpec
+from fl_backdoor.federation.messages import (
     MOST_NOTES,
     ClientFailure,
     ClientReply,
@@ -16,7 +17,6 @@ from fl_backdoor.messages import (
     pack_task,
     unpack_task,
 )
-from fl_backdoor.updates import TensorSpec
 
 ARRAYS = [np.array([[1.5, -2]], np.float32), np.array(7), np.zeros((0, 2), np.float32)]
 CARRIED = [

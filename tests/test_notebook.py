@@ -8,7 +8,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.notebook import read, run
 
 SMALL = '"dataset=mnist5k", "client.local_steps=1", "partition.num_clients=2", "attack.num_malicious=1"'

@@ -1,5 +1,5 @@
-from fl_backdoor import patience
-from fl_backdoor.patience import Patience
+from fl_backdoor.runner.display import progress_line as patience
+from fl_backdoor.runner.display.progress_line import Patience
 
 
 def test_something_is_said_now_and_then_and_nothing_of_a_few(monkeypatch):

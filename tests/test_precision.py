@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from fl_backdoor.checks import check
-from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.precision import computes_bf16, logits_of, resolve_precision
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.training.precision import computes_bf16, logits_of, resolve_precision
 
 CPU = torch.device("cpu")
 

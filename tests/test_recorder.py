@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.recorder import draw_samples
-from fl_backdoor.world import World
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.federation.context import World
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.recorder import draw_samples
 
 
 @pytest.mark.parametrize("count", [1, 6, 9])

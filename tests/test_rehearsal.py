@@ -3,13 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.data.samples import CLEAN
+from fl_backdoor.federation.context import World
 from fl_backdoor.models.factory import state_arrays
-from fl_backdoor.rehearsal import rehearse
-from fl_backdoor.samples import CLEAN
-from fl_backdoor.world import World
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.rehearsal import rehearse
 
 
 def config(*overrides: str):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.core import table
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from tests.drill import drill
 from tests.test_main import PROGRAM, SMALL, environment, run
 

@@ -6,15 +6,15 @@ import os
 import numpy as np
 import pytest
 
-from fl_backdoor import resume
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.results import checkpoint
-from fl_backdoor.results.checkpoint import Checkpoint
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runner import resume
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import experiment_key
+from fl_backdoor.runs import checkpoint
+from fl_backdoor.runs.checkpoint import Checkpoint
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_rounds_that_lost_their_table_and_checkpoint_are_not_written_over(stoppe
 
 
 def test_a_figure_that_was_not_drawn_has_the_title_that_it_would_have_had(tmp_path):
-    from fl_backdoor.results import runs
+    from fl_backdoor.runs import runs
     from tests.results.report.made_runs import write_run
 
     assert runs.read(write_run(tmp_path / "a", "Krum", 0.052)).title == "CIFAR-10 · Krum · α = 0.052"

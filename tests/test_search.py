@@ -2,7 +2,7 @@
 
 import yaml
 
-from fl_backdoor.results.objective import objective
+from fl_backdoor.analysis.objective import objective
 from tests.test_main import SMALL, run, table
 
 

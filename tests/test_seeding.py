@@ -1,6 +1,6 @@
 import numpy as np
 
-from fl_backdoor.seeding import Purpose, generator, integer_seed
+from fl_backdoor.core.seeding import Purpose, generator, integer_seed
 
 
 def test_the_same_key_gives_the_same_numbers():

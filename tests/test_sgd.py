@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from fl_backdoor.config import ClientConfig
-from fl_backdoor.sgd import SGD
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.training.sgd import SGD
 
 SHAPES = [(7, 3, 3, 3), (5,), (11, 13), ()]
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from fl_backdoor.shares import share_of
+from fl_backdoor.core.shares import share_of
 
 
 @pytest.mark.parametrize(("count", "share", "expected"), [(100, 0.29, 29), (32, 0.052, 1), (32, 0.02, 0)])

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.job import Job
-from fl_backdoor.results.live import Display
-from fl_backdoor.side_by_side import RayDidNotStart, SideBySide
-from fl_backdoor.streams import Streams
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.job import Job
+from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
 from tests.test_main import (
     HEED_INTERRUPTS,
     PROGRAM,

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import torch
 
-from fl_backdoor.tensors import as_array, as_tensor
+from fl_backdoor.core.tensors import as_array, as_tensor
 
 
 def test_a_tensor_shares_the_arrays_memory():

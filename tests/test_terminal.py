@@ -11,7 +11,7 @@ from tests.results.report.made_runs import write_run
 
 PROGRAM = """
 import sys
-from fl_backdoor.terminal import as_process
+from fl_backdoor.runner.display.terminal import as_process
 
 def main():
     sys.stdout.write("α = 0.1 ± 0.05 · Zoë … \\U0001f600 \\udce9\\n")
@@ -22,7 +22,7 @@ as_process(main)
 
 ENDLESS = """
 import sys
-from fl_backdoor.terminal import as_process
+from fl_backdoor.runner.display.terminal import as_process
 
 def main():
     while True:

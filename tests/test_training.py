@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from fl_backdoor.config import ClientConfig
-from fl_backdoor.samples import CLEAN, Images, Poison, images_on_device
-from fl_backdoor.training import Trainer, predict
-from fl_backdoor.types import NO_CLASS
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.core.types import NO_CLASS
+from fl_backdoor.data.samples import CLEAN, Images, Poison, images_on_device
+from fl_backdoor.training.trainer import Trainer, predict
 
 
 def settings(**changed) -> ClientConfig:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.updates import LARGEST, LARGEST_COUNT, Layout, TensorSpec
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.core.layout import LARGEST, LARGEST_COUNT, Layout, TensorSpec
 
 LAYOUT = Layout(
     (

@@ -9,17 +9,22 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.engine.grid import StoppableGrid
-from fl_backdoor.errors import ConfigError, Stopped
-from fl_backdoor.experiment_key import experiment_key
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError, Stopped
+from fl_backdoor.core.seeding import Purpose, generator, integer_seed
+from fl_backdoor.data.samples import CLEAN
+from fl_backdoor.federation.context import World
+from fl_backdoor.federation.grid import StoppableGrid
+from fl_backdoor.federation.server_app import build_strategy
+from fl_backdoor.federation.virtual_clients import (
+    VirtualClients,
+    VirtualTask,
+    VirtualTraining,
+    stage_ends,
+)
 from fl_backdoor.models.factory import state_arrays
-from fl_backdoor.samples import CLEAN
-from fl_backdoor.seeding import Purpose, generator, integer_seed
-from fl_backdoor.server_app import build_strategy
-from fl_backdoor.virtual_clients import VirtualClients, VirtualTask, VirtualTraining, stage_ends
-from fl_backdoor.world import World
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import experiment_key
 
 NUM_ROOT = 200
 SIZES = (400,) * 10

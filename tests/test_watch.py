@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fl_backdoor.results import files, table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.core import files, table
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.watch import main
 
 HEED_INTERRUPTS = """

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError, Stopped
-from fl_backdoor.workers import Workers
+from fl_backdoor.core.errors import FlBackdoorError, Stopped
+from fl_backdoor.federation.workers import Workers
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,7 +79,7 @@ def test_they_end_with_the_process_that_started_them():
 import os
 from functools import partial
 from tests.test_workers import nothing, power
-from fl_backdoor.workers import Workers
+from fl_backdoor.federation.workers import Workers
 if __name__ == "__main__":
     [(_, worker)] = Workers(partial(power, 2), 1).map([3], nothing)
     print(worker, flush=True)

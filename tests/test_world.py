@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from clients.malicious import MaliciousClient
-from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.client_app import build_client, build_hosted_client
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.experiment_key import experiment_key
-from fl_backdoor.server_app import Experiment
-from fl_backdoor.world import World
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.federation.client_app import build_client, build_hosted_client
+from fl_backdoor.federation.context import World
+from fl_backdoor.federation.hosting import Hosting
+from fl_backdoor.federation.server_app import Experiment
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import experiment_key
 from strategies.participants import draw
 
 TARGET = 5

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from fl_backdoor.tracking.base import Tracker
+from fl_backdoor.runner.tracking.base import Tracker
 
 
 class Silent(Tracker):

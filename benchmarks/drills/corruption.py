@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.drills.outcome import Options, Outcome
-from fl_backdoor import compare, report, resume, table, watch
-from fl_backdoor.config import ExperimentConfig, parse
+from fl_backdoor import compare, report, table, watch
+from fl_backdoor.config.schema import ExperimentConfig, parse
+from fl_backdoor.core import reading
+from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.contents import contents_of
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import reading
-from fl_backdoor.results.runs import DATA
+from fl_backdoor.runner import resume
+from fl_backdoor.runs.runs import DATA
 from tests.test_resume import killed_after
 
 NAMES = ("corruption",)

@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.drills.outcome import Options, Outcome
-from fl_backdoor.deployment import authority
-from fl_backdoor.deployment.registration import Registrar
+from fl_backdoor.engine.deployment import authority
+from fl_backdoor.engine.deployment.registration import Registrar
 from tests.deployment.federation import Federation, Process, secured
 from tests.deployment.hosts import Hosts
 from tests.deployment.hosts import why_not as no_hosts

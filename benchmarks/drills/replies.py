@@ -19,14 +19,14 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.drills.outcome import Options, Outcome
 from benchmarks.drills.spoiling import Rng, over_the_wire, pick, spoil, text
-from fl_backdoor.config import ClientConfig, ServerConfig
-from fl_backdoor.exchange.node import exchange_for
-from fl_backdoor.exchange.ways import Way
-from fl_backdoor.foreign_text import LONGEST
-from fl_backdoor.messages import MOST_NOTES, ClientReply, pack_replies, unpack_task
-from fl_backdoor.results import table
-from fl_backdoor.types import ModelArrays
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.core import table
+from fl_backdoor.core.foreign_text import LONGEST
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.federation.messages import MOST_NOTES, ClientReply, pack_replies, unpack_task
+from fl_backdoor.federation.transport.node import exchange_for
+from fl_backdoor.federation.transport.ways import Way
 from strategies.base import Federation
 from strategies.fedavg import FedAvg
 

@@ -8,8 +8,8 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
-from fl_backdoor.deployment.inflation import put_together
-from fl_backdoor.messages import METRICS, MOST_NOTES
+from fl_backdoor.engine.deployment.inflation import put_together
+from fl_backdoor.federation.messages import METRICS, MOST_NOTES
 
 Rng = np.random.Generator
 Spoil = Callable[[Rng, RecordDict, int], None]

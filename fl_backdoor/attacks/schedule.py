@@ -3,7 +3,7 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
-from fl_backdoor.seeding import Purpose, generator
+from fl_backdoor.core.seeding import Purpose, generator
 
 
 @dataclass(frozen=True)

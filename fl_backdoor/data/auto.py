@@ -1,11 +1,11 @@
 """``dataset=auto``: CIFAR-10 where it can be had, otherwise 5,000 digits that need nothing."""
 
-from fl_backdoor import plugins
+from fl_backdoor.core import plugins
+from fl_backdoor.core.plugins import TARGET, Spec
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.data.dataset import Dataset, ImageDataset, Source
 from fl_backdoor.data.mnist5k import Mnist5k
-from fl_backdoor.plugins import TARGET, Spec
 
 KEY = "dataset"
 

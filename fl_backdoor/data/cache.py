@@ -20,7 +20,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import DataError
+from fl_backdoor.core.errors import DataError
 
 Arrays = Mapping[str, NDArray[Any]]
 """Arrays of any shape by name; read from a folder they are memory-mapped and read-only."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fl_backdoor import plugins
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import DataError
+from fl_backdoor.core.plugins import Spec
 from fl_backdoor.data.cache import SETTLED_SECONDS, beside
-from fl_backdoor.errors import DataError
-from fl_backdoor.plugins import Spec
 
 Checksum = Literal["sha256", "md5"]
 """How the bytes of a file are summed up."""

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_backdoor.core.errors import DataError, FlBackdoorError
 from fl_backdoor.data import cache
 from fl_backdoor.data.contents import Checksum, Contents, fingerprint_of
 from fl_backdoor.data.download import download, unreachable
-from fl_backdoor.errors import DataError, FlBackdoorError
 
 if TYPE_CHECKING:
     import torch
 
-    from fl_backdoor.samples import Samples
+    from fl_backdoor.data.samples import Samples
 
 ROOT_VARIABLE = "FL_BACKDOOR_DATA"
 
@@ -167,7 +167,7 @@ class LabelledDataset(ABC):
         true_names: Sequence[str],
         target_name: str,
     ) -> None:
-        """Draw some test samples, without and with the trigger; see `fl_backdoor.results.figures`."""
+        """Draw some test samples, without and with the trigger; see `fl_backdoor.runs.figures`."""
 
     @abstractmethod
     def locate(self) -> Source | None:
@@ -323,7 +323,7 @@ class ImageDataset(LabelledDataset):
 
     def on_device(self, split: Split, device: "torch.device") -> "Samples":
         """Put images on a device, as uint8."""
-        from fl_backdoor.samples import images_on_device
+        from fl_backdoor.data.samples import images_on_device
 
         return images_on_device(split.samples, split.labels, self.mean, self.std, device)
 
@@ -336,7 +336,7 @@ class ImageDataset(LabelledDataset):
         target_name: str,
     ) -> None:
         """Draw images, enlarged."""
-        from fl_backdoor.results.figures import draw_images
+        from fl_backdoor.runs.figures import draw_images
 
         draw_images(path, clean, triggered, true_names, target_name)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from fl_backdoor.errors import DataError
+from fl_backdoor.core.errors import DataError
 
 PROBE_SECONDS = 3.0
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.shares import share_of
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.shares import share_of
 
 KEY = "dataset.test_share"
 SEED = 0

@@ -19,6 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+from fl_backdoor.core.errors import ConfigError, DataError
+from fl_backdoor.core.foreign_text import cleaned
+from fl_backdoor.core.types import OpenShare, PositiveCount
 from fl_backdoor.data import cache as decoded
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.download import unreachable
@@ -26,9 +29,6 @@ from fl_backdoor.data.holdout import ADVICE, KEY, held_back
 from fl_backdoor.data.label_column import LabelColumn, label_column
 from fl_backdoor.data.named_images import NamedImages, files_below, refuse_unlabelled
 from fl_backdoor.data.stretched import named, readable
-from fl_backdoor.errors import ConfigError, DataError
-from fl_backdoor.foreign_text import cleaned
-from fl_backdoor.types import OpenShare, PositiveCount
 
 if TYPE_CHECKING:
     from PIL.Image import Image

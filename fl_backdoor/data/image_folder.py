@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fl_backdoor.core.errors import ConfigError, DataError
+from fl_backdoor.core.types import OpenShare, PositiveCount
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.holdout import ADVICE, KEY, held_back
 from fl_backdoor.data.stretched import DECODING, StretchedImages, named, readable
-from fl_backdoor.errors import ConfigError, DataError
-from fl_backdoor.types import OpenShare, PositiveCount
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.named_images import UNLABELLED, class_number
-from fl_backdoor.errors import ConfigError
 
 TEXT = ("string", "large_string")
 

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.stretched import DECODING, StretchedImages
 from fl_backdoor.data.text import as_array, as_words
-from fl_backdoor.errors import ConfigError
 
 CLASSES = "classes"
 """The array of `Dataset.extra` that holds the names of the classes."""

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor import plugins
-from fl_backdoor.config import PartitionConfig
+from fl_backdoor.config.schema import PartitionConfig
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.seeding import Purpose, generator, integer_seed
 from fl_backdoor.data.cache import beside, writing
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.seeding import Purpose, generator, integer_seed
 
 Labels = NDArray[np.int64]
 Plan = list[NDArray[np.int64]]

@@ -8,8 +8,8 @@ random (case I), or with a bias probability towards one class (case II).
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.shares import share_of
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.shares import share_of
 
 
 def draw_root(

@@ -1,9 +1,9 @@
 """SST-2: sentences from film reviews; 6,920 to train, 1,821 to test, half of them positive.
 
-Sentences are int32 ``(64,)``, the numbers of their words (see `fl_backdoor.encoding`), padded at the end: the
-longest has 56. Labels are int64, 0 negative, 1 positive. The words are those that occur at least twice in the
-training sentences; a word that occurs once has nothing to teach, and what it is replaced by has then been
-trained on when a test sentence needs it.
+Sentences are int32 ``(64,)``, the numbers of their words (see `fl_backdoor.data.encoding`), padded at the
+end: the longest has 56. Labels are int64, 0 negative, 1 positive. The words are those that occur at least
+twice in the training sentences; a word that occurs once has nothing to teach, and what it is replaced by
+has then been trained on when a test sentence needs it.
 
 They are read from ``train.txt`` and ``test.txt`` in `root` or ``root/sst2``: a ``label sentence`` a line,
 UTF-8, lower case, words and punctuation apart by spaces. The 872 sentences for tuning, ``dev.txt``, are left
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from fl_backdoor.data.dataset import Dataset, Source, Split
+from fl_backdoor.data.encoding import Encoding, frequent_words
 from fl_backdoor.data.text import TextDataset, as_array
-from fl_backdoor.encoding import Encoding, frequent_words
 
 TRAIN, TEST = "train.txt", "test.txt"
 MIN_COUNT = 2

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from fl_backdoor.core.errors import DataError, FlBackdoorError
 from fl_backdoor.data.colours import in_eight_bits
 from fl_backdoor.data.dataset import ImageDataset, Split
 from fl_backdoor.data.progress import with_progress
-from fl_backdoor.errors import DataError, FlBackdoorError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

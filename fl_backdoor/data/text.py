@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.data.dataset import LabelledDataset, Split
-from fl_backdoor.encoding import Encoding
+from fl_backdoor.data.encoding import Encoding
 
 if TYPE_CHECKING:
     import torch
 
-    from fl_backdoor.samples import Samples
+    from fl_backdoor.data.samples import Samples
 
 
 class TextDataset(LabelledDataset):
@@ -55,7 +55,7 @@ class TextDataset(LabelledDataset):
 
     def on_device(self, split: Split, device: "torch.device") -> "Samples":
         """Put sentences on a device."""
-        from fl_backdoor.samples import sentences_on_device
+        from fl_backdoor.data.samples import sentences_on_device
 
         return sentences_on_device(split.samples, split.labels, device)
 
@@ -68,7 +68,7 @@ class TextDataset(LabelledDataset):
         target_name: str,
     ) -> None:
         """Draw sentences, as text."""
-        from fl_backdoor.results.figures import draw_sentences
+        from fl_backdoor.runs.figures import draw_sentences
 
         before, after = ([self.encoding.decode(row) for row in rows] for rows in (clean, triggered))
         draw_sentences(path, before, after, true_names, target_name)

@@ -15,10 +15,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.core.types import PositiveCount
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.named_images import NamedImages, class_number, files_below, refuse_unlabelled
-from fl_backdoor.errors import ConfigError, FlBackdoorError
-from fl_backdoor.types import PositiveCount
 
 if TYPE_CHECKING:
     from PIL.Image import Image

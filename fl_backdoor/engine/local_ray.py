@@ -16,7 +16,7 @@ from ray._common.utils import get_default_ray_temp_dir
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.core.errors import FlBackdoorError
 
 LONGEST_FOLDER = 43
 """Bytes: the path of a socket has at most 107, of which a session's folder and name take 64."""

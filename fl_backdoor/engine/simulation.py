@@ -18,26 +18,26 @@ from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
-from fl_backdoor.config import ExperimentConfig, SimulationConfig
+from fl_backdoor.config.schema import ExperimentConfig, SimulationConfig
+from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers
+from fl_backdoor.core.interruptible import result_of, wait_for
 from fl_backdoor.engine.gpu_workers import gpu_workers, share_of_a_gpu
-from fl_backdoor.engine.interruptible import result_of, wait_for
-from fl_backdoor.errors import FlBackdoorError, NobodyAnswers
-from fl_backdoor.results.environment import usable_cores
+from fl_backdoor.runs.environment import usable_cores
 
 if TYPE_CHECKING:
     from flwr.app import Context
     from flwr.clientapp import ClientApp
     from flwr.serverapp import Grid
 
-    from fl_backdoor.engine.grid import StoppableGrid
     from fl_backdoor.engine.local_ray import LocalRay
+    from fl_backdoor.federation.grid import StoppableGrid
 
 POLL_SECONDS = 0.02
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """One of these is there wherever PyTorch finds a GPU: NVIDIA's, AMD's, Windows' under Linux."""
 
 LOCAL = "local"
-PRELOADED = ("torch", "fl_backdoor.client_app")
+PRELOADED = ("torch", "fl_backdoor.federation.client_app")
 """What workers import as soon as they are there: it takes as long as all the rest of the start."""
 
 Job = Callable[["StoppableGrid"], None]
@@ -103,7 +103,7 @@ class Simulation:
     wanted
         Workers, GPUs and Ray's address.
     app
-        What the nodes run; None: `fl_backdoor.client_app`.
+        What the nodes run; None: `fl_backdoor.federation.client_app`.
     """
 
     def __init__(self, wanted: Resources, app: "ClientApp | None" = None) -> None:
@@ -200,7 +200,7 @@ class Simulation:
         from flwr.simulation.ray_transport import ray_actor
         from ray import cloudpickle
 
-        from fl_backdoor.client_app import app as client_app
+        from fl_backdoor.federation.client_app import app as client_app
 
         # Workers that look Flower's actor up by its name import the whole of Flower's server for it.
         cloudpickle.register_pickle_by_value(ray_actor)  # type: ignore[no-untyped-call]
@@ -229,7 +229,7 @@ class Simulation:
         ray_actor.pool_size_from_resources = at_most_our_workers
 
     def _serve(self, jobs: Iterable[Entry], grid: "Grid", context: "Context") -> None:
-        from fl_backdoor.engine.grid import StoppableGrid
+        from fl_backdoor.federation.grid import StoppableGrid
 
         stoppable = StoppableGrid(grid, self._stop, POLL_SECONDS)
         for job, done in jobs:

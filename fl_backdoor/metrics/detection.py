@@ -11,7 +11,7 @@ if it ever was.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fl_backdoor.types import ClientMask
+from fl_backdoor.core.types import ClientMask
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.types import NO_CLASS
+from fl_backdoor.core.types import NO_CLASS
 
 NOT_FINITE = ("must be finite", "holds NaN, Inf or")
 """How `messages.check_claims` and `updates.Layout.check` word that a reply is refused for it. A worker may

@@ -7,8 +7,8 @@ https://arxiv.org/abs/1607.01759, section 2, without its n-grams and its hierarc
 import torch
 from torch import nn
 
-from fl_backdoor.encoding import PADDING, Encoding
-from fl_backdoor.types import Positive, PositiveCount
+from fl_backdoor.core.types import Positive, PositiveCount
+from fl_backdoor.data.encoding import PADDING, Encoding
 
 
 class MeanEmbedding(nn.Module):

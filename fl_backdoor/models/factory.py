@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from fl_backdoor import plugins
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.tensors import as_array, as_tensor
+from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.models.ties import moved, own_tensors
-from fl_backdoor.tensors import as_array, as_tensor
-from fl_backdoor.types import ModelArrays
-from fl_backdoor.updates import Layout, TensorSpec
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
 
 
 def own_tensors(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from clients.malicious import MaliciousClient
 from fl_backdoor.attacks.triggers.a3fl import A3FL
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.input_aware import InputAware
-from fl_backdoor.config import AttackConfig
+from fl_backdoor.config.schema import AttackConfig
 from fl_backdoor.models.factory import state_arrays
 from tests.clients.test_clients import GLOBAL_MODEL, SHAPE, fit, malicious, task
 

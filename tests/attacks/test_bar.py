@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from fl_backdoor.attacks.triggers.bar import Bar
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
 
 
 def test_the_articles_bar_covers_rows_2_to_27_and_columns_3_to_5_in_red():

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fl_backdoor.attacks.model_poisoning.boost import boost
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.core.layout import Layout, TensorSpec
 
 LAYOUT = Layout(
     (

@@ -9,12 +9,12 @@ from fl_backdoor.attacks.disguises.base import Attempt
 from fl_backdoor.attacks.disguises.imitation import Imitation
 from fl_backdoor.attacks.disguises.noise import Noise
 from fl_backdoor.attacks.disguises.partial import Partial
-from fl_backdoor.checks import check
-from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.experiment_key import experiment_key
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import experiment_key
 
 HONEST = np.array([0, 2, 1, -1], dtype=np.float32)
 UPDATE = np.array([4, 0, 1, 3], dtype=np.float32)
@@ -109,7 +109,7 @@ def test_runs_without_a_disguise_keep_the_names_of_before():
     ],
 )
 def test_how_many_attack_in_which_round(attack, active):
-    from fl_backdoor.server_app import Experiment
+    from fl_backdoor.federation.server_app import Experiment
 
     experiment = Experiment(config(f"attack={attack}"))
     found = [sum(experiment.is_attacking(client, number) for client in range(10)) for number in range(1, 10)]

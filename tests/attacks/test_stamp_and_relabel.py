@@ -4,8 +4,8 @@ import torch
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all, stamp_and_relabel
 from fl_backdoor.attacks.triggers.bar import Bar
-from fl_backdoor.config import AttackConfig
-from fl_backdoor.samples import images_on_device, unchanged
+from fl_backdoor.config.schema import AttackConfig
+from fl_backdoor.data.samples import images_on_device, unchanged
 
 BAR = Bar((3, 32, 32))
 

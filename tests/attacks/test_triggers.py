@@ -11,7 +11,6 @@ import yaml
 from scipy import ndimage
 
 import conf
-from fl_backdoor import plugins
 from fl_backdoor.attacks.triggers.a3fl import A3FL
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.blended import Blended
@@ -20,11 +19,12 @@ from fl_backdoor.attacks.triggers.input_aware import InputAware
 from fl_backdoor.attacks.triggers.patch import Patch
 from fl_backdoor.attacks.triggers.sinusoidal import Sinusoidal
 from fl_backdoor.attacks.triggers.warping import Warping
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.world import World
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.federation.context import World
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 
 FOLDER = Path(conf.__file__).parent / "attack" / "trigger"
 FILES = sorted(file.stem for file in FOLDER.glob("*.yaml"))

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
 from fl_backdoor.attacks.triggers.word import Word
-from fl_backdoor.encoding import Encoding
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.samples import sentences_on_device
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.data.encoding import Encoding
+from fl_backdoor.data.samples import sentences_on_device
 
 ENCODING = Encoding(("cf", "mn", "good", "bad", "film"), num_tokens=5)
 CF, MN, GOOD, BAD, FILM = 2, 3, 4, 5, 6

@@ -7,10 +7,10 @@ from clients.malicious import MaliciousClient
 from fl_backdoor.attacks.disguises.base import Disguise
 from fl_backdoor.attacks.disguises.imitation import Imitation
 from fl_backdoor.attacks.triggers.bar import Bar
-from fl_backdoor.config import AttackConfig, ClientConfig
+from fl_backdoor.config.schema import AttackConfig, ClientConfig
+from fl_backdoor.data.samples import CLEAN, images_on_device
 from fl_backdoor.models.factory import build_model, layout_of, state_arrays
-from fl_backdoor.samples import CLEAN, images_on_device
-from fl_backdoor.training import Trainer
+from fl_backdoor.training.trainer import Trainer
 
 SHAPE = (1, 28, 28)
 GLOBAL_MODEL = build_model({"_target_": "fl_backdoor.models.cnn.CNN"}, {"image_shape": SHAPE}, 10, seed=0)

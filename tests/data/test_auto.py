@@ -1,11 +1,11 @@
 import pytest
 
-from fl_backdoor import plugins
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data import cifar10
 from fl_backdoor.data.auto import Auto, resolve
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.mnist5k import Mnist5k
-from fl_backdoor.errors import ConfigError
 
 AUTO = "fl_backdoor.data.auto.Auto"
 CIFAR10 = "fl_backdoor.data.cifar10.Cifar10"

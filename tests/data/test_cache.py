@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fl_backdoor.core.errors import DataError
 from fl_backdoor.data import cache
-from fl_backdoor.errors import DataError
 
 REPOSITORY = Path(__file__).parents[2]
 ARRAYS = {
@@ -184,7 +184,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from fl_backdoor.data import cache
-from fl_backdoor.errors import DataError
+from fl_backdoor.core.errors import DataError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

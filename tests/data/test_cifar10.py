@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fl_backdoor.core.errors import DataError
 from fl_backdoor.data import cifar10
 from fl_backdoor.data.cifar10 import BATCHES, Cifar10
-from fl_backdoor.errors import DataError
 
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

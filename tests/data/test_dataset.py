@@ -10,7 +10,8 @@ import pytest
 import yaml
 from torchvision import datasets
 
-from fl_backdoor import plugins
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError, DataError
 from fl_backdoor.data import contents
 from fl_backdoor.data.cifar10 import Cifar10
 from fl_backdoor.data.cifar100 import Cifar100
@@ -18,7 +19,6 @@ from fl_backdoor.data.dataset import Source, default_cache
 from fl_backdoor.data.fashion_mnist import FashionMnist
 from fl_backdoor.data.mnist5k import Mnist5k
 from fl_backdoor.data.sst2 import Sst2
-from fl_backdoor.errors import ConfigError, DataError
 
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = sorted((REPOSITORY / "conf" / "dataset").glob("*.yaml"))

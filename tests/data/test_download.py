@@ -2,9 +2,9 @@ import socket
 
 import pytest
 
+from fl_backdoor.core.errors import DataError
 from fl_backdoor.data import download as module
 from fl_backdoor.data.download import download, unreachable
-from fl_backdoor.errors import DataError
 
 
 def test_a_server_that_has_the_file_is_reachable(served):

@@ -4,8 +4,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from fl_backdoor.core.errors import DataError
 from fl_backdoor.data.fashion_mnist import FILES, FashionMnist
-from fl_backdoor.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.holdout import held_back
-from fl_backdoor.errors import ConfigError
 
 
 def test_the_same_share_of_each_class_is_held_back_and_always_the_same_images():

@@ -11,11 +11,11 @@ from datasets import ClassLabel, Features, Value
 from PIL import Image
 from pyarrow import parquet
 
-from fl_backdoor.checks import check_light
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.huggingface import HuggingFace
-from fl_backdoor.errors import ConfigError, FlBackdoorError
+from fl_backdoor.runner.checks import check_light
+from fl_backdoor.runner.composition import composed
 from tests.data.hub import NAME, hub
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fl_backdoor.core.errors import ConfigError, DataError
 from fl_backdoor.data.image_folder import ImageFolder
-from fl_backdoor.errors import ConfigError, DataError
 
 
 def write(file: Path, color, size=(40, 20), mode="RGB"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl_backdoor.config import PartitionConfig
+from fl_backdoor.config.schema import PartitionConfig
 from fl_backdoor.data.partition import partition
 from fl_backdoor.data.partitioners.label_shares import deal_out
 

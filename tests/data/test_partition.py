@@ -9,10 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fl_backdoor.config import PartitionConfig
+from fl_backdoor.config.schema import PartitionConfig
+from fl_backdoor.core.errors import ConfigError, DataError
+from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.data.partition import partition, unowned
-from fl_backdoor.errors import ConfigError, DataError
-from fl_backdoor.seeding import Purpose, generator
 
 REPOSITORY = Path(__file__).parents[2]
 LABELS = np.repeat(np.arange(10), 60)
@@ -76,7 +76,7 @@ FROM_CACHE = """
 import sys
 from pathlib import Path
 import numpy as np
-from fl_backdoor.config import PartitionConfig
+from fl_backdoor.config.schema import PartitionConfig
 from fl_backdoor.data.partition import partition, unowned
 
 config = PartitionConfig(num_clients=7, partitioner={"_target_": "flwr_datasets.partitioner.IidPartitioner"})

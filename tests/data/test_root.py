@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.root import draw_root
-from fl_backdoor.errors import ConfigError
 
 LABELS = np.repeat(np.arange(10), 60)
 

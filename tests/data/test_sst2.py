@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from fl_backdoor.core.errors import DataError
 from fl_backdoor.data.fingerprint import fingerprint
 from fl_backdoor.data.sst2 import Sst2
-from fl_backdoor.errors import DataError
 from tests.made_sentences import FILLING, TELLING, write_sst2
 
 TRAIN = "1 a good film\n0 a bad film\n1 crème !\n0 a film !\n"

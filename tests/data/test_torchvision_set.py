@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from torchvision.datasets import KMNIST
 
+from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.torchvision_set import TorchvisionSet
-from fl_backdoor.errors import FlBackdoorError
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

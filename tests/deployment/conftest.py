@@ -2,8 +2,8 @@
 
 import pytest
 
-from fl_backdoor.deployment import authority
-from fl_backdoor.deployment.instructions import superlink_flags
+from fl_backdoor.engine.deployment import authority
+from fl_backdoor.engine.deployment.instructions import superlink_flags
 from tests.deployment.superlinks import SuperLink
 
 NUM_NODES = 4

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fl_backdoor.deployment import authority
-from fl_backdoor.deployment.instructions import superlink_flags
+from fl_backdoor.engine.deployment import authority
+from fl_backdoor.engine.deployment.instructions import superlink_flags
 from tests.deployment.hosts import HERE, Host
 from tests.deployment.superlinks import QUIET, SuperLink
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.deployment.address import superlink_address
-from fl_backdoor.errors import ConfigError, FlBackdoorError
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.engine.deployment.address import superlink_address
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 
 FORM = "must be host:port, such as 10.0.0.1:8000 or [fd00::1]:8000"
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from flwr.supercore.auth import load_superexec_auth_secret
 
-from fl_backdoor.deployment import authority, certificates, key_files
-from fl_backdoor.deployment.hosts import alternative_name
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.engine.deployment import authority, certificates, key_files
+from fl_backdoor.engine.deployment.hosts import alternative_name
 
 HOSTS = ["Server.Lab", "10.0.0.1", "2001:db8::1"]
 

@@ -7,15 +7,15 @@ import pytest
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 
-from fl_backdoor.deployment import certificates, key_files
-from fl_backdoor.deployment.address import read_secret, superlink_address
-from fl_backdoor.deployment.grid import DeployedGrid
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.instructions import superlink_flags
-from fl_backdoor.deployment.invitation import Answer, Invitation, pack_answer
-from fl_backdoor.deployment.node import NodeProcess
-from fl_backdoor.deployment.registration import Registrar
-from fl_backdoor.deployment.submitted_run import SubmittedRun
+from fl_backdoor.engine.deployment import certificates, key_files
+from fl_backdoor.engine.deployment.address import read_secret, superlink_address
+from fl_backdoor.engine.deployment.grid import DeployedGrid
+from fl_backdoor.engine.deployment.instructions import superlink_flags
+from fl_backdoor.engine.deployment.node import NodeProcess
+from fl_backdoor.engine.deployment.registration import Registrar
+from fl_backdoor.engine.deployment.submitted_run import SubmittedRun
+from fl_backdoor.federation.hosting import Hosting
+from fl_backdoor.federation.invitation import Answer, Invitation, pack_answer
 from tests.deployment.superlinks import SuperLink
 
 NUM_CLIENTS = 4

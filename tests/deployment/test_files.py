@@ -15,8 +15,8 @@ from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
 from fl_backdoor import certs as certs_program
 from fl_backdoor import node, register
-from fl_backdoor.deployment import authority
-from fl_backdoor.deployment.instructions import superlink_flags
+from fl_backdoor.engine.deployment import authority
+from fl_backdoor.engine.deployment.instructions import superlink_flags
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "docs" / "deployment"

@@ -10,15 +10,15 @@ import yaml
 from flwr.app import ArrayRecord, Context, Message, MessageType, Metadata, RecordDict
 
 import fl_backdoor
-from fl_backdoor import plugins
-from fl_backdoor.client_app import app
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.deployment.foreign_config import accept, installed_plugins
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.invitation import Invitation, pack_invitation, unpack_answer
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.messages import TrainTask, pack_task
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.federation.client_app import app
+from fl_backdoor.federation.foreign_config import accept, installed_plugins
+from fl_backdoor.federation.hosting import Hosting
+from fl_backdoor.federation.invitation import Invitation, pack_invitation, unpack_answer
+from fl_backdoor.federation.messages import TrainTask, pack_task
+from fl_backdoor.runner.composition import composed
 
 CONF = Path(__file__).parents[2] / "conf"
 ON_NODES = ("dataset", "model", "partition", "attack/trigger")
@@ -45,7 +45,7 @@ ATTACKS = [
     # Names of the project that lead out of it, or to what is no plug-in.
     {"_target_": "fl_backdoor.data.dataset.os.system", "command": "true"},
     {"_target_": "fl_backdoor.data.dataset:os.system", "command": "true"},
-    {"_target_": "fl_backdoor.results.files.replace", "path": "/nowhere", "content": ""},
+    {"_target_": "fl_backdoor.core.files.replace", "path": "/nowhere", "content": ""},
     {"_target_": "strategies.fedavg.FedAvg"},
     {"_target_": None},
     {"_target_": ["os.system"]},
@@ -105,7 +105,9 @@ def test_folders_are_this_machine_s_own():
 def test_installed_plugins_are_what_the_yaml_files_say():
     told = {yaml.safe_load(file.read_text()).get("_target_") for file in CONF.glob("model/*.yaml")}
     assert told <= installed_plugins()
-    assert not any(name.startswith(("strategies.", "fl_backdoor.tracking.")) for name in installed_plugins())
+    assert not any(
+        name.startswith(("strategies.", "fl_backdoor.runner.tracking.")) for name in installed_plugins()
+    )
 
 
 def message(kind, content):

@@ -8,13 +8,13 @@ from flwr.app import ConfigRecord, Context, Message, MessageType, Metadata, Reco
 from PIL import Image
 
 import fl_backdoor
-from fl_backdoor.client_app import app
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.data.fingerprint import fingerprint, kind_of
 from fl_backdoor.data.image_folder import ImageFolder
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.invitation import (
+from fl_backdoor.federation.client_app import app
+from fl_backdoor.federation.context import World
+from fl_backdoor.federation.hosting import Hosting
+from fl_backdoor.federation.invitation import (
     RECORD,
     Answer,
     Invitation,
@@ -23,7 +23,7 @@ from fl_backdoor.deployment.invitation import (
     unpack_answer,
     unpack_invitation,
 )
-from fl_backdoor.world import World
+from fl_backdoor.runner.composition import composed
 
 SETTINGS = ("engine=deployment", "dataset=mnist5k", "partition.num_clients=4", "attack.num_malicious=1")
 

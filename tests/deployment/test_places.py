@@ -3,13 +3,13 @@
 import pytest
 from flwr.proto.node_pb2 import NodeInfo
 
-from fl_backdoor.deployment.binding import (
+from fl_backdoor.engine.deployment.binding import (
     described,
     named_clients,
     registered_clients,
     registered_name,
 )
-from fl_backdoor.deployment.places import Claim, allowed, places
+from fl_backdoor.engine.deployment.places import Claim, allowed, places
 
 
 def registered(name, number=7):

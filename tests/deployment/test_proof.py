@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from fl_backdoor.deployment import authority
-from fl_backdoor.deployment.registration import Registrar
+from fl_backdoor.engine.deployment import authority
+from fl_backdoor.engine.deployment.registration import Registrar
 from tests.deployment.federation import Federation, secured
 from tests.deployment.hosts import HERE, Hosts, why_not
 from tests.deployment.simulated import assert_same_results, simulate

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fl_backdoor import register
-from fl_backdoor.deployment import authority, certificates, key_files
+from fl_backdoor.engine.deployment import authority, certificates, key_files
 from tests.deployment.superlinks import free_port
 
 ANY = "any client that nobody else hosts"

@@ -15,7 +15,7 @@ from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from fl_backdoor.deployment.registration import Registrar
+from fl_backdoor.engine.deployment.registration import Registrar
 from tests.deployment.superlinks import free_port
 from tests.deployment.test_files import FOLDER
 

@@ -3,8 +3,8 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from fl_backdoor.deployment.address import read_secret, superlink_address
-from fl_backdoor.deployment.submitted_run import SubmittedRun
+from fl_backdoor.engine.deployment.address import read_secret, superlink_address
+from fl_backdoor.engine.deployment.submitted_run import SubmittedRun
 
 AT_ONCE = 6
 

@@ -24,17 +24,17 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fl_backdoor import node as node_program
-from fl_backdoor.client_app import app
-from fl_backdoor.config import DeploymentConfig
-from fl_backdoor.deployment import authority, certificates, key_files, node
-from fl_backdoor.deployment.address import superlink_address
-from fl_backdoor.deployment.hosting import Hosting
-from fl_backdoor.deployment.hosts import alternative_names
-from fl_backdoor.deployment.instructions import superlink_flags
-from fl_backdoor.deployment.node import NodeProcess
-from fl_backdoor.deployment.registration import Registrar
-from fl_backdoor.engine.deployment import Deployment
-from fl_backdoor.errors import FlBackdoorError
+from fl_backdoor.config.schema import DeploymentConfig
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.engine.deployment import authority, certificates, key_files, node
+from fl_backdoor.engine.deployment.address import superlink_address
+from fl_backdoor.engine.deployment.engine import Deployment
+from fl_backdoor.engine.deployment.hosts import alternative_names
+from fl_backdoor.engine.deployment.instructions import superlink_flags
+from fl_backdoor.engine.deployment.node import NodeProcess
+from fl_backdoor.engine.deployment.registration import Registrar
+from fl_backdoor.federation.client_app import app
+from fl_backdoor.federation.hosting import Hosting
 from tests.deployment.superlinks import SuperLink
 
 ACQUIRE_TASK = "/flwr.proto.Runtime/AcquireTask"

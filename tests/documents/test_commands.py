@@ -14,9 +14,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from benchmarks.__main__ import NAMES
-from fl_backdoor.checks import check_heavy, check_light
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import DeploymentConfig, parse_whole
+from fl_backdoor.config.schema import DeploymentConfig, parse_whole
+from fl_backdoor.runner.checks import check_heavy, check_light
+from fl_backdoor.runner.composition import composed
 from tests.documents.commands import REPOSITORY, Command, documented
 from tests.made_sentences import write_sst2
 

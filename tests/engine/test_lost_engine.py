@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core import table
+from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers
 from fl_backdoor.engine.simulation import resources
-from fl_backdoor.errors import FlBackdoorError, NobodyAnswers
-from fl_backdoor.reporting import Reporting
-from fl_backdoor.results import table
-from fl_backdoor.results.background import Background
-from fl_backdoor.results.live import Display
-from fl_backdoor.session import Session
-from fl_backdoor.streams import Streams
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.display.background import Background
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.reporting import Reporting
+from fl_backdoor.runner.session import Session
 
 SMALL = ["dataset=mnist5k", "num_rounds=3", "client.local_steps=2", "partition.num_clients=4"]
 HYBRID = ["strategy=hybrid", "attack.num_malicious=1", "engine.num_workers=1", "precision=fp32"]

@@ -5,12 +5,12 @@ import threading
 import numpy as np
 import pytest
 
-from fl_backdoor.checks import check
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import FlBackdoorError, Stopped
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.errors import FlBackdoorError, Stopped
-from fl_backdoor.server_app import Experiment
+from fl_backdoor.federation.server_app import Experiment
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 from tests.made_sentences import write_sst2
 
 IMAGES = ["dataset=mnist5k"]
@@ -133,7 +133,7 @@ def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
     """FedAvg of two clients by hand: each is run alone, from the same round and the same global model."""
     both = run(simulation, "num_rounds=1", "partition.num_clients=2", "attack.num_malicious=0")[2]
     wanted = experiment("num_rounds=1", "partition.num_clients=2", "attack.num_malicious=0")
-    from fl_backdoor.client_app import build_client
+    from fl_backdoor.federation.client_app import build_client
     from fl_backdoor.models.factory import state_arrays
 
     start = state_arrays(wanted.world.model)

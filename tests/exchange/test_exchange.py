@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord
 
-from fl_backdoor.errors import FlBackdoorError, ReplyError
-from fl_backdoor.exchange.board import board_bytes, create_board, open_board
-from fl_backdoor.exchange.node import exchange_for
-from fl_backdoor.exchange.server import BySharedMemory
-from fl_backdoor.exchange.ways import open_exchange
-from fl_backdoor.messages import TrainTask, unpack_task
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.core.errors import FlBackdoorError, ReplyError
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.federation.messages import TrainTask, unpack_task
+from fl_backdoor.federation.transport.board import board_bytes, create_board, open_board
+from fl_backdoor.federation.transport.node import exchange_for
+from fl_backdoor.federation.transport.server import BySharedMemory
+from fl_backdoor.federation.transport.ways import open_exchange
 
 LAYOUT = Layout(
     (

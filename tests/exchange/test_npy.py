@@ -9,9 +9,9 @@ from flwr.app import Array, ArrayRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.exchange.npy import decoded
-from fl_backdoor.updates import TensorSpec
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.core.layout import TensorSpec
+from fl_backdoor.federation.transport.npy import decoded
 
 WEIGHT = TensorSpec("weight", (2, 3), "float32", True)
 SOUND = np.arange(6, dtype=np.float32).reshape(2, 3)

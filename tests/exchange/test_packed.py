@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.exchange.packed import PackedOnNode, PackedOnServer, packed, unpacked
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.federation.transport.packed import PackedOnNode, PackedOnServer, packed, unpacked
 from tests.exchange.test_exchange import LAYOUT, state
 
 BUFFERS = [np.zeros(3, np.float32), np.array(0)]

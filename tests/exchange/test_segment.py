@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.exchange.segment import LABEL, create_segment, open_segment
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.federation.transport.segment import LABEL, create_segment, open_segment
 
 OWNER = """
 import sys, time
-from fl_backdoor.exchange.segment import create_segment
+from fl_backdoor.federation.transport.segment import create_segment
 segment = create_segment(1 << 20)
 segment.buffer[:] = 7
 print(segment.address, flush=True)
@@ -32,7 +32,7 @@ def segments_of(pid):
 def test_what_one_process_writes_another_reads():
     segment = create_segment(100)
     code = f"""
-from fl_backdoor.exchange.segment import open_segment
+from fl_backdoor.federation.transport.segment import open_segment
 buffer = open_segment({segment.address!r}).buffer
 assert buffer.shape == (100,) and not buffer.any()
 buffer[3:5] = (1, 255)

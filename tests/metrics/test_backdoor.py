@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from fl_backdoor.core.types import NO_CLASS
 from fl_backdoor.metrics.backdoor import backdoor_figures
-from fl_backdoor.types import NO_CLASS
 
 
 def test_figures_by_hand():

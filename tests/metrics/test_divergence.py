@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_backdoor.errors import ReplyError
-from fl_backdoor.messages import ClientReply, check_claims
+from fl_backdoor.core.errors import ReplyError
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.types import NO_CLASS
+from fl_backdoor.federation.messages import ClientReply, check_claims
 from fl_backdoor.metrics import divergence
-from fl_backdoor.types import NO_CLASS
-from fl_backdoor.updates import Layout, TensorSpec
 
 FINE = (np.array([0, 1, 2]), np.array([0, 0, 0]))
 LAYOUT = Layout((TensorSpec("w", (2,), "float32", True), TensorSpec("b", (2,), "float32", False)))

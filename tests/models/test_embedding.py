@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from fl_backdoor.config import ClientConfig
-from fl_backdoor.encoding import Encoding
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.data.encoding import Encoding
+from fl_backdoor.data.samples import sentences_on_device
 from fl_backdoor.models.factory import build_model, layout_of, state_arrays
-from fl_backdoor.precision import logits_of
-from fl_backdoor.samples import sentences_on_device
-from fl_backdoor.training import Trainer
+from fl_backdoor.training.precision import logits_of
+from fl_backdoor.training.trainer import Trainer
 
 TEXT = {"encoding": Encoding(("cf", "good", "bad", "film"), num_tokens=5)}
 EMBEDDING = {"_target_": "fl_backdoor.models.embedding.MeanEmbedding"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.models.factory import build_model, layout_of, load_arrays, named_arrays, state_arrays
 from fl_backdoor.models.ties import moved
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.summary import RunFacts
-from fl_backdoor.results.sweep import TOLD_BY_SUMMARY
+from fl_backdoor.analysis.sweep import TOLD_BY_SUMMARY
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.summary import RunFacts
 
 Row = dict[str, Any]
 

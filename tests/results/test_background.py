@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fl_backdoor.results.background import Background
+from fl_backdoor.runner.display.background import Background
 
 
 @contextmanager

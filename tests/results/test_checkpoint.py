@@ -4,10 +4,10 @@ import random
 import numpy as np
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import checkpoint
-from fl_backdoor.results.checkpoint import Checkpoint, Progress
-from fl_backdoor.results.growing import prefix_of
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.core.growing import prefix_of
+from fl_backdoor.runs import checkpoint
+from fl_backdoor.runs.checkpoint import Checkpoint, Progress
 
 KEY = "0123456789abcdef"
 

@@ -2,9 +2,9 @@ import logging
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.clean_baseline import CleanFigures, as_columns, lookup, register
-from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.clean_baseline import CleanFigures, as_columns, lookup, register
+from fl_backdoor.runs.run_folder import RunFolder
 
 KEY = "0a1b2c3d4e5f6789"
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fl_backdoor.results.difference import difference, paired, sign_flip_p, welch
+from fl_backdoor.analysis.difference import difference, paired, sign_flip_p, welch
 
 FIGURES = st.lists(st.floats(0, 1).map(lambda share: round(share, 4)), min_size=2, max_size=6)
 

@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 
 from fl_backdoor import compare, table
-from fl_backdoor.results import clean_baseline
-from fl_backdoor.results.clean_floor import fill_clean_figures
-from fl_backdoor.results.live import round_line
-from fl_backdoor.results.objective import objective
-from fl_backdoor.results.report import cases
-from fl_backdoor.results.report.figures.by_round import by_round
-from fl_backdoor.results.report.figures.pareto import pareto
-from fl_backdoor.results.report.verdict import headline, judge
-from fl_backdoor.results.run_folder import RunFolder
-from fl_backdoor.results.runs import find, read
-from fl_backdoor.results.sweep import collect
+from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.objective import objective
+from fl_backdoor.analysis.report import cases
+from fl_backdoor.analysis.report.figures.by_round import by_round
+from fl_backdoor.analysis.report.figures.pareto import pareto
+from fl_backdoor.analysis.report.verdict import headline, judge
+from fl_backdoor.analysis.sweep import collect
+from fl_backdoor.runner.display.live import round_line
+from fl_backdoor.runs import clean_baseline
+from fl_backdoor.runs.run_folder import RunFolder
+from fl_backdoor.runs.runs import find, read
 from tests.results.report.made_reports import make
 from tests.results.report.made_runs import clients_of, rounds_of, settings, write_run
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fl_backdoor.results.durability import Durability, durability
+from fl_backdoor.metrics.durability import Durability, durability
 
 
 @pytest.fixture

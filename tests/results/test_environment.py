@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from fl_backdoor.results.environment import git_state, hardware, usable_cores, versions
+from fl_backdoor.runs.environment import git_state, hardware, usable_cores, versions
 
 
 def git(folder, *arguments):

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files
+from fl_backdoor.core import files
+from fl_backdoor.core.errors import FlBackdoorError
 
 
 def full_disk(_descriptor):

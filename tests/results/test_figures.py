@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fl_backdoor.results import figures
-from fl_backdoor.results.figures import OKABE_ITO, draw_images, draw_rounds, draw_sentences
+from fl_backdoor.runs import figures
+from fl_backdoor.runs.figures import OKABE_ITO, draw_images, draw_rounds, draw_sentences
 
 
 def pixels(path):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import files
+from fl_backdoor.core import files
+from fl_backdoor.core.errors import FlBackdoorError
 
 
 def test_a_file_is_replaced_and_no_draft_is_left(tmp_path):

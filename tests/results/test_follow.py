@@ -4,9 +4,9 @@ import time
 import pytest
 import yaml
 
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.follow import FollowedRun
+from fl_backdoor.core import table
+from fl_backdoor.runner.display.follow import FollowedRun
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.growing import GrowingFile, Prefix
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.core.growing import GrowingFile, Prefix
 
 
 def sha256(content: bytes) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.results.live import Display
+from fl_backdoor.runner.display.live import Display
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -69,7 +69,7 @@ def test_round_zero_and_unknown_figures(round_row):
 
 def test_the_time_left_is_told_from_the_second_round_on(round_row, monkeypatch):
     clock = iter([100.0, 160.0, 174.0])  # the end of round 1, 2 and 3
-    monkeypatch.setattr("fl_backdoor.results.live.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("fl_backdoor.runner.display.live.time.monotonic", lambda: next(clock))
 
     def show(display):
         display.run_started("title", 103)

@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.lock import is_held, only_writer, own_folder
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.lock import is_held, only_writer, own_folder
 
 HOLDS = """
 import sys
 from pathlib import Path
-from fl_backdoor.results.lock import only_writer
+from fl_backdoor.runs.lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -1,7 +1,7 @@
 import io
 import re
 
-from fl_backdoor.results.live import Display
+from fl_backdoor.runner.display.live import Display
 
 
 def test_a_notice_longer_than_the_terminal_is_wide_is_told_to_its_end(monkeypatch):

@@ -3,9 +3,9 @@ import math
 
 import pytest
 
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import ROUND_COLUMNS
-from fl_backdoor.results.objective import objective
+from fl_backdoor.analysis.objective import objective
+from fl_backdoor.core import table
+from fl_backdoor.runs.columns import ROUND_COLUMNS
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import reading, run_tables, table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.core import reading, table
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs import run_tables
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 
 def refused(read, path) -> str:

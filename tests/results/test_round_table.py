@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import round_table
-from fl_backdoor.results.columns import ADDED_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.run_folder import RunFolder
-from fl_backdoor.results.runs import read
-from fl_backdoor.results.settings_table import sheet, tabulate
+from fl_backdoor.analysis.settings_table import sheet, tabulate
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs import round_table
+from fl_backdoor.runs.columns import ADDED_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.run_folder import RunFolder
+from fl_backdoor.runs.runs import read
 from tests.results.report.made_runs import write_run
 
 OLD_COLUMNS = [name for name in ROUND_COLUMNS if name not in ADDED_COLUMNS]
@@ -65,7 +65,7 @@ def test_a_model_whose_loss_was_not_finite_had_diverged(old_run, loss):
 
 def test_a_run_that_was_begun_with_fewer_columns_goes_on_with_those(tmp_path, round_row, monkeypatch):
     with monkeypatch.context() as earlier:
-        earlier.setattr("fl_backdoor.results.run_folder.ROUND_COLUMNS", tuple(OLD_COLUMNS))
+        earlier.setattr("fl_backdoor.runs.run_folder.ROUND_COLUMNS", tuple(OLD_COLUMNS))
         begun = RunFolder(tmp_path)
         begun.start({"seed": 1}, [])
         begun.append(round_row(server_round=0, main_task_accuracy=0.1, test_loss=2.5), [])

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.core import table
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.run_folder import RunFolder
 
 CONFIG = {"seed": 7, "attack": {"alpha": 0.052, "last_round": None}, "tags": ["a", "b"]}
 
@@ -139,8 +139,8 @@ def test_a_torn_last_line_costs_no_finished_round(tmp_path, round_row, client_ro
 KILLED = """
 import sys
 from pathlib import Path
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.run_folder import RunFolder
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.run_folder import RunFolder
 
 run = RunFolder(Path(sys.argv[1]))
 run.start({"seed": 1}, [])

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.runs import find, find_all, read
-from fl_backdoor.results.summary import FORMAT
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.runs import find, find_all, read
+from fl_backdoor.runs.summary import FORMAT
 from tests.results.report.made_runs import write_run
 
 

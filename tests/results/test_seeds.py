@@ -8,8 +8,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fl_backdoor.results.runs import find
-from fl_backdoor.results.seeds import by_setting, differing_keys, spread
+from fl_backdoor.analysis.seeds import by_setting, differing_keys, spread
+from fl_backdoor.runs.runs import find
 from tests.results.report.made_runs import write_run
 
 

@@ -4,9 +4,9 @@ import statistics
 
 import pytest
 
-from fl_backdoor.results.runs import find
-from fl_backdoor.results.settings_table import NO_FLOOR, ONE_SEED, sheet, tabulate
-from fl_backdoor.results.settings_table import csv as as_csv
+from fl_backdoor.analysis.settings_table import NO_FLOOR, ONE_SEED, sheet, tabulate
+from fl_backdoor.analysis.settings_table import csv as as_csv
+from fl_backdoor.runs.runs import find
 from tests.results.report.made_runs import write_run, write_sweep
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fl_backdoor.results.summary import best_figures, detection_totals, final_figures, summarize
+from fl_backdoor.runs.summary import best_figures, detection_totals, final_figures, summarize
 
 
 @pytest.fixture

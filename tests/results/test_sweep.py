@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fl_backdoor.results.runs import flatten
-from fl_backdoor.results.sweep import collect, differing_settings
-from fl_backdoor.results.sweep_figure import Point, group, points
+from fl_backdoor.analysis.sweep import collect, differing_settings
+from fl_backdoor.analysis.sweep_figure import Point, group, points
+from fl_backdoor.runs.runs import flatten
 
 
 def settings(alpha, seed=1, **more):

@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 from matplotlib.colors import to_hex
 
-from fl_backdoor.results import sweep_figure
-from fl_backdoor.results.figures import OKABE_ITO
+from fl_backdoor.analysis import sweep_figure
+from fl_backdoor.runs.figures import OKABE_ITO
 
 ALPHAS = (0.0, 0.02, 0.052, 0.1, 0.3)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results import table
+from fl_backdoor.core import table
+from fl_backdoor.core.errors import FlBackdoorError
 
 COLUMNS = ("server_round", "share", "updated", "rejected")
 

@@ -3,12 +3,12 @@ import io
 
 import pytest
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.runs import find
-from fl_backdoor.results.sheets.sheet import Sheet
-from fl_backdoor.results.two_sides import match
-from fl_backdoor.results.two_sides_text import csv as as_csv
-from fl_backdoor.results.two_sides_text import parts
+from fl_backdoor.analysis.sheets.sheet import Sheet
+from fl_backdoor.analysis.two_sides import match
+from fl_backdoor.analysis.two_sides_text import csv as as_csv
+from fl_backdoor.analysis.two_sides_text import parts
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.runs import find
 from tests.results.report.made_runs import write_run
 
 MADE_ON = {"versions": {"torch": "2.11"}, "hardware": {"cpu": "one"}, "git_commit": "a" * 40}

@@ -5,11 +5,11 @@ import os
 import pytest
 import yaml
 
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.results.live import Display
-from fl_backdoor.results.lock import only_writer
-from fl_backdoor.results.views import ManyRuns, OneRun
+from fl_backdoor.core import table
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.views import ManyRuns, OneRun
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.lock import only_writer
 
 CONFIG = {
     "seed": 0,

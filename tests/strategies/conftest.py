@@ -16,10 +16,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, Re
 from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import ArrayLike, NDArray
 
-from fl_backdoor.config import ClientConfig, ServerConfig
-from fl_backdoor.exchange.ways import Way
-from fl_backdoor.messages import METRICS, ClientReply, unpack_task
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.federation.messages import METRICS, ClientReply, unpack_task
+from fl_backdoor.federation.transport.ways import Way
 from strategies.base import ClientUpdates, Federation, RobustStrategy
 from strategies.participants import draw
 

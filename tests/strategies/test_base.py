@@ -7,7 +7,7 @@ import pytest
 import torch
 from flwr.app import ArrayRecord, ConfigRecord
 
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.models.factory import build_model, layout_of, load_arrays, state_arrays
 from strategies.base import nothing_of
 from strategies.clip_avg import ClipAvg

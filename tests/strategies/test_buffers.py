@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import conf
-from fl_backdoor import plugins
-from fl_backdoor.command_line import composed
-from fl_backdoor.updates import LARGEST_COUNT, Layout, TensorSpec
+from fl_backdoor.core import plugins
+from fl_backdoor.core.layout import LARGEST_COUNT, Layout, TensorSpec
+from fl_backdoor.runner.composition import composed
 from strategies.buffers import bounded_mean, weighted_mean
 from strategies.clip_avg import ClipAvg
 from strategies.fedavg import FedAvg

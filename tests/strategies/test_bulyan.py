@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from fl_backdoor import plugins
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
 from strategies.bulyan import Bulyan, chosen_one_by_one, mean_around_median
 from strategies.columns import CHUNK_COLUMNS
 

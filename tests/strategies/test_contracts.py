@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import conf
-from fl_backdoor import plugins
-from fl_backdoor.command_line import composed
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import ClientMask
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import ClientMask
+from fl_backdoor.runner.composition import composed
 from strategies import threads
 from strategies.base import Federation, RobustStrategy
 from strategies.bulyan import Bulyan

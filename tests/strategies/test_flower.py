@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from fl_backdoor import plugins
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
 from strategies.flower import FlowerStrategy
 
 

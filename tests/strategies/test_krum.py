@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from fl_backdoor import plugins
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
 from strategies.columns import CHUNK_COLUMNS
 from strategies.flower import FlowerStrategy
 from strategies.krum import Krum, krum_scores, lowest

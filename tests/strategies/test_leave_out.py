@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fl_backdoor.attacks.schedule import malicious_ids
-from fl_backdoor.command_line import composed
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.composition import composed
 from strategies.leave_out import LeaveOut
 
 ROWS = [[1.0, 0.0], [100.0, 100.0], [3.0, 4.0], [-100.0, 50.0]]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fl_backdoor import plugins
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError
 from strategies.columns import CHUNK_COLUMNS
 from strategies.median import Median, median
 

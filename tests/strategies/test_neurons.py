@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.core.layout import Layout, TensorSpec
 from strategies.neurons import into_neurons, neurons_of
 
 LAYOUT = Layout(

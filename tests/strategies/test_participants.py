@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.engine.grid import StoppableGrid
+from fl_backdoor.federation.grid import StoppableGrid
 from strategies.participants import assign, draw, sizes
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.results import checkpoint
-from fl_backdoor.results.checkpoint import Checkpoint, Progress
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.runs import checkpoint
+from fl_backdoor.runs.checkpoint import Checkpoint, Progress
 from strategies import persistent_direction
 from strategies.persistent_direction import PersistentDirection
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord
 
-from fl_backdoor.errors import NobodyAnswers
+from fl_backdoor.core.errors import NobodyAnswers
 from strategies.fedavg import FedAvg
 
 HOSTILE = 1  # the client that misbehaves, of 4: its node hosts client 3 as well

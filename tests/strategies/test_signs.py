@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.updates import Layout, TensorSpec
+from fl_backdoor.core.layout import Layout, TensorSpec
 from strategies.signs import deviation_signs, even_shares, parameters_alike, tensors_alike
 
 

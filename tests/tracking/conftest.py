@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fl_backdoor.results.columns import ROUND_COLUMNS
-from fl_backdoor.tracking.base import TrackedRun
+from fl_backdoor.runner.tracking.base import TrackedRun
+from fl_backdoor.runs.columns import ROUND_COLUMNS
 
 SETTINGS = {
     "seed": 7,

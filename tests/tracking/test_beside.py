@@ -1,8 +1,8 @@
 import logging
 import threading
 
-from fl_backdoor.tracking import beside
-from fl_backdoor.tracking.beside import Tracking, left_behind
+from fl_backdoor.runner.tracking import beside
+from fl_backdoor.runner.tracking.beside import Tracking, left_behind
 from tests.trackers import Failing, Silent
 
 

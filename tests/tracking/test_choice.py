@@ -2,17 +2,17 @@ import sys
 
 import pytest
 
-from fl_backdoor.checks import check_light
-from fl_backdoor.clean_twin import clean_key
-from fl_backdoor.command_line import composed
-from fl_backdoor.config import parse_whole
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.server_app import build_strategy
-from fl_backdoor.tracking import choice
-from fl_backdoor.tracking.mlflow import MLflow
-from fl_backdoor.tracking.tensorboard import TensorBoard
-from fl_backdoor.updates import Layout
-from fl_backdoor.virtual_clients import VirtualClients
+from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.federation.server_app import build_strategy
+from fl_backdoor.federation.virtual_clients import VirtualClients
+from fl_backdoor.runner.checks import check_light
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.tracking import choice
+from fl_backdoor.runner.tracking.mlflow import MLflow
+from fl_backdoor.runner.tracking.tensorboard import TensorBoard
 
 
 def config(*overrides):

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.tracking.base import figures
-from fl_backdoor.tracking.mlflow import MLflow
+from fl_backdoor.runner.tracking.base import figures
+from fl_backdoor.runner.tracking.mlflow import MLflow
 
 REPOSITORY = Path(__file__).parents[2]
 FOLLOW = """
 import sys
 from pathlib import Path
-from fl_backdoor.tracking.base import TrackedRun
-from fl_backdoor.tracking.mlflow import MLflow
+from fl_backdoor.runner.tracking.base import TrackedRun
+from fl_backdoor.runner.tracking.mlflow import MLflow
 
 tracker = MLflow(sys.argv[1])
 tracker.start(TrackedRun("", Path(sys.argv[2]), {}))

@@ -7,8 +7,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
-from fl_backdoor.tracking.base import figures
-from fl_backdoor.tracking.tensorboard import TensorBoard
+from fl_backdoor.runner.tracking.base import figures
+from fl_backdoor.runner.tracking.tensorboard import TensorBoard
 
 
 def follow(run, rows, status="finished"):

@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.samples import Change, Poison, unchanged
+from fl_backdoor.data.samples import Change, Poison, unchanged
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fl_backdoor.types import ParameterVector
+from fl_backdoor.core.types import ParameterVector
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fl_backdoor.attacks.disguises.base import Attempt, Disguise
-from fl_backdoor.types import ParameterVector, Ratio
+from fl_backdoor.core.types import ParameterVector, Ratio
 
 
 class Imitation(Disguise):

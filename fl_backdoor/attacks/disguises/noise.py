@@ -7,8 +7,8 @@ what attackers share is not divided among themselves: the backdoor loses less th
 import numpy as np
 
 from fl_backdoor.attacks.disguises.base import Attempt, Disguise
-from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ParameterVector, Positive
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.types import ParameterVector, Positive
 
 
 class Noise(Disguise):

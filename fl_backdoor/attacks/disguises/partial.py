@@ -9,8 +9,8 @@ over attackers, the parts make a whole backdoor.
 import numpy as np
 
 from fl_backdoor.attacks.disguises.base import Attempt, Disguise
-from fl_backdoor.seeding import Purpose, generator
-from fl_backdoor.types import ParameterVector, PositiveCount
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.types import ParameterVector, PositiveCount
 
 
 class Partial(Disguise):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fl_backdoor.types import ModelArrays
-from fl_backdoor.updates import Layout
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.types import ModelArrays
 
 
 def boost(

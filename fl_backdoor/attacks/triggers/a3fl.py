@@ -23,8 +23,8 @@ from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
 from fl_backdoor.attacks.triggers.square import check_square
-from fl_backdoor.samples import Batch
-from fl_backdoor.types import Count, NonNegative, Positive, PositiveCount, Ratio
+from fl_backdoor.core.types import Count, NonNegative, Positive, PositiveCount, Ratio
+from fl_backdoor.data.samples import Batch
 
 
 class A3FL(AdaptiveTrigger):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.samples import Batch
+from fl_backdoor.data.samples import Batch
 
 
 class AdaptiveTrigger(Trigger):

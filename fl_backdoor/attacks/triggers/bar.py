@@ -3,8 +3,8 @@
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Count, Share
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Count, Share
 
 RGB = 3
 

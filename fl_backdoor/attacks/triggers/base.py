@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from fl_backdoor.samples import Batch
+from fl_backdoor.data.samples import Batch
 
 
 class Trigger(nn.Module, ABC):

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1712.05526, the blended injection strategy with a random p
 import torch
 
 from fl_backdoor.attacks.triggers.overlay import Overlay
-from fl_backdoor.types import Ratio, TorchSeed
+from fl_backdoor.core.types import Ratio, TorchSeed
 
 
 class Blended(Overlay):

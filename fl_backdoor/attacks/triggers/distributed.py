@@ -17,8 +17,8 @@ import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
 from fl_backdoor.attacks.triggers.overlay import Overlay
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Count, PositiveCount
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Count, PositiveCount
 
 
 class Lines(NamedTuple):

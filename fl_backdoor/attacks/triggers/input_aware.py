@@ -23,8 +23,8 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import nn
 
 from fl_backdoor.attacks.triggers.adaptive import AdaptiveTrigger
-from fl_backdoor.samples import Batch
-from fl_backdoor.types import NonNegative, Positive, PositiveCount, Ratio, TorchSeed
+from fl_backdoor.core.types import NonNegative, Positive, PositiveCount, Ratio, TorchSeed
+from fl_backdoor.data.samples import Batch
 
 WIDTH = 16
 SMALLEST = 1e-3

@@ -14,7 +14,7 @@ import torch
 
 from fl_backdoor.attacks.triggers.overlay import Overlay
 from fl_backdoor.attacks.triggers.square import check_square
-from fl_backdoor.types import Count, PositiveCount
+from fl_backdoor.core.types import Count, PositiveCount
 
 Corner = Literal["top_left", "top_right", "bottom_left", "bottom_right"]
 

@@ -13,8 +13,8 @@ import math
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Positive, Ratio
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Positive, Ratio
 
 
 class Sinusoidal(Trigger):

@@ -1,6 +1,6 @@
 """Whether a square near the edges of an image lies in it."""
 
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
 
 
 def check_square(size: int, margin: int, image_shape: tuple[int, int, int]) -> None:

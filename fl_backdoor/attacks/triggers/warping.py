@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.errors import ConfigError
-from fl_backdoor.types import Positive, PositiveCount, TorchSeed
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import Positive, PositiveCount, TorchSeed
 
 
 class Warping(Trigger):

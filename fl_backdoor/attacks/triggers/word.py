@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.encoding import PADDING, RARE, UNKNOWN, Encoding
-from fl_backdoor.errors import ConfigError
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.data.encoding import PADDING, RARE, UNKNOWN, Encoding
 
 Place = Literal["start", "end", "anywhere"]
 

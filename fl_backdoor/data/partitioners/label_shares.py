@@ -13,7 +13,7 @@ from datasets import Dataset
 from flwr_datasets.partitioner import Partitioner
 from numpy.typing import NDArray
 
-from fl_backdoor.types import Positive
+from fl_backdoor.core.types import Positive
 
 
 def deal_out(

@@ -10,7 +10,7 @@ Deviation: a lower bound for each share. The paper has none; a client that has n
 import numpy as np
 from flwr_datasets.partitioner import IdToSizeFncPartitioner
 
-from fl_backdoor.types import Positive, Share
+from fl_backdoor.core.types import Positive, Share
 
 
 def quantity_skew(

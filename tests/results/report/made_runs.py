@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from fl_backdoor.results import table
-from fl_backdoor.results.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.core import table
+from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 Row = dict[str, Any]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fl_backdoor.results.report.cases import compare, telling_keys, words
-from fl_backdoor.results.runs import find
+from fl_backdoor.analysis.report.cases import compare, telling_keys, words
+from fl_backdoor.runs.runs import find
 from tests.results.report.made_runs import settings, write_run, write_sweep
 
 

@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from fl_backdoor.errors import FlBackdoorError
-from fl_backdoor.results.clean_floor import fill_clean_figures
-from fl_backdoor.results.report.cases import compare
-from fl_backdoor.results.report.figure import LOOKS, Chart, Grid
-from fl_backdoor.results.report.figures.attacks_by_defences import attacks_by_defences
-from fl_backdoor.results.report.figures.by_round import by_round
-from fl_backdoor.results.report.figures.decisions import decisions
-from fl_backdoor.results.report.figures.label_histogram import label_histogram
-from fl_backdoor.results.report.figures.pareto import front, pareto
-from fl_backdoor.results.report.figures.roc import area, curve, roc
-from fl_backdoor.results.report.figures.success_by_alpha import success_by_alpha
-from fl_backdoor.results.report.figures.update_sizes import update_sizes
-from fl_backdoor.results.runs import find, read
+from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.report.cases import compare
+from fl_backdoor.analysis.report.figure import LOOKS, Chart, Grid
+from fl_backdoor.analysis.report.figures.attacks_by_defences import attacks_by_defences
+from fl_backdoor.analysis.report.figures.by_round import by_round
+from fl_backdoor.analysis.report.figures.decisions import decisions
+from fl_backdoor.analysis.report.figures.label_histogram import label_histogram
+from fl_backdoor.analysis.report.figures.pareto import front, pareto
+from fl_backdoor.analysis.report.figures.roc import area, curve, roc
+from fl_backdoor.analysis.report.figures.success_by_alpha import success_by_alpha
+from fl_backdoor.analysis.report.figures.update_sizes import update_sizes
+from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs.runs import find, read
 from tests.results.report.made_runs import clients_of, rounds_of, write_run, write_sweep, write_tables
 
 

@@ -9,11 +9,11 @@ import plotly.graph_objects
 import pytest
 from PIL import Image
 
-from fl_backdoor.results.report.drawing import drawn
-from fl_backdoor.results.report.figure import LOOKS, Axis, Chart, Grid, Look, Series, renamed
-from fl_backdoor.results.report.interactive import as_plotly
-from fl_backdoor.results.report.numbers import csv as numbers
-from fl_backdoor.results.report.sections.plots import files, plot
+from fl_backdoor.analysis.report.drawing import drawn
+from fl_backdoor.analysis.report.figure import LOOKS, Axis, Chart, Grid, Look, Series, renamed
+from fl_backdoor.analysis.report.interactive import as_plotly
+from fl_backdoor.analysis.report.numbers import csv as numbers
+from fl_backdoor.analysis.report.sections.plots import files, plot
 
 HOSTILE = "</script><script>alert(1)</script>"
 

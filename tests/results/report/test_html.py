@@ -1,4 +1,4 @@
-from fl_backdoor.results.report.html import Html, element, folded, joined, table
+from fl_backdoor.analysis.report.html import Html, element, folded, joined, table
 
 
 def test_text_is_escaped_and_html_is_not():

@@ -2,8 +2,8 @@
 
 import re
 
-from fl_backdoor.results.report.material import gather
-from fl_backdoor.results.report.sections.question import question
+from fl_backdoor.analysis.report.material import gather
+from fl_backdoor.analysis.report.sections.question import question
 from tests.results.report.made_runs import write_run
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from fl_backdoor.results.clean_floor import fill_clean_figures
-from fl_backdoor.results.report.cases import compare
-from fl_backdoor.results.report.verdict import headline, judge, word
-from fl_backdoor.results.runs import find
+from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.report.cases import compare
+from fl_backdoor.analysis.report.verdict import headline, judge, word
+from fl_backdoor.runs.runs import find
 from tests.results.report.made_runs import write_run, write_sweep
 
 

@@ -1,0 +1,1 @@
+"""What many runs say together: seeds, comparisons, tables, plots, report. Reads `runs` alone, no PyTorch."""

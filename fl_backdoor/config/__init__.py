@@ -1,0 +1,1 @@
+"""The typed, checked form of a configuration. Imports `core`."""

@@ -1,0 +1,378 @@
+"""What a run is: the typed, checked form of the resolved Hydra configuration.
+
+Nothing here imports Hydra, PyTorch, Ray or Flower, so that a wrong setting is reported at once, and so
+that the same check runs wherever a configuration arrives as JSON.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from fl_backdoor.config.attack import AttackConfig
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.plugins import config_error
+from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, config=STRICT)
+class PartitionConfig:
+    """How the training set is split over clients.
+
+    Parameters
+    ----------
+    num_clients
+        Number of clients, and of partitions.
+    partitioner
+        A partitioner of flwr-datasets and its settings; ``num_partitions`` is passed by the program.
+    """
+
+    num_clients: PositiveCount
+    partitioner: dict[str, Any]
+
+
+@dataclass(frozen=True, config=STRICT)
+class ClientConfig:
+    """Local training by SGD.
+
+    Parameters
+    ----------
+    learning_rate, momentum, weight_decay
+        As in ``torch.optim.SGD``.
+    batch_size
+        Samples a step; the last batch of an epoch may be smaller, and under BatchNorm larger by one.
+    local_epochs
+        Passes over the client's samples a round, if `local_steps` is null.
+    local_steps
+        Steps a round; the samples are shuffled anew whenever they run out. Null: count epochs.
+    """
+
+    learning_rate: Positive
+    momentum: Share
+    weight_decay: NonNegative
+    batch_size: PositiveCount
+    local_epochs: PositiveCount
+    local_steps: PositiveCount | None = None
+
+    def num_steps(self, num_examples: int) -> int:
+        """Return how many steps a client with `num_examples` samples takes in a round (T), at most.
+
+        Under BatchNorm a pass is one step shorter where a single sample is left over, see `Trainer`.
+        """
+        if self.local_steps is not None:
+            return self.local_steps
+        return self.local_epochs * -(-num_examples // self.batch_size)
+
+    def full_batch(self, num_examples: int) -> int:
+        """Return how many of a client's `num_examples` samples there are in its largest batch."""
+        return min(self.batch_size, num_examples)
+
+    def coverage(self, num_examples: int) -> float:
+        """Return which share of its `num_examples` samples, at least one, a client sees in a round."""
+        return min(1.0, self.num_steps(num_examples) * self.batch_size / num_examples)
+
+
+@dataclass(frozen=True, config=STRICT)
+class ServerConfig:
+    """What the server does under every strategy.
+
+    Parameters
+    ----------
+    learning_rate
+        λ: the aggregated update is multiplied by this before it moves the global model.
+    weighting
+        ``equal``, or by the clients' reported number of examples (which an attacker can lie about).
+    buffers
+        ``average``: distances and norms see trained parameters alone; BatchNorm's buffers are merged beside
+        them, as each strategy says: under FedAvg by the mean, under a defence by a median or what else
+        bounds those who lie. ``as_parameters``: buffers count as parameters, as in the article's listing: a
+        rule sees them, an attacker multiplies them as well, and a variance may become negative.
+    min_replies
+        With fewer usable replies than this the round keeps the model.
+    round_timeout_seconds
+        Clients that have not answered by then lose their place in the round.
+    eval_batch_size
+        Samples a forward pass on the test set.
+    max_lost_rounds
+        After so many rounds on end in which no node has said anything the run stops, and can go on later;
+        before that, such a round keeps the model. Null: 1 in a simulation, whose workers are always there; 3
+        on a deployment, whose nodes come back.
+    root_samples
+        Labelled samples that the server has of its own, for rules that ask for some: so many of the training
+        set, drawn before the rest is dealt out to the clients.
+    root_bias
+        The share of them that is of one class, `root_class`, the others being of the other classes at random
+        (FLTrust's bias probability); null: all are drawn at random.
+    root_class
+        The class that a biased set has most of.
+    """
+
+    learning_rate: Positive
+    weighting: Literal["equal", "num_examples"]
+    buffers: Literal["average", "as_parameters"]
+    min_replies: PositiveCount
+    round_timeout_seconds: Positive
+    eval_batch_size: PositiveCount
+    root_samples: Count = 0
+    root_bias: Share | None = None
+    root_class: Count = 0
+    max_lost_rounds: PositiveCount | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class SimulationConfig:
+    """Clients in Ray's workers; no result depends on it.
+
+    Parameters
+    ----------
+    num_workers
+        Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a
+        participant; on GPUs also at most what their free memory allows, see `fl_backdoor.engine.gpu_workers`.
+    threads_per_worker
+        PyTorch's threads in each of them.
+    device
+        ``cpu``, ``cuda``, or ``auto``: CUDA where there is a GPU.
+    address
+        ``local`` starts a Ray of its own; otherwise the address of a running Ray cluster.
+    exchange
+        ``auto``: models and updates lie in shared memory where server and workers run on one host.
+        ``messages``: they travel in Flower's messages, as between machines; slower.
+    """
+
+    num_workers: PositiveCount | None
+    threads_per_worker: PositiveCount
+    device: Device
+    address: str
+    exchange: Literal["auto", "messages"]
+    name: Literal["simulation"] = "simulation"
+
+
+@dataclass(frozen=True, config=STRICT)
+class DeploymentConfig:
+    """Clients on SuperNodes, which are reached through a SuperLink.
+
+    Parameters
+    ----------
+    address
+        Host and port of the SuperLink.
+    root_certificates
+        File with the certificate of the authority that vouches for the SuperLink. Null: those of the system.
+    secret
+        File with the secret of the SuperLink's ``--superexec-auth-secret-file``; null: it has none.
+    insecure
+        Whether to talk without TLS: ``loopback`` does so on this machine alone.
+    min_clients
+        Clients that must be connected before a round begins. Null: all before the first round of this
+        process, ``server.min_replies`` before the others.
+    updates
+        What clients' updates travel as: ``float32`` changes nothing in them, ``float16`` halves their bytes.
+    threads_per_worker, device
+        PyTorch's threads and device, here and on nodes that do not say otherwise.
+    """
+
+    address: str
+    root_certificates: str | None
+    secret: str | None
+    insecure: Literal["no", "loopback", "anywhere"]
+    min_clients: PositiveCount | None
+    updates: Literal["float32", "float16"]
+    threads_per_worker: PositiveCount
+    device: Device
+    name: Literal["deployment"] = "deployment"
+
+
+EngineConfig = Annotated[SimulationConfig | DeploymentConfig, Field(discriminator="name")]
+"""Where clients run."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class ExperimentConfig:
+    """One run. `dataset`, `model`, `strategy` and `tracking` are plug-ins: ``_target_`` and settings.
+
+    Parameters
+    ----------
+    seed
+        Every random number of the run follows from it.
+    num_rounds
+        Rounds of training.
+    clients_per_round
+        Participants a round, drawn by client id; null: all.
+    clean_baseline
+        ``known``: backdoor figures of a clean model are filled in where a run without attackers and
+        otherwise the same settings is on disk. ``run``: such a run is made first where there is none.
+    precision
+        What models compute in, in training and evaluation: ``fp32``; ``bf16``, under autocast, parameters
+        stay float32; ``auto``: bf16 where the processor or GPU computes it natively.
+    outputs
+        Folder of all run folders and of the clean models' figures.
+    tracking
+        A tracker that follows the run beside its files; empty: none. No figure depends on it.
+    """
+
+    seed: Count
+    num_rounds: PositiveCount
+    clients_per_round: PositiveCount | None
+    clean_baseline: Literal["known", "run"]
+    precision: Literal["auto", "fp32", "bf16"]
+    outputs: str
+    dataset: dict[str, Any]
+    partition: PartitionConfig
+    model: dict[str, Any]
+    client: ClientConfig
+    attack: AttackConfig
+    strategy: dict[str, Any]
+    server: ServerConfig
+    engine: EngineConfig
+    tracking: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def participants_per_round(self) -> int:
+        """Clients asked in each round."""
+        return self.clients_per_round or self.partition.num_clients
+
+    @property
+    def max_lost_rounds(self) -> int:
+        """Rounds on end in which nobody answers after which the run stops."""
+        usual = 3 if isinstance(self.engine, DeploymentConfig) else 1
+        return self.server.max_lost_rounds or usual
+
+    @property
+    def attacks(self) -> bool:
+        """Whether the run differs from one without attackers."""
+        return self.attack.num_malicious > 0 and self.attack.does_harm(self.client.batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that `parse` takes back."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Return the whole configuration as one line of JSON, keys sorted."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+
+@dataclass(frozen=True, config=STRICT)
+class CallConfig:
+    """What a command line says of how its runs are made; no figure depends on it.
+
+    Parameters
+    ----------
+    resume
+        The folder of a run, or of a multirun: runs in it go on where they were cut off. Null: a new folder.
+    jobs
+        How many runs of a multirun go on at a time; cores and GPUs are shared out between them.
+    objective
+        The figure after the last round that a sweeper such as Optuna is to make as large as possible.
+    detection_bound
+        For such a sweeper, the largest share of the attackers' updates (client-rounds) that may be flagged;
+        null: any.
+    """
+
+    resume: str | None
+    jobs: PositiveCount
+    objective: Literal["attack_success_rate", "success_rate", "main_task_accuracy"]
+    detection_bound: Share | None
+
+
+def parse_whole(plain: Mapping[str, Any], *, multirun: bool = False) -> tuple[ExperimentConfig, CallConfig]:
+    """Check all that Hydra composes; raises like `parse`.
+
+    ``clean_baseline=auto`` becomes ``run`` in a multirun, whose runs share clean models, else ``known``.
+    """
+    of_the_call = [field.name for field in dataclasses.fields(CallConfig)]
+    experiment = {key: value for key, value in plain.items() if key not in of_the_call}
+    told = {key: value for key, value in plain.items() if key in of_the_call}
+    if experiment.get("clean_baseline") == "auto":
+        experiment["clean_baseline"] = "run" if multirun else "known"
+    try:
+        call = TypeAdapter(CallConfig).validate_python(told)
+    except ValidationError as error:
+        raise config_error(error, "") from error
+    config = parse(experiment)
+    if call.jobs > 1 and isinstance(config.engine, DeploymentConfig):
+        raise ConfigError("jobs", call.jobs, "must be 1 on a deployment: a node trains for one run at a time")
+    return config, call
+
+
+def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
+    """Check plain values, as from YAML or JSON, and return them typed.
+
+    Raises
+    ------
+    ConfigError
+        At the first unknown key, wrong type, value out of range or impossible combination.
+    """
+    try:
+        config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
+    except ValidationError as error:
+        raise config_error(error, "", kinds=("simulation", "deployment")) from error
+    _check_combinations(config)
+    return config
+
+
+def parse_json(text: str) -> ExperimentConfig:
+    """Check what `ExperimentConfig.to_json` wrote; raises like `parse`."""
+    return parse(json.loads(text))
+
+
+def _check_combinations(config: ExperimentConfig) -> None:
+    num_clients = config.partition.num_clients
+    attack = config.attack
+    if attack.num_malicious > num_clients:
+        raise ConfigError(
+            "attack.num_malicious",
+            attack.num_malicious,
+            f"must be at most partition.num_clients = {num_clients}",
+        )
+    if config.participants_per_round > num_clients:
+        raise ConfigError(
+            "clients_per_round",
+            config.clients_per_round,
+            f"must be at most partition.num_clients = {num_clients}",
+        )
+    if config.server.min_replies > config.participants_per_round:
+        raise ConfigError(
+            "server.min_replies",
+            config.server.min_replies,
+            f"must be at most the participants of a round, {config.participants_per_round}",
+        )
+    if attack.last_round is not None and attack.last_round < attack.first_round:
+        raise ConfigError(
+            "attack.last_round",
+            attack.last_round,
+            f"must be null or at least attack.first_round = {attack.first_round}",
+        )
+    if config.attacks and attack.first_round > config.num_rounds:
+        raise ConfigError(
+            "attack.first_round",
+            attack.first_round,
+            f"must be at most num_rounds = {config.num_rounds}, or nobody attacks; attack=none is a run "
+            "without attackers",
+        )
+    if attack.participation == "fixed" and attack.most_at_once > config.participants_per_round:
+        raise ConfigError(
+            "attack.participation",
+            attack.participation,
+            f"{attack.most_at_once} malicious clients attack at the same time, only "
+            f"{config.participants_per_round} clients take part in a round",
+        )
+
+
+__all__ = [
+    "AttackConfig",
+    "CallConfig",
+    "ClientConfig",
+    "DeploymentConfig",
+    "ExperimentConfig",
+    "PartitionConfig",
+    "ServerConfig",
+    "SimulationConfig",
+    "parse",
+    "parse_json",
+    "parse_whole",
+]

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, types, seeds, plug-ins, arrays, files. Imports nothing of ours."""

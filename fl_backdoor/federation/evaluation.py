@@ -1,0 +1,88 @@
+"""Evaluation of the global model on the server, while clients already train the next one."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import torch
+from flwr.app import ArrayRecord
+
+from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.data.samples import CLEAN, Poison
+from fl_backdoor.federation.context import World
+from fl_backdoor.metrics import divergence
+from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+from fl_backdoor.models.factory import first_not_finite, load_arrays
+from fl_backdoor.training.trainer import Predictions, predict
+
+Then = Callable[[BackdoorFigures, str | None, float], None]
+"""Takes the figures of a model, why it has diverged (None: it has not), and the seconds that they took."""
+
+
+class Evaluator:
+    """Works out accuracy, ASR and SR on the test set, one model at a time.
+
+    Clean and triggered samples are predicted side by side, each in one thread: whatever cores there are, the
+    figures are the same.
+
+    Parameters
+    ----------
+    world
+        Its model is overwritten by those that are evaluated.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._threads = ThreadPoolExecutor(2, "evaluation", initializer=torch.set_num_threads, initargs=(1,))
+        self._running: Future[None] | None = None
+        self.trigger = world.trigger
+
+    def start(self, model: ArrayRecord, then: Then, notes: bytes = b"") -> None:
+        """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
+
+        `notes` is what malicious clients have learnt about their trigger. Whatever the evaluation before
+        raised is raised here.
+        """
+        self.wait()
+        self.trigger = self.world.trigger.told(notes)
+        load_arrays(self.world.model, model.to_numpy_ndarrays())
+        self._running = self._threads.submit(self._evaluate, then)
+
+    def wait(self) -> None:
+        """Wait for the evaluation that is under way; raises what it raised."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._threads:
+            self.wait()
+
+    def _evaluate(self, then: Then) -> None:
+        started = time.perf_counter()
+        attack = self.world.config.attack
+        stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
+        clean = self._predict(CLEAN)
+        triggered = stamped.result().classes
+        figures = backdoor_figures(
+            self.world.data.test.labels,
+            clean.classes,
+            triggered,
+            clean.loss,
+            attack.target_label,
+        )
+        diverged = divergence.of_model(
+            first_not_finite(self.world.model), (clean.classes, triggered), clean.loss
+        )
+        then(figures, diverged, time.perf_counter() - started)
+
+    def _predict(self, poison: Poison) -> Predictions:
+        world = self.world
+        batch_size = world.config.server.eval_batch_size
+        return predict(world.model, world.test_samples, batch_size, poison, world.precision)

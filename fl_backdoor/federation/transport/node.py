@@ -1,0 +1,81 @@
+"""The worker's end of the exchange."""
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.federation.messages import TrainTask
+from fl_backdoor.federation.transport.board import Board, open_board
+
+
+class NodeExchange(ABC):
+    """Where a client of this node finds the global model and leaves its own."""
+
+    model: ModelArrays
+    """The global model, in ``state_dict`` order; read-only."""
+
+    @abstractmethod
+    def deliver(self, local: ModelArrays, row: int) -> ModelArrays:
+        """Hand in a local model; return what of it the reply is to carry.
+
+        Raises
+        ------
+        ReplyError
+            If it is not a finite state of this model.
+        """
+
+
+class InMessages(NodeExchange):
+    """The model came in the message, and the local one goes back in the reply.
+
+    Parameters
+    ----------
+    model
+        As it came.
+    """
+
+    def __init__(self, model: ModelArrays) -> None:
+        self.model = model
+
+    def deliver(self, local: ModelArrays, row: int) -> ModelArrays:
+        """Return the local model whole; the server checks it."""
+        return local
+
+
+class OnBoard(NodeExchange):
+    """Model and updates lie in memory shared with the server.
+
+    Parameters
+    ----------
+    board
+        The server's.
+    layout
+        The model's tensors.
+    """
+
+    def __init__(self, board: Board, layout: Layout) -> None:
+        self.model = board.model
+        self._updates = board.updates
+        self._layout = layout
+
+    def deliver(self, local: ModelArrays, row: int) -> ModelArrays:
+        """Write the update into its row; return the buffers, which are no part of it."""
+        self._layout.write_update(local, self.model, self._updates[row])
+        return self._layout.buffers(local)
+
+
+def exchange_for(model: ModelArrays, task: TrainTask, layout: Layout) -> NodeExchange:
+    """Return the exchange that a train message asks for."""
+    if task.packing:
+        from fl_backdoor.federation.transport.packed import PackedOnNode
+
+        return PackedOnNode(model[0], layout, task.packing)  # type: ignore[arg-type]  # a server sent it: checked there
+    if not task.board:
+        return InMessages(model)
+    return OnBoard(_board(task.board, layout, task.num_rows), layout)
+
+
+@lru_cache(maxsize=1)
+def _board(address: str, layout: Layout, num_rows: int) -> Board:
+    return open_board(address, layout, num_rows)

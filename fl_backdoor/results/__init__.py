@@ -1,1 +1,0 @@
-"""Run folders: written as a run goes on, read without this program."""

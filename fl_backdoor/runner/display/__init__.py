@@ -1,0 +1,1 @@
+"""What the user sees while runs go on, here or elsewhere."""

@@ -1,0 +1,130 @@
+"""One step of training and one of evaluation with the configured model, before any work starts.
+
+What a model returns, and what its layers make of the samples, is seen in no signature: a model that does not
+go with the rest would otherwise cost every client its place in every round.
+"""
+
+import json
+import math
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from fl_backdoor.config.schema import ExperimentConfig, SimulationConfig
+from fl_backdoor.core import plugins
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.data.samples import CLEAN, Samples
+from fl_backdoor.federation.context import World
+from fl_backdoor.models.factory import layout_of, state_arrays
+from fl_backdoor.training.trainer import Trainer
+
+NUM_SAMPLES = 2
+"""The fewest that BatchNorm has a variance of."""
+
+PARAMETERS = (torch.float32, torch.float64)
+"""Updates are float32: they can be taken from these, and added to them."""
+
+_trains_on_one: dict[str, bool] = {}
+"""Whether a model that was found to work can be trained on a single sample; each is tried once a process."""
+
+
+def rehearse(config: ExperimentConfig) -> None:
+    """Try the model of a checked configuration; its data set is read, and downloaded if need be.
+
+    The model is a throw-away one, and no random number of a run is touched.
+
+    Raises
+    ------
+    ConfigError
+        If the model cannot be trained or evaluated, or not on the batches that clients make.
+    DataError
+        If the data set cannot be read.
+    """
+    world = World(config)
+    parts = [config.dataset, config.model, config.precision, config.engine.device]
+    key = json.dumps(parts, sort_keys=True, default=str)
+    if key not in _trains_on_one:
+        with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+            _trains_on_one[key] = _tried(world)
+    if not _trains_on_one[key]:
+        _refuse_single_samples(world)
+
+
+def _tried(world: World) -> bool:
+    """Return whether the model can be trained on a single sample; raise where it cannot be used at all."""
+    spec, dataset = world.config.model, world.dataset
+    samples = world.first_samples(NUM_SAMPLES, world.device)
+    try:
+        fault = _type_fault(world.model) or _output_fault(world, samples) or _training_fault(world, samples)
+    except FlBackdoorError:
+        raise
+    except Exception as error:  # whatever a model raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        fault = f"does not work with the {dataset.kind} of {dataset.name} ({dataset.in_words()}): {reason}"
+    if fault is not None:
+        raise ConfigError(f"model.{plugins.TARGET}", spec[plugins.TARGET], fault)
+    try:
+        _logits(world, samples, 1, training=True)
+    except Exception:  # BatchNorm's, most likely
+        return False
+    return True
+
+
+def _type_fault(model: nn.Module) -> str | None:
+    """Say why the model's tensors cannot be trained or travel."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return "has no parameters to train"
+    for name, parameter in model.named_parameters():
+        if parameter.dtype not in PARAMETERS:
+            return f"has {name} in {_dtype(parameter)}; must be float32: precision=bf16 computes in bfloat16"
+    layout_of(model)
+    state_arrays(model)
+    return None
+
+
+def _output_fault(world: World, samples: Samples) -> str | None:
+    """Say what is wrong with what the model returns: in training, and in evaluation for a single sample."""
+    for count, training in ((len(samples), True), (1, False)):
+        found = _logits(world, samples, count, training=training)
+        wanted = (count, world.dataset.num_classes)
+        if not isinstance(found, torch.Tensor):
+            return f"returns a {type(found).__name__}; must be a tensor of logits {wanted}"
+        if tuple(found.shape) != wanted or not found.is_floating_point():
+            what = f"{count} of the {world.dataset.kind} of {world.dataset.name}"
+            return f"returns {_dtype(found)} {tuple(found.shape)} for {what}; must be logits {wanted}"
+    return None
+
+
+@torch.no_grad()
+def _logits(world: World, samples: Samples, count: int, *, training: bool) -> object:
+    inputs, _ = samples.batch(samples.rows[:count].to(world.device), CLEAN)
+    found: object = world.model.train(training)(inputs)
+    return found
+
+
+def _training_fault(world: World, samples: Samples) -> str | None:
+    once = replace(world.config.client, batch_size=len(samples), local_steps=1)
+    loss = Trainer(world.model, once, world.precision).train(samples, torch.Generator()).loss
+    return None if math.isfinite(loss) else f"has a loss of {loss} before any weight has moved"
+
+
+def _refuse_single_samples(world: World) -> None:
+    """Raise where a client has, or is left with, a batch of a single sample."""
+    model, batch_size = world.config.model[plugins.TARGET], world.config.client.batch_size
+    if batch_size == 1:
+        raise ConfigError("client.batch_size", 1, f"{model} cannot be trained on single samples (BatchNorm?)")
+    if not isinstance(world.config.engine, SimulationConfig):
+        return  # clients on other machines may have samples of their own
+    for client_id, rows in enumerate(world.partition):
+        if 1 in world.trainer.batch_sizes(len(rows)):
+            raise ConfigError(
+                "client.batch_size",
+                batch_size,
+                f"leaves client {client_id}, who has {len(rows)} samples, a batch of a single one, on which "
+                f"{model} cannot be trained (BatchNorm?); see partition",
+            )
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

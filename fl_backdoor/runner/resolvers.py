@@ -1,0 +1,68 @@
+"""What the YAML files may ask for beside what OmegaConf and Hydra offer."""
+
+import json
+from functools import cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.data.contents import Contents, contents_of
+from fl_backdoor.runner.experiment_key import experiment_key
+
+
+def register() -> None:
+    """Make what the YAML files may ask for known, once or again: ``${given_or:a,b}`` and so on."""
+    OmegaConf.register_new_resolver("given_or", _given_or, replace=True)
+    OmegaConf.register_new_resolver("experiment_key", _experiment_key, replace=True)
+    OmegaConf.register_new_resolver("settings_key", _settings_key, replace=True)
+    OmegaConf.register_new_resolver("malicious_ids", _malicious_ids, replace=True)
+    OmegaConf.register_new_resolver("model_replacement", _model_replacement, replace=True)
+
+
+def _given_or(given: object, otherwise: object) -> object:
+    return otherwise if given is None else given
+
+
+def _experiment_key(_root_: DictConfig) -> str:
+    whole = _whole(_root_)
+    return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
+
+
+def _settings_key(_root_: DictConfig) -> str:
+    """Return 8 digits that follow from the settings; no file is read for them."""
+    return experiment_key(_whole(_root_), None)[:8]
+
+
+def _whole(_root_: DictConfig) -> dict[str, Any]:
+    settings: dict[Any, Any] = {key: _root_[key] for key in _root_ if key != "hydra"}
+    plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+    return {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
+
+
+@cache  # many runs of a sweep, made on the same files, are named one after the other
+def _contents(spec: str) -> Contents | None:
+    return contents_of(json.loads(spec))
+
+
+def _malicious_ids(_root_: DictConfig) -> list[int]:
+    from fl_backdoor.attacks.schedule import malicious_ids
+
+    if _root_.attack.holds_target is not None:
+        allowed = "must be null where the attackers are to be known before the data are dealt out"
+        raise ConfigError("attack.holds_target", _root_.attack.holds_target, allowed)
+    return sorted(malicious_ids(_root_.partition.num_clients, _root_.attack.num_malicious, _root_.seed))
+
+
+def _model_replacement(_root_: DictConfig) -> float:
+    """Return the factor with which the attackers of a round put what they learnt in the global model's place.
+
+    The server moves by λ/n of the sum of n participants' updates, of which m are theirs: n / (λ m), γ in
+    E. Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020, equation 3, for one attacker.
+    """
+    attack, rate = _root_.attack, _root_.server.learning_rate
+    num_participants = _root_.clients_per_round or _root_.partition.num_clients
+    given = (num_participants, rate, attack.num_malicious, attack.every)
+    if not all(isinstance(value, int | float) and value > 0 for value in given):
+        return 1.0  # nobody attacks, or a setting is wrong, which its own check says
+    return float(num_participants / (rate * -(-attack.num_malicious // attack.every)))

@@ -1,0 +1,249 @@
+"""Several runs at a time on one machine, each in a process of its own, all on one Ray.
+
+The machine's cores and GPUs are shared out evenly: together the processes have as many workers as one run
+would have alone. A process serves one run after the other, so that only the first of each pays for its start.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from fl_backdoor.config.schema import ExperimentConfig
+from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.data.contents import contents_of
+from fl_backdoor.engine.shared_ray import SharedRay
+from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.clean_twin import clean_key
+from fl_backdoor.runner.display.background import Background
+from fl_backdoor.runner.display.live import Display
+from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.job import Job
+from fl_backdoor.runner.one_by_one import collect
+from fl_backdoor.runner.reporting import Reporting
+from fl_backdoor.runner.session import baselines
+from fl_backdoor.runner.worker_process import Done, Helper, Line, Orders
+from fl_backdoor.runs import clean_baseline
+from fl_backdoor.runs.environment import usable_cores
+
+if TYPE_CHECKING:
+    from fl_backdoor.engine.local_ray import LocalRay
+
+SECONDS_TO_STOP = 60
+"""How long runs have to write what there is when they are interrupted."""
+
+LOG_NAME = "processes.log"
+
+
+class RayDidNotStart(FlBackdoorError):  # noqa: N818 - what happened, and no more
+    """There is no Ray for several processes to share; none of the runs was begun."""
+
+
+class SideBySide:
+    """Works off jobs in several processes; close it in any case.
+
+    Parameters
+    ----------
+    display, streams
+        What the user sees, and where everything else goes.
+    num_jobs
+        How many runs go on at a time.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer cores than runs.
+    """
+
+    def __init__(self, display: Display, streams: Streams, num_jobs: int) -> None:
+        cores = usable_cores()
+        if num_jobs > cores:
+            raise ConfigError(
+                "jobs", num_jobs, f"must be at most {cores}, the cores that this process may use"
+            )
+        self.display = display
+        self.streams = streams
+        self.num_jobs = num_jobs
+        self.reporting = Reporting(display, streams)
+        self.background = Background(self.reporting)
+        # It must outlive Ray, whose processes Linux ends with the thread that started them.
+        self._ray_thread = ThreadPoolExecutor(1, "ray")
+        self._ray: Future[LocalRay | None] | None = None
+        self._helpers: list[Helper] = []
+        self._tasks: dict[Helper, _Task] = {}
+        self._num_left = 0
+
+    def start(self, config: ExperimentConfig) -> None:
+        """Start Ray and the processes; it takes a while, and nobody need wait for it."""
+        if self._ray is None:
+            self._helpers = [Helper() for _ in range(self.num_jobs)]
+            self._ray = self._ray_thread.submit(self._started_ray, config)
+
+    def work(self, jobs: Sequence[Job]) -> None:
+        """Make all runs; one that fails is reported and leaves the others alone.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the user interrupts; the runs have written what there was.
+        RayDidNotStart
+            If it did not.
+        """
+        if not jobs:
+            return
+        self.start(jobs[0].config)
+        self._give_orders(jobs[0])
+        waiting = [_Task(job, name) for job, name in zip(jobs, short_names(jobs), strict=True)]
+        self._num_left = len(jobs)
+        try:
+            while waiting or self._under_way():
+                self._hand_out(waiting)
+                self._hear()
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise
+
+    def close(self) -> None:
+        """End the processes and Ray, and finish the figures."""
+        for helper in self._helpers:
+            helper.end(SECONDS_TO_STOP)
+        self._helpers = []
+        if self._ray is not None and self._ray.exception() is None and (ray := self._ray.result()):
+            ray.stop()
+        self._ray = None
+        self._ray_thread.shutdown()
+        self.background.close()
+
+    def abandon(self) -> None:
+        """Do the same: interrupted processes have nothing left to wait for."""
+        self.close()
+
+    def _started_ray(self, config: ExperimentConfig) -> "LocalRay | None":
+        if config.engine.address != LOCAL:
+            return None
+        from fl_backdoor.engine.local_ray import LocalRay
+
+        return LocalRay(self.num_jobs * resources(config, self.num_jobs).num_workers, PRELOADED)
+
+    def _give_orders(self, first: Job) -> None:
+        assert self._ray is not None
+        log = (first.sweep_folder or first.folder) / LOG_NAME
+        self.streams.send_to(log)
+        try:
+            ray = self._ray.result()
+        except Exception as error:
+            logging.getLogger("fl_backdoor").exception("Ray did not start")
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise RayDidNotStart(f"jobs = {self.num_jobs}: Ray did not start ({why}; see {log})") from error
+        shared = SharedRay(first.config.engine.address if ray is None else ray.address, self.num_jobs)
+        self._orders = Orders(shared, log)
+        for helper in self._helpers:
+            if not helper.has_orders:
+                helper.begin(self._orders)
+
+    def _under_way(self) -> dict[Connection, Helper]:
+        return {helper.connection: helper for helper in self._tasks}
+
+    def _hand_out(self, waiting: list["_Task"]) -> None:
+        """Give each process that has nothing to do a run that need not wait for another one."""
+        for helper in self._helpers:
+            ready = [task for task in waiting if not self._waits_for_clean_model(task)]
+            if helper not in self._tasks and ready:
+                waiting.remove(ready[0])
+                self._tasks[helper] = ready[0]
+                helper.take(ready[0].job)
+
+    def _waits_for_clean_model(self, task: "_Task") -> bool:
+        """Return whether another run is making the clean model whose figures stand beside this one's."""
+        if not any(other.makes_clean_model and other.key == task.key for other in self._tasks.values()):
+            return False
+        return clean_baseline.lookup(baselines(task.job.config), task.key) is None
+
+    def _hear(self) -> None:
+        """Wait until something is told, and pass it on."""
+        under_way = self._under_way()
+        for connection in wait(list(under_way)):
+            assert isinstance(connection, Connection)
+            helper = under_way[connection]
+            task = self._tasks[helper]
+            try:
+                told = connection.recv()
+            except (EOFError, OSError):
+                self._replace(helper, task)
+                continue
+            if isinstance(told, Line):
+                self.display.line(f"[{task.name}] {told.text}")
+            elif isinstance(told, Done):
+                self.reporting.failed |= told.failed
+                self._ended(helper, task)
+
+    def _replace(self, helper: Helper, task: "_Task") -> None:
+        """Start another process in the place of one that died."""
+        helper.end(seconds=0)
+        self._helpers[self._helpers.index(helper)] = new = Helper()
+        new.begin(self._orders)
+        self.reporting.fail(
+            f"the process of {task.name} died; resume={task.job.sweep_folder} goes on with it"
+        )
+        self._ended(helper, task)
+
+    def _ended(self, helper: Helper, task: "_Task") -> None:
+        del self._tasks[helper]
+        self._num_left -= 1
+        self.display.line(f"[{task.name}] ended; {self._num_left} left")
+        if task.job.sweep_folder is not None:
+            self.background.do(collect, task.job.sweep_folder)
+
+    def _interrupt(self) -> None:
+        """Have all runs end, and tell what they still have to say."""
+        for helper in self._tasks:
+            helper.interrupt()
+        deadline = time.monotonic() + SECONDS_TO_STOP
+        while self._tasks and time.monotonic() < deadline:
+            under_way = self._under_way()
+            for connection in wait(list(under_way), timeout=1):
+                assert isinstance(connection, Connection)
+                self._last_words(under_way[connection])
+
+    def _last_words(self, helper: Helper) -> None:
+        task = self._tasks[helper]
+        try:
+            told = helper.connection.recv()
+        except (EOFError, OSError):
+            self._ended(helper, task)
+            return
+        if isinstance(told, Line):
+            self.display.line(f"[{task.name}] {told.text}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A job, and what the user knows it by."""
+
+    job: Job
+    name: str
+
+    @cached_property
+    def key(self) -> str:
+        """Names the clean model whose figures stand beside this run's."""
+        config = check(self.job.config).config
+        return clean_key(config, contents_of(config.dataset))
+
+    @property
+    def makes_clean_model(self) -> bool:
+        """Whether this run trains it, unless it is there already."""
+        return self.job.config.clean_baseline == "run" or not self.job.config.attacks
+
+
+def short_names(jobs: Sequence[Job]) -> list[str]:
+    """Return for each job what its command line has beyond that of all others; with one job all of it."""
+    common = set.intersection(*(set(job.overrides) for job in jobs)) if len(jobs) > 1 else set()
+    return [
+        " ".join(override for override in job.overrides if override not in common) or job.folder.name
+        for job in jobs
+    ]

@@ -1,0 +1,182 @@
+"""Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
+from numpy.typing import NDArray
+from torch import nn
+
+from fl_backdoor.config.schema import ClientConfig
+from fl_backdoor.core.types import NO_CLASS
+from fl_backdoor.data.samples import CLEAN, Poison, Samples, batch_sizes
+from fl_backdoor.training.allocator import keep_freed_memory
+from fl_backdoor.training.cuda_graph import Record, RecordedStep, Step, record_on_gpu
+from fl_backdoor.training.precision import Precision, logits_of
+from fl_backdoor.training.sgd import SGD
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+MOST_RECORDED = 4
+"""Steps kept on a GPU: each holds the memory of a whole step, and a poison may be another one each round."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Steps taken and their mean loss."""
+
+    num_steps: int
+    loss: float
+
+
+class Trainer:
+    """Trains one model in place, for one client after the other.
+
+    On a GPU a step is recorded once for each poison and replayed for all clients that share their samples and
+    differ in the rows that count; nothing waits for the GPU before the last step of a client.
+
+    BatchNorm has no variance of a single sample. In a model with it a last batch of one sample is part of the
+    batch before, so that nobody's number of samples keeps them from training; other models are trained on
+    batches as they come.
+
+    Parameters
+    ----------
+    model
+        Its parameters are moved where they are.
+    settings
+        Optimiser, batch size, epochs or steps.
+    precision
+        What the model computes in.
+    record
+        How steps are recorded. Null: as a CUDA graph on a GPU, not at all on the CPU.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: ClientConfig,
+        precision: Precision = "fp32",
+        record: Record | None = None,
+    ) -> None:
+        keep_freed_memory()
+        self.model = model
+        self.settings = settings
+        self.precision = precision
+        self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
+        self._device = self._optimizer.parameters[0].device
+        self._loss = torch.zeros((), device=self._device)
+        sent = model.state_dict()
+        self._kept = {name: kept.clone() for name, kept in model.named_buffers() if name not in sent}
+        self._record = record
+        if self._device.type == "cuda":
+            self._record = record or record_on_gpu
+            # Neither sums in whatever order, nor kernels that each worker times and chooses by itself.
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
+        self._none_alone = any(isinstance(module, BATCH_NORMS) for module in model.modules())
+
+    def batch_sizes(self, num_examples: int) -> list[int]:
+        """Return the sizes of the batches in which `num_examples` samples are trained on."""
+        return batch_sizes(num_examples, self.settings.batch_size, none_alone=self._none_alone)
+
+    def num_steps(self, num_examples: int) -> int:
+        """Return how many steps a client with `num_examples` samples takes in a round (T)."""
+        if self.settings.local_steps is not None:
+            return self.settings.local_steps
+        return self.settings.local_epochs * len(self.batch_sizes(num_examples))
+
+    def train(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:
+        """Train by SGD on cross-entropy.
+
+        Parameters
+        ----------
+        samples
+            On the device of the model.
+        generator
+            Shuffles the samples; on the CPU, so that every device sees the same batches.
+        poison
+            Applied to each batch.
+        """
+        num_steps = sum(1 for _ in self.steps(samples, generator, poison))
+        return TrainResult(num_steps, float(self._loss) / num_steps)
+
+    def steps(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> Iterator[int]:
+        """Train as `train` does; yield after each step how many there have been."""
+        self.model.train()
+        self._forget()
+        step = self._step_for(samples, poison)
+        batches = samples.batches(self.settings.batch_size, generator, none_alone=self._none_alone)
+        for taken, indices in enumerate(islice(batches, self.num_steps(len(samples))), start=1):
+            step(indices)
+            yield taken
+
+    def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor) -> None:
+        inputs, labels = samples.batch(indices, poison)
+        loss = F.cross_entropy(logits_of(self.model, inputs, self.precision), labels)
+        gradients = torch.autograd.grad(
+            loss, self._optimizer.parameters, allow_unused=True, materialize_grads=True
+        )
+        self._optimizer.step(gradients)
+        self._loss.add_(loss.detach())
+
+    def _step_for(self, samples: Samples, poison: Poison) -> Step:
+        step = partial(self._step, samples, poison)
+        if self._record is None or self.settings.batch_size > len(samples):
+            return step
+        key = (samples.stored, poison)
+        if key not in self._recorded:
+            if len(self._recorded) == MOST_RECORDED:
+                del self._recorded[next(iter(self._recorded))]
+            model = [*self.model.parameters(), *self.model.buffers()]
+            state = [*model, *self._optimizer.velocities, self._loss]
+            self._recorded[key] = RecordedStep(step, self.settings.batch_size, state, self._record)
+        return self._recorded[key]
+
+    def _forget(self) -> None:
+        """Begin as if no client had been trained: buffers that do not travel are as they were built."""
+        self._optimizer.reset()
+        self._loss.zero_()
+        for name, start in self._kept.items():
+            buffer = self.model.get_buffer(name)
+            if buffer.shape == start.shape:  # else a table that grows with what is looked up
+                buffer.copy_(start)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted classes, int64 ``(num_examples,)``, and the mean cross-entropy against the true labels.
+
+    A class is `NO_CLASS` where a sample's logits are not all finite: ``argmax`` would call NaN class 0.
+    """
+
+    classes: NDArray[np.int64]
+    loss: float
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    samples: Samples,
+    batch_size: int,
+    poison: Poison = CLEAN,
+    precision: Precision = "fp32",
+) -> Predictions:
+    """Predict the class of every sample that counts.
+
+    `poison.labels` is not applied: the loss is that of true labels. Several threads may do this with one
+    model at the same time.
+    """
+    keep_freed_memory()
+    model.eval()
+    device = samples.stored.device
+    classes, total = [], torch.zeros((), dtype=torch.float64, device=device)
+    for indices in torch.split(samples.rows.to(device), batch_size):
+        inputs, _ = samples.batch(indices, poison)
+        logits = logits_of(model, inputs, precision)
+        classes.append(logits.argmax(dim=1).masked_fill_(~logits.isfinite().all(dim=1), NO_CLASS))
+        total += F.cross_entropy(logits, samples.labels[indices], reduction="sum")
+    return Predictions(torch.cat(classes).cpu().numpy(), float(total) / len(samples))

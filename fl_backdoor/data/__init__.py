@@ -1,1 +1,1 @@
-"""Data sets, one a file, and their partition over clients."""
+"""Data sets, one a file, and their partition over clients; `samples` alone imports PyTorch."""

@@ -66,8 +66,11 @@ HEAVY = {
 
 
 def test_modules_are_light_to_import():
+    """All but `samples`, which makes batches of tensors."""
     modules = [
-        f"fl_backdoor.data.{file.stem}" for file in (REPOSITORY / "fl_backdoor" / "data").glob("[a-z]*.py")
+        f"fl_backdoor.data.{file.stem}"
+        for file in (REPOSITORY / "fl_backdoor" / "data").glob("[a-z]*.py")
+        if file.stem != "samples"
     ]
     assert "fl_backdoor.data.cifar10" in modules
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"

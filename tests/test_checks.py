@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fl_backdoor.config.metric_settings import without_attack
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.runner.checks import check
-from fl_backdoor.runner.clean_twin import clean_key, clean_twin
 from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import clean_key
 from tests.made_sentences import write_sst2
 
 
@@ -188,7 +189,7 @@ def test_an_alpha_that_stamps_nothing_is_pointed_out():
         "engine.num_workers=1",
     ],
 )
-def test_runs_that_differ_in_the_attack_or_the_engine_share_their_clean_twin(override):
+def test_runs_that_differ_in_the_attack_or_the_engine_share_their_clean_baseline(override):
     assert clean_key(config()) == clean_key(config(override))
 
 
@@ -200,8 +201,8 @@ def test_runs_that_differ_otherwise_do_not(override):
     assert clean_key(config()) != clean_key(config(override))
 
 
-def test_a_clean_twin_attacks_nobody():
+def test_a_clean_baseline_attacks_nobody():
     wanted = config()
-    twin = clean_twin(wanted)
+    twin = without_attack(wanted)
     assert not twin.attacks
     assert replace(twin, attack=wanted.attack) == wanted

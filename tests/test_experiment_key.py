@@ -12,9 +12,8 @@ from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.runner import resume
-from fl_backdoor.runner.clean_twin import clean_key
 from fl_backdoor.runner.composition import composed
-from fl_backdoor.runner.experiment_key import experiment_key
+from fl_backdoor.runner.experiment_key import clean_key, experiment_key
 from fl_backdoor.runs import runs
 from fl_backdoor.runs.run_folder import RunFolder
 

@@ -4,8 +4,8 @@ from torch import nn
 
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.runner.checks import check
-from fl_backdoor.runner.clean_twin import clean_key
 from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.training.precision import computes_bf16, logits_of, resolve_precision
 
 CPU = torch.device("cpu")
@@ -55,5 +55,5 @@ def test_a_checked_configuration_holds_a_concrete_precision(wanted):
     assert checked.precision == resolve_precision(wanted, CPU)
 
 
-def test_runs_of_different_precision_have_different_clean_twins():
+def test_runs_of_different_precision_have_different_clean_baselines():
     assert clean_key(config("precision=fp32")) != clean_key(config("precision=bf16"))

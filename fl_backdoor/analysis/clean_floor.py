@@ -3,24 +3,11 @@
 import json
 from collections.abc import Sequence
 
+from fl_backdoor.config.metric_settings import changes_no_clean_metric
 from fl_backdoor.runs.columns import ACCURACY_COLUMNS
-from fl_backdoor.runs.runs import CHANGE_NO_FIGURE, Run
+from fl_backdoor.runs.runs import Run
 
 CLEAN_COLUMNS = tuple(f"clean_{name}" for name in ACCURACY_COLUMNS)
-
-IRRELEVANT_TO_CLEAN_RUNS = (
-    *CHANGE_NO_FIGURE,
-    "attack.num_malicious",
-    "attack.alpha",
-    "attack.boost_factor",
-    "attack.first_round",
-    "attack.last_round",
-    "attack.holds_target",
-    "attack.participation",
-    "attack.every",
-    "attack.disguise",
-)
-"""Settings that a clean model's figures do not depend on; trigger and target count, they measure it."""
 
 
 def fill_clean_figures(runs: Sequence[Run]) -> None:
@@ -46,7 +33,7 @@ def _is_clean_model(run: Run) -> bool:
 
 def _clean_settings(run: Run) -> str:
     """Return what a clean model depends on: settings, and the data set that was really there."""
-    kept = {key: found for key, found in run.settings.items() if not key.startswith(IRRELEVANT_TO_CLEAN_RUNS)}
+    kept = {key: found for key, found in run.settings.items() if not changes_no_clean_metric(key)}
     return json.dumps([kept, run.dataset], sort_keys=True, default=str)
 
 

@@ -4,13 +4,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fl_backdoor.runs.runs import CHANGE_NO_FIGURE, Run, Settings
+from fl_backdoor.config.metric_settings import changes_no_metric
+from fl_backdoor.runs.runs import Run, Settings
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 
-NOT_SETTINGS = (*CHANGE_NO_FIGURE, "seed", "dataset._target_", "strategy._target_")
-"""Beginnings of settings that do not tell settings apart; data set and strategy go by their names."""
+TOLD_OTHERWISE = ("seed", "dataset._target_", "strategy._target_")
+"""Settings that do not tell settings apart; data set and strategy go by their names."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,11 @@ def differing_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
 
 def told(run: Run) -> Settings:
     """Return the settings that figures depend on, seed aside, and the data set that was really there."""
-    kept = {key: found for key, found in run.settings.items() if not key.startswith(NOT_SETTINGS)}
+    kept = {
+        key: found
+        for key, found in run.settings.items()
+        if key not in TOLD_OTHERWISE and not changes_no_metric(key)
+    }
     if (named := kept.get("strategy.client_ids")) and named == run.summary.get("malicious_client_ids"):
         # Whoever attacks follows from the seed, and so do their names.
         kept["strategy.client_ids"] = "the attackers"

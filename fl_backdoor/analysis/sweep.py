@@ -6,8 +6,9 @@ from pathlib import Path
 
 from fl_backdoor.analysis.clean_floor import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.analysis.sweep_figure import draw_sweep
+from fl_backdoor.config.metric_settings import changes_no_metric
 from fl_backdoor.core import files, table
-from fl_backdoor.runs.runs import CHANGE_NO_FIGURE, Run, Settings, read, run_folders
+from fl_backdoor.runs.runs import Run, Settings, read, run_folders
 
 log = logging.getLogger("fl_backdoor")
 
@@ -58,7 +59,7 @@ def collect(sweep_folder: Path) -> None:
     files.replace(sweep_folder / "sweep.csv", table.header(columns) + table.lines(rows, columns))
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
-        telling = [name for name in differing if not name.startswith(CHANGE_NO_FIGURE)]
+        telling = [name for name in differing if not changes_no_metric(name)]
         num_diverged = sum(row["status"] == "diverged" for row in rows)
         draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling, num_diverged)
 

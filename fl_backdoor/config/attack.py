@@ -1,10 +1,11 @@
 """What malicious clients do, and when: the group ``attack`` of the configuration."""
 
 from dataclasses import field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from fl_backdoor.config.marks import AddedLater, Mark, WithoutAttack
 from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import STRICT, Count, Positive, PositiveCount, Share
 
@@ -45,18 +46,20 @@ class AttackConfig:
         How what is sent is hidden: a plug-in of ``fl_backdoor.attacks.disguises``; empty: not at all.
     """
 
-    num_malicious: Count
-    alpha: Share
+    num_malicious: Annotated[Count, WithoutAttack(0)]
+    alpha: Annotated[Share, WithoutAttack(0.0)]
     target_label: Count
-    boost_factor: Positive
-    first_round: PositiveCount
-    last_round: PositiveCount | None
+    boost_factor: Annotated[Positive, WithoutAttack(1.0)]
+    first_round: Annotated[PositiveCount, Mark.ONLY_UNDER_ATTACK]
+    last_round: Annotated[PositiveCount | None, Mark.ONLY_UNDER_ATTACK]
     trigger: dict[str, Any]
     trigger_space: Literal["pixel", "normalized"]
-    holds_target: bool | None = None
-    participation: Literal["sampled", "fixed"] = "sampled"
-    every: PositiveCount = 1
-    disguise: dict[str, Any] = field(default_factory=dict)
+    holds_target: Annotated[bool | None, AddedLater(None), WithoutAttack(None)] = None
+    participation: Annotated[Literal["sampled", "fixed"], AddedLater("sampled"), WithoutAttack("sampled")] = (
+        "sampled"
+    )
+    every: Annotated[PositiveCount, WithoutAttack(1)] = 1
+    disguise: Annotated[dict[str, Any], AddedLater({}), WithoutAttack({})] = field(default_factory=dict)
 
     def num_stamped(self, batch_size: int) -> int:
         """Return how many samples of each batch get the trigger, where a full one holds `batch_size`.

@@ -1,5 +1,7 @@
 """What a run is: the typed, checked form of the resolved Hydra configuration.
 
+Whether a setting counts for a run's metrics stands in its type, see `fl_backdoor.config.marks`.
+
 Nothing here imports Hydra, PyTorch, Ray or Flower, so that a wrong setting is reported at once, and so
 that the same check runs wherever a configuration arrives as JSON.
 """
@@ -14,6 +16,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from fl_backdoor.config.attack import AttackConfig
+from fl_backdoor.config.dataset import DatasetSettings
+from fl_backdoor.config.marks import CountsWith, Mark, PlugIn
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import config_error
 from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
@@ -119,10 +123,10 @@ class ServerConfig:
     min_replies: PositiveCount
     round_timeout_seconds: Positive
     eval_batch_size: PositiveCount
-    root_samples: Count = 0
-    root_bias: Share | None = None
-    root_class: Count = 0
-    max_lost_rounds: PositiveCount | None = None
+    root_samples: Annotated[Count, CountsWith("root_samples")] = 0
+    root_bias: Annotated[Share | None, CountsWith("root_samples")] = None
+    root_class: Annotated[Count, CountsWith("root_samples")] = 0
+    max_lost_rounds: Annotated[PositiveCount | None, Mark.BESIDE_THE_METRICS] = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -218,18 +222,20 @@ class ExperimentConfig:
     seed: Count
     num_rounds: PositiveCount
     clients_per_round: PositiveCount | None
-    clean_baseline: Literal["known", "run"]
+    clean_baseline: Annotated[Literal["known", "run"], Mark.BESIDE_THE_METRICS]
     precision: Literal["auto", "fp32", "bf16"]
-    outputs: str
-    dataset: dict[str, Any]
+    outputs: Annotated[str, Mark.BESIDE_THE_METRICS]
+    dataset: Annotated[dict[str, Any], PlugIn(DatasetSettings)]
     partition: PartitionConfig
     model: dict[str, Any]
     client: ClientConfig
     attack: AttackConfig
-    strategy: dict[str, Any]
+    strategy: Annotated[dict[str, Any], Mark.SERVER_ONLY]
     server: ServerConfig
-    engine: EngineConfig
-    tracking: dict[str, Any] = field(default_factory=dict)
+    engine: Annotated[EngineConfig, Mark.BESIDE_THE_METRICS]
+    tracking: Annotated[dict[str, Any], Mark.BESIDE_THE_METRICS, Mark.SERVER_ONLY] = field(
+        default_factory=dict
+    )
 
     @property
     def participants_per_round(self) -> int:

@@ -16,17 +16,12 @@ from typing import Any
 
 import yaml
 
+from fl_backdoor.config.dataset import DatasetSettings
+from fl_backdoor.config.marks import Mark, marked
+from fl_backdoor.config.metric_settings import SERVER_ONLY
 from fl_backdoor.config.schema import ExperimentConfig
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import TARGET
-
-SERVERS_OWN = ("strategy", "tracking")
-"""Plug-ins that no node ever builds; a server may have some that are not installed elsewhere."""
-
-FOLDERS = ("root", "cache")
-
-INSIDE = ("folder", "path")
-"""Settings of data sets that name a folder in `root`, and on the user's own machine any other."""
 
 
 def accept(config: ExperimentConfig) -> ExperimentConfig:
@@ -37,26 +32,27 @@ def accept(config: ExperimentConfig) -> ExperimentConfig:
     ConfigError
         If it names a plug-in for which no YAML file is installed here, or data outside this machine's folder.
     """
-    plain = {key: value for key, value in config.to_dict().items() if key not in SERVERS_OWN}
+    plain = {key: value for key, value in config.to_dict().items() if key not in SERVER_ONLY}
     for key, target in _targets(plain):
         if str(target) not in installed_plugins():
             allowed = "not installed on this node: it takes plug-ins that have a YAML file in its own conf/"
             raise ConfigError(key, target, allowed)
     _refuse_other_folders(config.dataset)
-    return replace(config, dataset={**config.dataset, **dict.fromkeys(FOLDERS)})
+    own_folders = dict.fromkeys(marked(DatasetSettings, Mark.OWN_FOLDER))
+    return replace(config, dataset={**config.dataset, **own_folders})
 
 
 def _refuse_other_folders(dataset: Mapping[str, Any]) -> None:
-    for key in INSIDE:
-        place = Path(str(dataset.get(key) or "")).expanduser()
-        if place.is_absolute() or ".." in place.parts:
+    for key in marked(DatasetSettings, Mark.INSIDE_ROOT):
+        named = Path(str(dataset.get(key) or "")).expanduser()
+        if named.is_absolute() or ".." in named.parts:
             raise ConfigError(f"dataset.{key}", dataset[key], "must lie in this node's own folder with data")
 
 
 @cache
 def installed_plugins() -> frozenset[str]:
     """Return the import paths of all plug-ins in this installation's YAML files, but for the server's own."""
-    groups = (group for group in resources.files("conf").iterdir() if group.name not in SERVERS_OWN)
+    groups = (group for group in resources.files("conf").iterdir() if group.name not in SERVER_ONLY)
     contents = (yaml.safe_load(file.read_text(encoding="utf-8")) for group in groups for file in _yaml(group))
     return frozenset(target for content in contents for _, target in _targets(content))
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fl_backdoor import __version__
 from fl_backdoor.attacks.schedule import Schedule
+from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
 from fl_backdoor.core import plugins
 from fl_backdoor.core.layout import Layout
@@ -129,7 +130,7 @@ class Experiment:
     def invitation(self) -> Invitation:
         """Return what nodes on other machines must have in common with this run."""
         world = self.world
-        return Invitation(shared_settings(self.config), __version__, fingerprint(world.dataset, world.data))
+        return Invitation(for_clients(self.config), __version__, fingerprint(world.dataset, world.data))
 
     def model(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the model that was evaluated last, by name; before that the one that round 1 starts from."""
@@ -202,7 +203,7 @@ def build_strategy(
     """
     num_participants = config.participants_per_round
     federation = Federation(
-        experiment=shared_settings(config),
+        experiment=for_clients(config),
         seed=config.seed,
         layout=layout,
         way=way_of(config),
@@ -217,11 +218,6 @@ def build_strategy(
     )
     strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
     return strategy
-
-
-def shared_settings(config: ExperimentConfig) -> str:
-    """Return the configuration as clients get it; what follows a run is none of their business."""
-    return replace(config, tracking={}).to_json()
 
 
 def way_of(config: ExperimentConfig) -> Way:

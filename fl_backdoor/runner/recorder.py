@@ -17,10 +17,9 @@ from fl_backdoor.federation.context import World
 from fl_backdoor.federation.server_app import Experiment, FinishedRound, Row
 from fl_backdoor.metrics.detection import Tally
 from fl_backdoor.runner.checks import Checked
-from fl_backdoor.runner.clean_twin import clean_key
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.experiment_key import experiment_key
+from fl_backdoor.runner.experiment_key import clean_key, experiment_key
 from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.base import TrackedRun
 from fl_backdoor.runner.tracking.beside import Tracking

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from fl_backdoor.config.metric_settings import settings_that_count
 from fl_backdoor.config.schema import ExperimentConfig
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.contents import Contents
-from fl_backdoor.runner.experiment_key import experiment_key, settings_that_count
+from fl_backdoor.runner.experiment_key import experiment_key
 from fl_backdoor.runs import checkpoint, run_tables, runs
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.runs.lock import only_writer

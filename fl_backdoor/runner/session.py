@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fl_backdoor.config.metric_settings import without_attack
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
 from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers
 from fl_backdoor.data.contents import Contents, contents_of
@@ -13,10 +14,10 @@ from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import Resources, Simulation, resources
 from fl_backdoor.runner import resume
 from fl_backdoor.runner.checks import Checked, check
-from fl_backdoor.runner.clean_twin import clean_key, clean_twin
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.runs import checkpoint, clean_baseline, runs
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.runs.lock import only_writer
@@ -69,7 +70,7 @@ class Session:
         self._engine_for(config)
 
     def run(self, config: ExperimentConfig, folder: Path, *, go_on: bool = False) -> None:
-        """Run one experiment into `folder`, after its clean twin if that is asked for and not known yet.
+        """Run one experiment into `folder`, after its clean baseline if that is asked for and not known yet.
 
         Parameters
         ----------
@@ -94,7 +95,7 @@ class Session:
         checked = check(config)
         rehearse(checked.config)
         contents = contents_of(checked.config.dataset)
-        self._run_clean_twin(checked, contents)
+        self._run_clean_baseline(checked, contents)
         with only_writer(folder):
             self._run(checked, contents, folder, go_on=go_on)
 
@@ -109,7 +110,7 @@ class Session:
         if self._engine is not None:
             self._engine.abandon()
 
-    def _run_clean_twin(self, checked: Checked, contents: Contents | None) -> None:
+    def _run_clean_baseline(self, checked: Checked, contents: Contents | None) -> None:
         config = checked.config
         if config.clean_baseline != "run" or not config.attacks:
             return
@@ -119,7 +120,7 @@ class Session:
         # Another process may be training the same clean model: that is waited for, and its figures are taken.
         with only_writer(folder / key, wait=True):
             if clean_baseline.lookup(folder, key) is None:
-                self._run(replace(checked, config=clean_twin(config)), contents, folder / key, go_on=True)
+                self._run(replace(checked, config=without_attack(config)), contents, folder / key, go_on=True)
 
     def _run(self, checked: Checked, contents: Contents | None, folder: Path, *, go_on: bool) -> None:
         if go_on and resume.is_run(folder):

@@ -20,13 +20,6 @@ DATA = "data.json"
 
 TABLES = ("rounds.csv", "clients.csv")
 
-CHANGE_NO_FIGURE = (
-    *("clean_baseline", "engine.", "outputs", "tracking"),
-    *("resume", "jobs", "objective", "detection_bound"),
-    *("dataset.root", "dataset.cache", "dataset.download"),
-)
-"""Beginnings of settings that no figure depends on."""
-
 TRUE_POSITIVES = ("true_positives", "true_positive_rate")
 """What summaries of earlier versions count as this one does."""
 

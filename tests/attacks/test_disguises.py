@@ -12,9 +12,8 @@ from fl_backdoor.attacks.disguises.partial import Partial
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.runner.checks import check
-from fl_backdoor.runner.clean_twin import clean_key
 from fl_backdoor.runner.composition import composed
-from fl_backdoor.runner.experiment_key import experiment_key
+from fl_backdoor.runner.experiment_key import clean_key, experiment_key
 
 HONEST = np.array([0, 2, 1, -1], dtype=np.float32)
 UPDATE = np.array([4, 0, 1, 3], dtype=np.float32)

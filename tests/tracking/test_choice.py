@@ -8,8 +8,8 @@ from fl_backdoor.core.layout import Layout
 from fl_backdoor.federation.server_app import build_strategy
 from fl_backdoor.federation.virtual_clients import VirtualClients
 from fl_backdoor.runner.checks import check_light
-from fl_backdoor.runner.clean_twin import clean_key
 from fl_backdoor.runner.composition import composed
+from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.mlflow import MLflow
 from fl_backdoor.runner.tracking.tensorboard import TensorBoard

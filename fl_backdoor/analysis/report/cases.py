@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fl_backdoor.analysis.clean_floor import IRRELEVANT_TO_CLEAN_RUNS
 from fl_backdoor.analysis.seeds import Setting, Spread, by_setting
 from fl_backdoor.analysis.telling import telling_keys, value
+from fl_backdoor.config.metric_settings import changes_no_clean_metric
 from fl_backdoor.core import table
 from fl_backdoor.runs.runs import Run
 
@@ -173,7 +173,7 @@ def _names(settings: Sequence[Setting]) -> list[str]:
     attacked = [setting.differing for setting in settings if _attacks(setting) is not False]
     keys = telling_keys([setting.differing for setting in settings])
     return [
-        *(key for key in keys if key not in NAMED and not key.startswith(IRRELEVANT_TO_CLEAN_RUNS)),
+        *(key for key in keys if key not in NAMED and not changes_no_clean_metric(key)),
         *(key for key in telling_keys(attacked) if key not in NAMED and _is_threat(key)),
     ]
 
@@ -194,7 +194,7 @@ def _attacks(setting: Setting) -> bool | None:
 
 
 def _is_threat(key: str) -> bool:
-    return key.startswith("attack.") and key.startswith(IRRELEVANT_TO_CLEAN_RUNS)
+    return key.startswith("attack.") and changes_no_clean_metric(key)
 
 
 def _rank(case: Case) -> tuple[bool, str]:

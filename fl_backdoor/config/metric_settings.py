@@ -1,0 +1,70 @@
+"""Which settings a run's metrics depend on: questions that the marks in the schema answer."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from fl_backdoor.config.attack import AttackConfig
+from fl_backdoor.config.marks import Mark, along, marked, settings_of
+from fl_backdoor.config.schema import CallConfig, ExperimentConfig
+
+OF_THE_CALL = ("hydra", *settings_of(CallConfig))
+"""How the command line was called: no metric depends on any of it."""
+
+SERVER_ONLY = marked(ExperimentConfig, Mark.SERVER_ONLY)
+"""Plug-ins that no node ever builds; a server may have some that are not installed elsewhere."""
+
+
+def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that metrics depend on, from a whole configuration as plain values."""
+    asked = {name: value for name, value in plain.items() if name not in OF_THE_CALL}
+    return _that_count(asked, ExperimentConfig)
+
+
+def _that_count(plain: dict[str, Any], group: type) -> dict[str, Any]:
+    kept = dict(plain)
+    for name, setting in settings_of(group).items():
+        if name in plain and not setting.counts(plain[name], plain):
+            del kept[name]
+        elif setting.group is not None and isinstance(kept.get(name), dict):
+            kept[name] = _that_count(kept[name], setting.group)
+    return kept
+
+
+@cache
+def changes_no_metric(key: str) -> bool:
+    """Return whether no metric depends on the setting with this dotted key, whatever its value."""
+    if key.partition(".")[0] in OF_THE_CALL:
+        return True
+    return any(Mark.BESIDE_THE_METRICS in setting.marks for setting in along(key, ExperimentConfig))
+
+
+@cache
+def changes_no_clean_metric(key: str) -> bool:
+    """Return whether no metric of a run without attackers depends on it; trigger and target measure some."""
+    return changes_no_metric(key) or any(setting.goes_by_attack for setting in along(key, ExperimentConfig))
+
+
+def without_attack(config: ExperimentConfig) -> ExperimentConfig:
+    """Return the same run without attackers; trigger and target stay, which its metrics are measured with."""
+    values = {
+        name: mark.value
+        for name, setting in settings_of(AttackConfig).items()
+        for mark in setting.without_attack()
+    }
+    return dataclasses.replace(config, attack=dataclasses.replace(config.attack, **values))
+
+
+def clean_settings_that_count(config: ExperimentConfig) -> dict[str, Any]:
+    """Return the settings that the metrics of the same run without attackers depend on, as plain values."""
+    plain = settings_that_count(without_attack(config).to_dict())
+    idle = marked(AttackConfig, Mark.ONLY_UNDER_ATTACK)
+    attack = {name: value for name, value in plain["attack"].items() if name not in idle}
+    return plain | {"attack": attack}
+
+
+def for_clients(config: ExperimentConfig) -> str:
+    """Return the configuration as clients get it, one line of JSON."""
+    untold: dict[str, Any] = {name: {} for name in SERVER_ONLY}
+    return dataclasses.replace(config, **untold).to_json()

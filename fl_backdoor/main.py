@@ -1,21 +1,23 @@
 """The entry point: ``python -m fl_backdoor.main strategy=hybrid attack.alpha=0.052``.
 
-Only what answers a wrong command line is imported up here; PyTorch, Flower and Ray come once it is right.
+Only what answers ``--help`` is imported up here, then what answers a wrong command line; PyTorch, Flower and
+Ray come once it is right.
 """
 
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
+from hydra.core.config_store import ConfigStore
 
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runner.composition import CONFIG_MODULE, CONFIG_NAME, in_order
-from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.composition import CONFIG_MODULE, CONFIG_NAME, asks_for_help, in_order
 from fl_backdoor.runner.display.terminal import as_process
-from fl_backdoor.runner.jobs import Jobs, accept_from_hydra, task
-from fl_backdoor.runner.tracking.beside import left_behind
+
+if TYPE_CHECKING:
+    from fl_backdoor.runner.jobs import Jobs
 
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -33,14 +35,31 @@ def main() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     sys.argv[1:] = in_order(sys.argv[1:])
+    if asks_for_help(sys.argv[1:]):
+        _show_help()
+    else:
+        _run()
+
+
+def _show_help() -> None:
+    # Hydra copies what it holds of its own for each group that it lists, and changes none of it.
+    held = ConfigStore.instance()
+    held.__deepcopy__ = lambda memo: held  # type: ignore[attr-defined]
+    _by_hydra(lambda config: None)
+
+
+def _run() -> NoReturn:
+    from fl_backdoor.runner.display.live import Display
+    from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.jobs import Jobs, accept_from_hydra, task
+    from fl_backdoor.runner.tracking.beside import left_behind
+
     with Streams() as streams, Display(streams.terminal) as display:
         jobs = Jobs(display, streams)
         accept_from_hydra(jobs)
         try:
             jobs.prepare(sys.argv[1:])
-            hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(
-                task
-            )()
+            _by_hydra(task)
             jobs.work()
             jobs.tell_best()
         except FlBackdoorError as error:
@@ -57,7 +76,12 @@ def main() -> None:
     sys.exit(status)
 
 
-def _leave(jobs: Jobs, status: int) -> NoReturn:
+def _by_hydra(task: Callable[[Any], Any]) -> None:
+    """Have Hydra read the command line, and answer it or call `task` for each run."""
+    hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(task)()
+
+
+def _leave(jobs: "Jobs", status: int) -> NoReturn:
     """End the process once Ray has ended and the figures are drawn, and wait for nothing else."""
     try:
         jobs.abandon()

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from fl_backdoor.compare import main
+from fl_backdoor.cli.compare import main
 from tests.results.report.made_runs import write_run
 
 LONG = "A processor with a name that is much longer than anybody would like it to be"

@@ -3,14 +3,14 @@ import sys
 
 import pytest
 
-from fl_backdoor.table import main
+from fl_backdoor.cli.table import main
 from tests.conftest import REPOSITORY
 from tests.results.report.made_runs import write_run, write_sweep
 
 
 @pytest.mark.parametrize("module", ["table", "compare"])
 def test_nothing_heavy_is_imported(module):
-    program = f"import fl_backdoor.{module}, sys; print(*({{'torch', 'ray', 'flwr', 'hydra', 'scipy', 'pandas'}} & set(sys.modules)))"  # noqa: E501
+    program = f"import fl_backdoor.cli.{module}, sys; print(*({{'torch', 'ray', 'flwr', 'hydra', 'scipy', 'pandas'}} & set(sys.modules)))"  # noqa: E501
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
@@ -67,7 +67,7 @@ def test_runs_that_are_damaged_throughout(tmp_path, capsys):
 @pytest.mark.parametrize("command", ["table {0}", "compare {0} {0}", "compare {0} {0} --format csv"])
 def test_a_reader_that_has_enough_is_no_error(tmp_path, command):
     write_run(tmp_path / "a")
-    program = f"{sys.executable} -m fl_backdoor.{command.format(tmp_path)} | true"
+    program = f"{sys.executable} -m fl_backdoor {command.format(tmp_path)} | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

@@ -72,7 +72,7 @@ def test_without_a_terminal_nothing_is_shown_and_nothing_breaks(closed):
 def test_tables_are_shown_in_ascii(tmp_path, command):
     write_run(tmp_path / "a", "Krum", 0.1)
     write_run(tmp_path / "b", "Krum", 0.1, 7)
-    done = shell(f"{sys.executable} -m fl_backdoor.{command.format(tmp_path)}", PYTHONIOENCODING="ascii")
+    done = shell(f"{sys.executable} -m fl_backdoor {command.format(tmp_path)}", PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"60.0" in done.stdout
     assert done.stdout.isascii()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fl_backdoor.cli.watch import main
 from fl_backdoor.core import files, table
 from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
-from fl_backdoor.watch import main
 
 HEED_INTERRUPTS = """
 import os, signal, sys
@@ -43,7 +43,7 @@ def end(folder, status):
 
 def watching(*arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", HEED_INTERRUPTS, "-m", "fl_backdoor.watch", *map(str, arguments)],
+        [sys.executable, "-c", HEED_INTERRUPTS, "-m", "fl_backdoor", "watch", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

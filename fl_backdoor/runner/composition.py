@@ -59,6 +59,11 @@ def is_multirun(arguments: list[str]) -> bool:
     return parsed.multirun or "hydra.mode=MULTIRUN" in parsed.overrides
 
 
+def asks_for_help(arguments: list[str]) -> bool:
+    """Return whether Hydra is to show choices and settings, and to do nothing else."""
+    return bool(_parsed(arguments).help)
+
+
 def runs_elsewhere(arguments: list[str]) -> bool:
     """Return whether a launcher of Hydra's is asked for, which makes runs in processes of its own."""
     overrides = _parsed(arguments).overrides

@@ -2,13 +2,14 @@
 
 import json
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.data.contents import Contents, contents_of
-from fl_backdoor.runner.experiment_key import experiment_key
+
+if TYPE_CHECKING:
+    from fl_backdoor.data.contents import Contents
 
 
 def register() -> None:
@@ -25,12 +26,16 @@ def _given_or(given: object, otherwise: object) -> object:
 
 
 def _experiment_key(_root_: DictConfig) -> str:
+    from fl_backdoor.runner.experiment_key import experiment_key
+
     whole = _whole(_root_)
     return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
 
 
 def _settings_key(_root_: DictConfig) -> str:
     """Return 8 digits that follow from the settings; no file is read for them."""
+    from fl_backdoor.runner.experiment_key import experiment_key
+
     return experiment_key(_whole(_root_), None)[:8]
 
 
@@ -41,7 +46,9 @@ def _whole(_root_: DictConfig) -> dict[str, Any]:
 
 
 @cache  # many runs of a sweep, made on the same files, are named one after the other
-def _contents(spec: str) -> Contents | None:
+def _contents(spec: str) -> "Contents | None":
+    from fl_backdoor.data.contents import contents_of
+
     return contents_of(json.loads(spec))
 
 

@@ -171,7 +171,7 @@ class Federation:
 
     def start_node(self, client_id: int, *flags: str) -> Process:
         """Start the node of a client; `MALICIOUS` is told to attack."""
-        command = [sys.executable, "-m", "fl_backdoor.node", "--superlink", self.superlink.address]
+        command = [sys.executable, "-m", "fl_backdoor", "node", "--superlink", self.superlink.address]
         command += ["--partition", str(client_id), *self.security.node(client_id), *flags]
         if client_id == MALICIOUS:
             command.append("--malicious")

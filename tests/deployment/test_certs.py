@@ -1,4 +1,4 @@
-"""The command `python -m fl_backdoor.certs`, and what it tells to copy and to start."""
+"""The command `fl-backdoor certs`, and what it tells to copy and to start."""
 
 import shlex
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
-from fl_backdoor import certs, node, register
+from fl_backdoor.cli import certs, node, register
 
 ADDRESS = "[2001:db8::1]:8000"
 
@@ -39,7 +39,7 @@ def test_it_prints_the_commands_of_all_machines(folder, capsys):
     assert (code, err) == (0, "")
     assert environment[0] == "export"
     assert superlink[0] == "flower-superlink"
-    assert registration[:3] == ["python", "-m", "fl_backdoor.register"]
+    assert registration[:2] == ["fl-backdoor", "register"]
     assert [option(node, "--key") for node in nodes] == [str(folder / "node-0"), str(folder / "node-1")]
     assert [option(node, "--partition") for node in nodes] == ["0", "1"]
     assert "engine.address=server.lab:8000" in experiment
@@ -66,8 +66,8 @@ def test_flower_and_our_own_commands_take_the_printed_options(folder, capsys):
     for file in (taken.ssl_certfile, taken.ssl_keyfile, taken.superexec_auth_secret_file):
         assert (folder / file).is_file()
     for command in nodes:
-        assert node._parser().parse_args(command[3:]).data == "DIR"
-    taken = register._parser().parse_args(registration[3:])
+        assert node._parser().parse_args(command[2:]).data == "DIR"
+    taken = register._parser().parse_args(registration[2:])
     assert taken.keys == [folder / "node-0.pub", folder / "node-1.pub"]
     assert taken.partition == ["0", "1"]
 
@@ -142,7 +142,7 @@ def test_existing_files_are_not_overwritten(folder, capsys):
 
 def test_help_needs_neither_cryptography_nor_flower():
     told = (
-        "import sys; from fl_backdoor import certs, register\n"
+        "import sys; from fl_backdoor.cli import certs, register\n"
         "for program in (certs, register):\n"
         "    try: program.main(['--help'])\n"
         "    except SystemExit as end: assert end.code == 0\n"

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from flwr.superlink.cli.flower_superlink import _parse_args_run_superlink
 
-from fl_backdoor import certs as certs_program
-from fl_backdoor import node, register
+from fl_backdoor.cli import certs as certs_program
+from fl_backdoor.cli import node, register
 from fl_backdoor.engine.deployment import authority
 from fl_backdoor.engine.deployment.instructions import superlink_flags
 
@@ -66,12 +66,12 @@ def test_the_container_starts_the_superlink_that_the_instructions_start(as_instr
 def test_unit_and_container_start_the_same_node_from_its_own_files():
     variables = environment("node.env") | {"CREDENTIALS_DIRECTORY": "/run/secrets", "DATA": "/data"}
     program, *unit = unit_command("node@.service", variables)
-    assert (program, unit[:2]) == ("python", ["-m", "fl_backdoor.node"])
+    assert (program, unit[0]) == ("fl-backdoor", "node")
     inside = [
         option.replace("${NODE:-0}", "%i").replace("${SUPERLINK:-server.lab:8000}", variables["SUPERLINK"])
         for option in compose()["services"]["node"]["command"]
     ]
-    taken = node._parser().parse_args(unit[2:])
+    taken = node._parser().parse_args(unit[1:])
     assert taken == node._parser().parse_args(inside)
     assert (taken.partition, taken.key, taken.insecure) == ("%i", "/run/secrets/node.key", "no")
 
@@ -144,11 +144,10 @@ def test_the_images_copy_what_the_package_consists_of_and_end_as_nobody_special(
 
 
 def documented(module):
-    """Return the arguments of each command in docs/deployment.md that starts this module."""
+    """Return the arguments of each call of this module's command in docs/deployment.md."""
     text = (FOLDER.parent / "deployment.md").read_text().replace("\\\n", " ")
-    found = [
-        line.split(f"-m {module.__name__} ")[1:] for line in text.splitlines() if line.startswith("    ")
-    ]
+    command = f"fl-backdoor {module.__name__.rpartition('.')[2]} "
+    found = [line.split(command)[1:] for line in text.splitlines() if line.startswith("    ")]
     return [shlex.split(after[0], comments=True) for after in found if after]
 
 

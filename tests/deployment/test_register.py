@@ -1,10 +1,10 @@
-"""The command `python -m fl_backdoor.register`, against a real SuperLink."""
+"""The command `fl-backdoor register`, against a real SuperLink."""
 
 import re
 
 import pytest
 
-from fl_backdoor import register
+from fl_backdoor.cli import register
 from fl_backdoor.engine.deployment import authority, certificates, key_files
 from tests.deployment.superlinks import free_port
 

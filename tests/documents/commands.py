@@ -11,19 +11,21 @@ REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 BLOCK = re.compile(r"^ {4,}\S.*$", re.MULTILINE)
-INLINE = re.compile(r"`(python -m [^`\n]*)`")
+INLINE = re.compile(r"`((?:python -m|fl-backdoor) [^`\n]*)`")
 ASSIGNMENT = re.compile(r'^([A-Z]+)="(.*)"$')
-CALL = re.compile(r"(?:^|[\s/])python3? -m ((?:fl_backdoor|benchmarks)(?:\.\w+)?)\b(.*)$", re.DOTALL)
+CALL = re.compile(
+    r"(?:^|[\s/])(?:python3? -m ((?:fl_backdoor|benchmarks)(?:\.\w+)?)|fl-backdoor (\w+))\b(.*)$", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A call of one of the project's modules.
+    """A call of one of the project's modules, or of a command of ``fl-backdoor``.
 
     Parameters
     ----------
     module
-        What follows ``python -m``.
+        What follows ``python -m``; the command's module, which is `fl_backdoor.main` for ``run``.
     arguments
         What follows that; ``…``, which stands for what a reader has to fill in, is taken out.
     where
@@ -52,8 +54,12 @@ def _in(file: Path) -> Iterator[Command]:
             values[assigned[1]] = assigned[2]
         for part in line.split(" && "):
             if call := CALL.search(part):
-                told = shlex.split(Template(call[2]).safe_substitute(values), comments=True)
-                yield Command(call[1], tuple(told), file.name)
+                told = shlex.split(Template(call[3]).safe_substitute(values), comments=True)
+                yield Command(call[1] or _module(call[2]), tuple(told), file.name)
+
+
+def _module(command: str) -> str:
+    return "fl_backdoor.main" if command == "run" else f"fl_backdoor.cli.{command}"
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from fl_backdoor import __version__
 PUBLISHER = "fl-backdoor"
 PACKAGE = "fl-backdoor"
 COMPONENTS = {
-    "serverapp": "fl_backdoor.flower_app:server",
+    "serverapp": "fl_backdoor.cli.flower_app:server",
     "clientapp": "fl_backdoor.federation.client_app:app",
 }
 RUN_CONFIG = {"experiment": "", "overrides": ""}

@@ -200,7 +200,7 @@ class FleetLink:
             if _code(error) == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
                 return KeyUnknownError(
                     f"{self._place}: the SuperLink does not know this node's key: "
-                    "python -m fl_backdoor.register makes it known, unless it was removed"
+                    "fl-backdoor register makes it known, unless it was removed"
                 )
         return KeyInUseError(f"{self._place}: a node with this key is there, or was until a moment ago")
 

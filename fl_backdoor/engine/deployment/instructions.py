@@ -65,14 +65,14 @@ def for_nodes(folder: Path, nodes: Sequence[int]) -> Iterator[Step]:
     root = str(folder / authority.AUTHORITY)
     keys = [str(folder / f"node-{node}.pub") for node in nodes]
     clients = [part for node in nodes for part in ("--partition", str(node))]
-    register = ["python", "-m", "fl_backdoor.register", "--superlink", superlink, "--root-certificates", root]
+    register = ["fl-backdoor", "register", "--superlink", superlink, "--root-certificates", root]
     yield Step(
         "The nodes are made known to the running SuperLink, once, each for its client:",
         [shlex.join([*register, *keys, *clients])],
     )
     for node in nodes:
         key = f"node-{node}"
-        start = ["python", "-m", "fl_backdoor.node", "--superlink", superlink, "--root-certificates", root]
+        start = ["fl-backdoor", "node", "--superlink", superlink, "--root-certificates", root]
         own = ["--key", str(folder / key), "--partition", str(node), "--data", "DIR"]
         files = _listed(folder, (authority.AUTHORITY, key))
         yield Step(f"The machine of node {node} needs {files}:", [shlex.join([*start, *own])])

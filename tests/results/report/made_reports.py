@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
-from fl_backdoor.report import main
+from fl_backdoor.cli.report import main
 
 
 class Tables(HTMLParser):

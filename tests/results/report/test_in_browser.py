@@ -9,7 +9,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from fl_backdoor.report import write
+from fl_backdoor.cli.report import write
 from tests.results.report.made_runs import LABELS, write_images, write_run
 
 DESK, PHONE = 1280, 390

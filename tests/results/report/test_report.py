@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.report import main
+from fl_backdoor.cli.report import main
 from tests.results.report.made_reports import make
 from tests.results.report.made_runs import write_images, write_run
 
@@ -260,7 +260,8 @@ def test_texts_of_a_hostile_run_do_no_harm(report, tmp_path):
 REFUSES_WHAT_IS_HEAVY = """
 import runpy, sys
 sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
-runpy.run_module("fl_backdoor.report", run_name="__main__", alter_sys=True)
+sys.argv.insert(1, "report")
+runpy.run_module("fl_backdoor", run_name="__main__", alter_sys=True)
 """
 
 HEAVY = "torch,ray,flwr,hydra,matplotlib,pandas,plotly,scipy"

@@ -1,4 +1,4 @@
-"""A table for a paper: ``python -m fl_backdoor.table <folder> --format latex > table.tex``."""
+"""A table for a paper: ``fl-backdoor table <folder> --format latex > table.tex``."""
 
 import argparse
 import sys
@@ -8,15 +8,14 @@ from pathlib import Path
 from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
 from fl_backdoor.analysis.sheets.latex import latex
 from fl_backdoor.analysis.sheets.markdown import markdown
-from fl_backdoor.answer import answer
+from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runner.display.terminal import as_process
 from fl_backdoor.runs.runs import find_all
 
 FORMATS = ("markdown", "latex", "csv")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print the table that the command line asks for; return 0, or 2 if there is nothing to show."""
     asked = _parser().parse_args(arguments)
     return answer(lambda: _print(asked.folders, asked.format))
@@ -41,7 +40,7 @@ def _write(content: SettingsTable, wanted: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.table",
+        prog="fl-backdoor table",
         description="A table of runs, a row a setting: mean and standard deviation over seeds.",
     )
     parser.add_argument(
@@ -49,7 +48,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

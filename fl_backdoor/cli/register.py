@@ -1,4 +1,4 @@
-"""Nodes are made known to a SuperLink: ``python -m fl_backdoor.register --superlink … node-0.pub``."""
+"""Nodes are made known to a SuperLink: ``fl-backdoor register --superlink … node-0.pub``."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.answer import answer
-from fl_backdoor.runner.display.terminal import as_process
+from fl_backdoor.cli.output import answer
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Register or remove the keys that the command line names; return 0, or 2 if that fails."""
     asked = _parser().parse_intermixed_args(arguments)
     return answer(lambda: _do(asked))
@@ -34,7 +33,7 @@ def _do(asked: argparse.Namespace) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.register",
+        prog="fl-backdoor register",
         description="Make nodes known to a SuperLink by their public keys, or shut them out.",
     )
     parser.add_argument("keys", nargs="+", type=Path, metavar="KEY.pub", help="public keys of nodes")
@@ -55,7 +54,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--remove", action="store_true", help="shut the nodes out, at once and for good")
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

@@ -1,4 +1,4 @@
-"""One page about runs: ``python -m fl_backdoor.report <folder> --out report.html``."""
+"""One page about runs: ``fl-backdoor report <folder> --out report.html``."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from fl_backdoor.analysis.report.sections.question import notices
 from fl_backdoor.core import files
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
-from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.analysis.report.material import Material
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 NOTHING_TO_SHOW = 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write the report that the command line asks for; return 0, or 2 if there is nothing to show."""
     asked = _parser().parse_args(arguments)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -75,7 +74,7 @@ def _tell(console: Console, problems: Sequence[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.report",
+        prog="fl-backdoor report",
         description="One HTML page about runs, which opens without a network, and its figures as files.",
     )
     parser.add_argument(
@@ -92,7 +91,3 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
     return int(text)
-
-
-if __name__ == "__main__":
-    as_process(main)

@@ -1,4 +1,4 @@
-"""Certificates and keys for other machines: ``python -m fl_backdoor.certs --host NAME --nodes N``."""
+"""Certificates and keys for other machines: ``fl-backdoor certs --host NAME --nodes N``."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.answer import answer
+from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.engine.deployment.instructions import Step
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks for and say what comes next; return 0, or 2 if it cannot be done."""
     asked = _parser().parse_args(arguments)
     return answer(lambda: _do(asked))
@@ -55,7 +54,7 @@ def _say(summary: str, steps: Iterable["Step"]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.certs",
+        prog="fl-backdoor certs",
         description="A certificate for the server, a secret for experiments, and a key for each node.",
     )
     what = parser.add_mutually_exclusive_group(required=True)
@@ -76,7 +75,3 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("certs"), metavar="FOLDER", help="default: %(default)s"
     )
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

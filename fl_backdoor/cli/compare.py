@@ -1,4 +1,4 @@
-"""Two runs, or two folders of seeds, side by side: ``python -m fl_backdoor.compare A B``."""
+"""Two runs, or two folders of seeds, side by side: ``fl-backdoor compare A B``."""
 
 import argparse
 import sys
@@ -13,15 +13,14 @@ from fl_backdoor.analysis.sheets.sheet import Sheet
 from fl_backdoor.analysis.sheets.terminal import show
 from fl_backdoor.analysis.two_sides import match
 from fl_backdoor.analysis.two_sides_text import Part, csv, parts
-from fl_backdoor.answer import answer
+from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runner.display.terminal import as_process
 from fl_backdoor.runs.runs import Run, find
 
 FORMATS = ("text", "markdown", "csv")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Compare what the command line names; return 0, or 2 if it cannot be compared."""
     asked = _parser().parse_args(arguments)
     return answer(lambda: _print(asked.a, asked.b, asked.format))
@@ -68,14 +67,10 @@ def _show(shown: Sequence[Part]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.compare",
+        prog="fl-backdoor compare",
         description="What differs between A and B, and whether it is more than seeds differ by.",
     )
     parser.add_argument("a", type=Path, metavar="A", help="a run, or a folder that holds runs")
     parser.add_argument("b", type=Path, metavar="B", help="what A is compared with, likewise")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

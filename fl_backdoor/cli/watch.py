@@ -1,4 +1,4 @@
-"""Follow a run that goes on elsewhere: ``python -m fl_backdoor.watch <folder>``.
+"""Follow a run that goes on elsewhere: ``fl-backdoor watch <folder>``.
 
 Only its files are read; the run knows nothing of it. The exit code is 0 if all that was shown is finished, 1
 if something of it is not, 2 if there is nothing to show and 130 after Ctrl-C.
@@ -16,7 +16,6 @@ from typing import Any
 from fl_backdoor.core import reading
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.terminal import as_process
 from fl_backdoor.runner.display.views import ManyRuns, OneRun
 from fl_backdoor.runs import runs
 
@@ -25,7 +24,7 @@ POLL_SECONDS = 0.5
 FINISHED, NOT_FINISHED, NOTHING_TO_SHOW, INTERRUPTED = 0, 1, 2, 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Follow what `arguments` name, and return the exit code."""
     asked = _parser().parse_args(arguments)
     with Display(sys.stdout) as display:
@@ -75,12 +74,8 @@ def _expected(multirun: Path) -> int | None:
 
 def _parser() -> argparse.ArgumentParser:
     said = "Follow a run, or all runs of a multirun, from their files."
-    parser = argparse.ArgumentParser(prog="python -m fl_backdoor.watch", description=said)
+    parser = argparse.ArgumentParser(prog="fl-backdoor watch", description=said)
     parser.add_argument("folder", type=Path, help="a run's folder, or one that holds several")
     parser.add_argument("--once", action="store_true", help="show what is there and end")
     parser.add_argument("--wait", action="store_true", help="wait for a run that is not there yet")
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

@@ -1,4 +1,4 @@
-"""Start a client on its machine: ``python -m fl_backdoor.node --superlink HOST:8000 --partition 3 …``."""
+"""Start a client on its machine: ``fl-backdoor node --superlink HOST:8000 --partition 3 …``."""
 
 import argparse
 import logging
@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runner.display.terminal import as_process
 
 if TYPE_CHECKING:
     from fl_backdoor.federation.hosting import Hosting
@@ -24,7 +23,7 @@ SILENT = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
 """Nothing is reported to anybody unless the user sets these otherwise."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Join a SuperLink and train until somebody stops the process; return the exit status."""
     asked = _parser().parse_args(arguments)
     for name, value in SILENT.items():
@@ -109,7 +108,7 @@ def _described(here: "Hosting") -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m fl_backdoor.node",
+        prog="fl-backdoor node",
         description="Join a SuperLink and train one client, or several, whenever a run asks for them.",
     )
     add = parser.add_argument
@@ -134,7 +133,3 @@ def _parser() -> argparse.ArgumentParser:
         help="do without TLS: on this machine, or anywhere you trust the network",
     )
     return parser
-
-
-if __name__ == "__main__":
-    as_process(main)

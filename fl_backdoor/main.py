@@ -65,7 +65,9 @@ def _run() -> NoReturn:
         except FlBackdoorError as error:
             display.error(str(error))
             _leave(jobs, WRONG_SETTING)
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not _comes_of_an_interrupt(error):
+                raise
             display.error("interrupted; what was done so far is on disk")
             _leave(jobs, INTERRUPTED)
         finally:
@@ -79,6 +81,14 @@ def _run() -> NoReturn:
 def _by_hydra(task: Callable[[Any], Any]) -> None:
     """Have Hydra read the command line, and answer it or call `task` for each run."""
     hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME)(task)()
+
+
+def _comes_of_an_interrupt(error: BaseException) -> bool:
+    """Look behind `error`: an interrupt while Hydra opens a file is hidden by an error of its cleaning up."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__context__
+    return seen is not None
 
 
 def _leave(jobs: "Jobs", status: int) -> NoReturn:

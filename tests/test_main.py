@@ -24,6 +24,19 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 """A shell has its background jobs ignore interrupts, and what they start inherits that; this undoes it."""
 
+INTERRUPT_AS_A_CHOICE_OPENS = """
+import pathlib, runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+opened = pathlib.Path.open
+def interrupted(file, *arguments, **named):
+    if file.suffix == ".yaml":
+        signal.raise_signal(signal.SIGINT)
+    return opened(file, *arguments, **named)
+pathlib.Path.open = interrupted
+runpy.run_module("fl_backdoor.main", run_name="__main__", alter_sys=True)
+"""
+"""What Hydra does next, closing a file that is not open, hides the interrupt behind an error."""
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -253,6 +266,15 @@ def test_an_interrupted_run_ends_soon_with_what_was_done_on_disk(tmp_path):
     assert summary["rounds_finished"] == len(rounds) - 1 >= 2
     assert (tmp_path / "found" / "model.safetensors").exists()
     assert _is_gone(process.pid), "no worker is left behind"
+
+
+def test_an_interrupt_while_a_sweep_is_composed_is_one_line(tmp_path):
+    program = [sys.executable, "-c", INTERRUPT_AS_A_CHOICE_OPENS, "-m", "seed=range(0,1000)"]
+    shown = subprocess.run(
+        program, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert shown.stdout == "fl_backdoor: interrupted; what was done so far is on disk\n"
+    assert (shown.stderr, shown.returncode) == ("", 130)
 
 
 def test_a_killed_run_leaves_no_shared_memory_behind(tmp_path):

@@ -12,17 +12,18 @@ A run that writes the component down, the same run without a defence, and the fi
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from fl_backdoor.core import files, table
 from fl_backdoor.runs import figures, round_table
 from fl_backdoor.runs.columns import CLIENT_COLUMNS
-from strategies.base import Aggregation, ClientUpdates, Federation
-from strategies.group_test import leading_vectors
-from strategies.persistent_direction import PersistentDirection
-from strategies.similarity import similarities
+from strategies.base import Aggregation, ClientUpdates
+from strategies.persistent_direction.group_test import leading_vectors
+from strategies.persistent_direction.rule import PersistentDirection
+from strategies.persistent_direction.similarity import similarities
+from strategies.robust_strategy import StrategyArguments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,14 +41,12 @@ class Watched(PersistentDirection):
 
     Parameters
     ----------
-    federation
-        What the server knows of the run.
     file
         A table with a row per known client and round; an older one is replaced.
     """
 
-    def __init__(self, federation: Federation, *, file: str) -> None:
-        super().__init__(federation)
+    def __init__(self, *, file: str, **flower: Unpack[StrategyArguments]) -> None:
+        super().__init__(**flower)
         self.file = Path(file)
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:

@@ -13,11 +13,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from strategies.group_test import most_suspicious
-from strategies.known_differences import Known
-from strategies.memory import Memory
-from strategies.signs import deviation_signs
-from strategies.similarity import Similarities, similarities
+from strategies.persistent_direction.group_test import most_suspicious
+from strategies.persistent_direction.known_differences import Known
+from strategies.persistent_direction.memory import Memory
+from strategies.persistent_direction.signs import deviation_signs
+from strategies.persistent_direction.similarity import Similarities, similarities
 
 NUM_CLIENTS, NUM_COORDINATES, NUM_ROUNDS = 10, 1024, 4
 CASES = [(dimensions, own) for own in (0.2, 0.6) for dimensions in (10, 50, 1000)]

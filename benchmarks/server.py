@@ -16,35 +16,50 @@ from flwr.serverapp import strategy as flower
 
 from benchmarks.isolated import Measured, isolated
 from benchmarks.measure import Figure, Scale
-from fl_backdoor.config.schema import ClientConfig, ServerConfig
-from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ParameterVector, UpdateMatrix
-from strategies.base import ClientUpdates, Federation, RobustStrategy
-from strategies.bulyan import Bulyan
-from strategies.fedavg import FedAvg
-from strategies.flower import reply
-from strategies.iqr_filter import IQRFilter
-from strategies.krum import Krum
-from strategies.median import Median
-from strategies.multi_krum import MultiKrum
-from strategies.trimmed_mean import TrimmedMean
+from strategies.base import ClientUpdates
+from strategies.robust_strategy import RobustStrategy
+from strategies.rules.bulyan import Bulyan
+from strategies.rules.fedavg import FedAvg
+from strategies.rules.flower import reply
+from strategies.rules.iqr_filter import IQRFilter
+from strategies.rules.krum import Krum
+from strategies.rules.median import Median
+from strategies.rules.multi_krum import MultiKrum
+from strategies.rules.trimmed_mean import TrimmedMean
 
 SIZES = [(50, 1_000_000), (100, 11_000_000)]
 SMALL_SIZES = [(10, 10_000)]
-SMALL_RULES = ("FedAvg", "Krum")
 MOST_REPEATED = 1 << 28
 """Entries of an update matrix beyond which Flower's rules, which take minutes, are run once."""
 
-OURS: dict[str, Callable[[Federation, int], RobustStrategy]] = {
-    "FedAvg": lambda federation, _: FedAvg(federation),
-    "IQR filter": lambda federation, _: IQRFilter(federation),
-    "Krum": lambda federation, f: Krum(federation, num_malicious=f),
-    "Multi-Krum": lambda federation, f: MultiKrum(
-        federation, num_malicious=f, num_to_select=federation.participants_per_round // 2
+
+@dataclass(frozen=True)
+class Size:
+    """Of an update matrix."""
+
+    num_clients: int
+    num_params: int
+
+    @property
+    def num_malicious(self) -> int:
+        """f, as large as Bulyan allows."""
+        return (self.num_clients - 3) // 4
+
+    def __str__(self) -> str:
+        return f"n = {self.num_clients}, d = {self.num_params / 1e6:g} M"
+
+
+OURS: dict[str, Callable[[Size], RobustStrategy]] = {
+    "FedAvg": lambda _: FedAvg(),
+    "IQR filter": lambda _: IQRFilter(),
+    "Krum": lambda size: Krum(num_malicious=size.num_malicious),
+    "Multi-Krum": lambda size: MultiKrum(
+        num_malicious=size.num_malicious, num_to_select=size.num_clients // 2
     ),
-    "Bulyan": lambda federation, f: Bulyan(federation, num_malicious=f),
-    "median": lambda federation, _: Median(federation),
-    "trimmed mean": lambda federation, _: TrimmedMean(federation, beta=0.2),
+    "Bulyan": lambda size: Bulyan(num_malicious=size.num_malicious),
+    "median": lambda _: Median(),
+    "trimmed mean": lambda _: TrimmedMean(beta=0.2),
 }
 FLOWERS: dict[str, Callable[[int, int], flower.FedAvg]] = {
     "Krum": lambda _, f: flower.Krum(num_malicious_nodes=f),
@@ -66,27 +81,11 @@ class Seconds:
 Runs = list[Measured[Seconds] | None]
 
 
-@dataclass(frozen=True)
-class Size:
-    """Of an update matrix."""
-
-    num_clients: int
-    num_params: int
-
-    @property
-    def num_malicious(self) -> int:
-        """f, as large as Bulyan allows."""
-        return (self.num_clients - 3) // 4
-
-    def __str__(self) -> str:
-        return f"n = {self.num_clients}, d = {self.num_params / 1e6:g} M"
-
-
 def measure(scale: Scale) -> Iterator[Figure]:
     """Yield times and peak memory of each rule, and how many times as long Flower's takes."""
     for num_clients, num_params in SMALL_SIZES if scale.small else SIZES:
         size = Size(num_clients, num_params)
-        for rule in SMALL_RULES if scale.small else OURS:
+        for rule in OURS:
             yield from _compared(rule, size, scale.repeats)
 
 
@@ -124,7 +123,7 @@ def prepare_ours(rule: str, size: Size) -> Callable[[], Seconds]:
     """Return a timed call of our `rule`."""
 
     def call(size: Size) -> Callable[[], object]:
-        strategy = OURS[rule](_federation(size), size.num_malicious)
+        strategy = OURS[rule](size)
         return partial(strategy.aggregate, _clients(_updates(size)))
 
     return _timed(call, size)
@@ -178,19 +177,4 @@ def _clients(updates: UpdateMatrix) -> ClientUpdates:
         learning_rate=1.0,
         weights=ones / len(updates),
         client_ids=np.arange(len(updates)),
-    )
-
-
-def _federation(size: Size) -> Federation:
-    return Federation(
-        experiment="{}",
-        seed=0,
-        layout=Layout((TensorSpec("weight", (size.num_params,), "float32", True),)),
-        partition_sizes=(1,) * size.num_clients,
-        participants_per_round=size.num_clients,
-        participants=lambda _: list(range(size.num_clients)),
-        num_rounds=1,
-        client=ClientConfig(1.0, 0.0, 0.0, batch_size=1, local_epochs=1),
-        server=ServerConfig(1.0, "equal", "average", 1, 60.0, 1000),
-        way="messages",
     )

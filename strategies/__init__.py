@@ -1,1 +1,92 @@
-"""Defences of the server: one a file, each a Flower Strategy."""
+"""Defences of the server: each is a Flower strategy, for this bench as for anybody's Flower app.
+
+>>> from strategies import Hybrid
+>>> strategy = Hybrid(clip_gamma=1.0, learning_rate=0.05, fraction_train=0.5)
+
+What a rule consists of, for those who write one: `RobustStrategy` and `aggregate`, from `ClientUpdates` to an
+`Aggregation`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strategies.base import Aggregation, ClientUpdates, ServerContext, clipped_mean, mean_of, nothing_of
+    from strategies.courier import Courier, Received, TrainRequest
+    from strategies.flower_courier import FlowerCourier, layout_of
+    from strategies.persistent_direction.rule import PersistentDirection
+    from strategies.robust_strategy import FlowerArguments, RobustStrategy, RoundOutcome, StrategyArguments
+    from strategies.rules.bulyan import Bulyan
+    from strategies.rules.clip_avg import ClipAvg
+    from strategies.rules.fedavg import FedAvg
+    from strategies.rules.flame import Flame
+    from strategies.rules.flower import FlowerStrategy
+    from strategies.rules.hybrid import Hybrid
+    from strategies.rules.iqr_filter import IQRFilter
+    from strategies.rules.krum import Krum
+    from strategies.rules.median import Median
+    from strategies.rules.multi_krum import MultiKrum
+    from strategies.rules.oracle_filter import OracleFilter
+    from strategies.rules.trimmed_mean import TrimmedMean
+
+__all__ = [
+    "Aggregation",
+    "Bulyan",
+    "ClientUpdates",
+    "ClipAvg",
+    "Courier",
+    "FedAvg",
+    "Flame",
+    "FlowerArguments",
+    "FlowerCourier",
+    "FlowerStrategy",
+    "Hybrid",
+    "IQRFilter",
+    "Krum",
+    "Median",
+    "MultiKrum",
+    "OracleFilter",
+    "PersistentDirection",
+    "Received",
+    "RobustStrategy",
+    "RoundOutcome",
+    "ServerContext",
+    "StrategyArguments",
+    "TrainRequest",
+    "TrimmedMean",
+    "clipped_mean",
+    "layout_of",
+    "mean_of",
+    "nothing_of",
+]
+
+_HOMES = {
+    "strategies.base": (
+        *("Aggregation", "ClientUpdates", "ServerContext"),
+        *("clipped_mean", "mean_of", "nothing_of"),
+    ),
+    "strategies.courier": ("Courier", "Received", "TrainRequest"),
+    "strategies.flower_courier": ("FlowerCourier", "layout_of"),
+    "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
+    "strategies.persistent_direction.rule": ("PersistentDirection",),
+    "strategies.rules.bulyan": ("Bulyan",),
+    "strategies.rules.clip_avg": ("ClipAvg",),
+    "strategies.rules.fedavg": ("FedAvg",),
+    "strategies.rules.flame": ("Flame",),
+    "strategies.rules.flower": ("FlowerStrategy",),
+    "strategies.rules.hybrid": ("Hybrid",),
+    "strategies.rules.iqr_filter": ("IQRFilter",),
+    "strategies.rules.krum": ("Krum",),
+    "strategies.rules.median": ("Median",),
+    "strategies.rules.multi_krum": ("MultiKrum",),
+    "strategies.rules.oracle_filter": ("OracleFilter",),
+    "strategies.rules.trimmed_mean": ("TrimmedMean",),
+}
+"""Where each public name is at home: a rule is imported when it is first asked for, and Flower with it."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

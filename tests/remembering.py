@@ -1,18 +1,19 @@
 """A rule with a memory, for drills in which it must survive."""
 
 from collections.abc import Mapping
+from typing import Unpack
 
 import numpy as np
 
-from strategies.base import Aggregation, ClientUpdates, Federation, RobustStrategy, mean_of
+from strategies import Aggregation, ClientUpdates, RobustStrategy, StrategyArguments, mean_of
 
 
 class Remembering(RobustStrategy):
     """The mean, moved by what all rounds before added up to."""
 
-    def __init__(self, federation: Federation) -> None:
-        super().__init__(federation)
-        self.total = np.zeros(federation.layout.num_params)
+    def __init__(self, **flower: Unpack[StrategyArguments]) -> None:
+        super().__init__(**flower)
+        self.total: np.ndarray = np.zeros(1)
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         plain = mean_of(clients, keep=np.ones(len(clients.weights), dtype=np.bool_))
@@ -21,7 +22,7 @@ class Remembering(RobustStrategy):
         return plain
 
     def state(self) -> dict[str, np.ndarray]:
-        return {"total": self.total}
+        return super().state() | {"total": self.total}
 
     def restore(self, server_round: int, state: Mapping[str, np.ndarray]) -> None:
         super().restore(server_round, state)

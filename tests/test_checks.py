@@ -62,19 +62,19 @@ def test_what_a_plug_in_cannot_work_with_is_one_line(overrides, message):
 
 
 PLUG_INS = {
-    "broken": "def rule(federation)\n    pass\n",
+    "broken": "def rule(courier)\n    pass\n",
     "raising": "VALUE = {}['nothing']\n",
     "typed": """
 from __future__ import annotations
 from typing import TYPE_CHECKING
-from strategies.fedavg import FedAvg
+from strategies import FedAvg
 if TYPE_CHECKING:
     from nowhere import Path
 class Rule(FedAvg):
-    def __init__(self, federation: Federation, *, file: Path | None = None, share: float = 0.5) -> None:
+    def __init__(self, *, courier: Courier, file: Path | None = None, share: float = 0.5) -> None:
         if share > 0.5:
             raise RuntimeError("too\\nmuch")
-        super().__init__(federation)
+        super().__init__(courier=courier)
 """,
 }
 
@@ -103,7 +103,7 @@ def plug_ins(tmp_path, monkeypatch):
         ),
         (
             ["flwr.serverapp.strategy.FedAvg"],
-            "flwr.serverapp.strategy.FedAvg: takes no federation: is it made for another program?",
+            "flwr.serverapp.strategy.FedAvg: takes no courier: is it made for another program?",
         ),
         (["builtins.dict"], "builtins.dict: "),
     ],

@@ -114,7 +114,7 @@ NO_RUN = "torch,ray,flwr,flwr_datasets,matplotlib,pandas"
         ),
         (NO_RUN, ["hydra.run.dir=/dev/null/a"], 2, "fl_backdoor: hydra.run.dir = /dev/null/a: cannot be wri"),
         (NO_RUN, ["-m", "seed=0,1", "outputs=/dev/null"], 2, "fl_backdoor: hydra.sweep.dir = /dev/null/mul"),
-        ("flwr", ["dataset=mnist5k"], 2, "fl_backdoor: strategy._target_ = strategies.fedavg.FedAvg: cannot"),
+        ("flwr", ["dataset=mnist5k"], 2, "fl_backdoor: strategy._target_ = strategies.FedAvg: cannot"),
     ],
 )
 def test_only_runs_need_what_is_heavy(tmp_path, refused, arguments, status, shown):

@@ -15,7 +15,7 @@ from fl_backdoor.core.seeding import Purpose, generator, integer_seed
 from fl_backdoor.data.samples import CLEAN
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.grid import StoppableGrid
-from fl_backdoor.federation.server_app import build_strategy
+from fl_backdoor.federation.server_app import build_strategy, courier_of
 from fl_backdoor.federation.virtual_clients import (
     VirtualClients,
     VirtualTask,
@@ -76,8 +76,9 @@ def test_the_server_cannot_have_all():
 def test_only_a_server_with_samples_plays_clients():
     for count, plays in ((0, False), (NUM_ROOT, True)):
         wanted = config("strategy=persistent_direction", f"server.root_samples={count}")
-        strategy = build_strategy(wanted, World(wanted).layout, SIZES, VirtualClients(wanted, SIZES))
-        assert (strategy.federation.virtual_clients is not None) == plays
+        virtual, courier = VirtualClients(wanted, SIZES), courier_of(wanted)
+        strategy = build_strategy(wanted, World(wanted).layout, SIZES, virtual, courier)
+        assert (strategy.server.virtual_clients is not None) == plays
 
 
 def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():

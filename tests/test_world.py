@@ -10,10 +10,10 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import build_client, build_hosted_client
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.hosting import Hosting
+from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key, experiment_key
-from strategies.participants import draw
 
 TARGET = 5
 

@@ -19,16 +19,17 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.drills.outcome import Options, Outcome
 from benchmarks.drills.spoiling import Rng, over_the_wire, pick, spoil, text
-from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.config.schema import ClientConfig
 from fl_backdoor.core import table
 from fl_backdoor.core.foreign_text import LONGEST
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import MOST_NOTES, ClientReply, pack_replies, unpack_task
 from fl_backdoor.federation.transport.node import exchange_for
 from fl_backdoor.federation.transport.ways import Way
-from strategies.base import Federation
-from strategies.fedavg import FedAvg
+from strategies.base import ServerContext
+from strategies.rules.fedavg import FedAvg
 
 NAMES = ("fuzz_replies",)
 TRIES = 10_000
@@ -116,7 +117,10 @@ class _Round:
         self.way = way
         self.rng = rng
         self.file = folder / "clients.csv"
-        self.strategy = FedAvg(_federation(way))
+        client = ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1)
+        self.courier = HostedClients("{}", client, lambda _: list(range(NUM_CLIENTS)), way)
+        self.strategy = FedAvg(courier=self.courier)
+        self.strategy.prepare(ServerContext(LAYOUT, num_rounds=1, partition_sizes=(20,) * NUM_CLIENTS))
 
     def play(self) -> int:
         """Play it, and return how many clients lost their places; raises if anything else was lost."""
@@ -171,9 +175,8 @@ class _Round:
         return pick(rng, options)
 
     def _checked(self, innocent: Sequence[int], arrays: ArrayRecord | None) -> int:
-        outcome = self.strategy.outcome
-        assert outcome is not None
-        replies = outcome.replies
+        replies = self.courier.replies
+        assert replies is not None
         used = [reply.client_id for reply in replies.usable]
         assert set(innocent) <= set(used), f"{innocent} lost places: {dict(replies.rejected)}"
         assert sorted([*used, *replies.rejected]) == list(range(NUM_CLIENTS))
@@ -194,21 +197,6 @@ class _Nodes:
 
     def get_node_ids(self) -> tuple[int, ...]:
         return NODES
-
-
-def _federation(way: Way) -> Federation:
-    return Federation(
-        experiment="{}",
-        seed=0,
-        layout=LAYOUT,
-        way=way,
-        partition_sizes=(20,) * NUM_CLIENTS,
-        participants_per_round=NUM_CLIENTS,
-        participants=lambda _: list(range(NUM_CLIENTS)),
-        num_rounds=1,
-        client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
-        server=ServerConfig(1.0, "equal", "average", 1, 60.0, 100),
-    )
 
 
 def _state(rng: Rng) -> ModelArrays:

@@ -16,8 +16,8 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import TensorSpec
+from fl_backdoor.core.npy import decoded
 from fl_backdoor.core.types import ModelArrays
-from fl_backdoor.federation.transport.npy import decoded
 
 log = logging.getLogger("fl_backdoor")
 
@@ -211,7 +211,7 @@ class NodeReply:
         if failed is not None:
             return ClientFailure(client_id, str(failed.get("reason", "no reason given")))
         metrics = _finite(_part(self.metrics, f"metrics.{client_id}"))
-        arrays = decoded(_part(self.models, f"model.{client_id}"), carried)
+        arrays = decoded(list(_part(self.models, f"model.{client_id}").values()), carried)
         return ClientReply(
             client_id=client_id,
             arrays=arrays,

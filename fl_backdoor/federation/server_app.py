@@ -21,9 +21,12 @@ from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.core.types import ClientMask
 from fl_backdoor.data.fingerprint import fingerprint
 from fl_backdoor.federation.context import World
+from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.evaluation import Evaluator
 from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.federation.invitation import Invitation
+from fl_backdoor.federation.participants import draw
+from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.federation.transport import segment
 from fl_backdoor.federation.transport.ways import Way
 from fl_backdoor.federation.virtual_clients import VirtualClients
@@ -32,8 +35,8 @@ from fl_backdoor.metrics.backdoor import BackdoorFigures
 from fl_backdoor.metrics.detection import detection
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
-from strategies.base import ClientUpdates, Federation, RobustStrategy, RoundOutcome
-from strategies.participants import draw
+from strategies.base import ClientUpdates, ServerContext
+from strategies.robust_strategy import RobustStrategy, RoundOutcome
 
 log = logging.getLogger("fl_backdoor")
 
@@ -112,13 +115,14 @@ class Experiment:
         grid.invite(self.invitation, len(sizes))
         grid.on_step = on_step
         virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
-        strategy = build_strategy(self.config, self.world.layout, sizes, virtual, self.participants)
+        courier = courier_of(self.config, self.participants)
+        strategy = build_strategy(self.config, self.world.layout, sizes, virtual, courier)
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
-            strategy.notes = after.notes
+            courier.notes = after.notes
         with closing(virtual), closing(strategy), Evaluator(self.world) as evaluator:
-            rounds = _Rounds(self, strategy, grid, evaluator, on_round)
+            rounds = _Rounds(self, strategy, courier, grid, evaluator, on_round)
             strategy.start(
                 grid,
                 ArrayRecord(state_arrays(self.world.model)),
@@ -190,33 +194,45 @@ class Experiment:
         )
 
 
+def courier_of(
+    config: ExperimentConfig, participants: Callable[[int], list[int]] | None = None
+) -> HostedClients:
+    """Return who carries messages between strategy and clients; without `participants` they are drawn."""
+    num_clients, num_drawn = config.partition.num_clients, config.participants_per_round
+    return HostedClients(
+        experiment=for_clients(config),
+        client=config.client,
+        participants=participants or partial(draw, num_clients, num_drawn, config.seed),
+        way=way_of(config),
+        max_lost_rounds=config.max_lost_rounds,
+    )
+
+
 def build_strategy(
     config: ExperimentConfig,
     layout: Layout,
     partition_sizes: tuple[int, ...],
     virtual: VirtualClients,
-    participants: Callable[[int], list[int]] | None = None,
+    courier: HostedClients,
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
 
-    It gets virtual clients if the server has samples for them. Without `participants` they are drawn.
+    It gets virtual clients if the server has samples for them.
     """
-    num_participants = config.participants_per_round
-    federation = Federation(
-        experiment=for_clients(config),
-        seed=config.seed,
+    strategy: RobustStrategy = plugins.build(config.strategy, "strategy", courier=courier)
+    server = ServerContext(
         layout=layout,
-        way=way_of(config),
-        partition_sizes=partition_sizes,
-        participants_per_round=num_participants,
-        participants=participants or partial(draw, len(partition_sizes), num_participants, config.seed),
         num_rounds=config.num_rounds,
-        client=config.client,
-        server=config.server,
-        max_lost_rounds=config.max_lost_rounds,
+        seed=config.seed,
+        partition_sizes=partition_sizes,
+        participants_per_round=config.participants_per_round,
+        weighting=config.server.weighting,
+        learning_rate=config.server.learning_rate,
+        min_replies=config.server.min_replies,
+        coverage=config.client.coverage,
         virtual_clients=virtual.updates if config.server.root_samples else None,
     )
-    strategy: RobustStrategy = plugins.build(config.strategy, "strategy", federation=federation)
+    strategy.prepare(server)
     return strategy
 
 
@@ -229,22 +245,16 @@ def way_of(config: ExperimentConfig) -> Way:
     return "memory" if is_shared else "messages"
 
 
+@dataclass(frozen=True)
 class _Rounds:
     """Turns what a strategy leaves behind after each round into rows."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        strategy: RobustStrategy,
-        grid: StoppableGrid,
-        evaluator: Evaluator,
-        on_round: OnRound,
-    ) -> None:
-        self.experiment = experiment
-        self.strategy = strategy
-        self.grid = grid
-        self.evaluator = evaluator
-        self.on_round = on_round
+    experiment: Experiment
+    strategy: RobustStrategy
+    courier: HostedClients
+    grid: StoppableGrid
+    evaluator: Evaluator
+    on_round: OnRound
 
     def finished_after_the_first(self, since_start: int, arrays: ArrayRecord) -> None:
         """Do the same, but for the model that this process began with: it was evaluated by an earlier one."""
@@ -259,16 +269,16 @@ class _Rounds:
         started = time.perf_counter()
         row: Row = {"server_round": self.strategy.rounds_before + since_start}
         clients: list[Row] = []
-        outcome, remembered = self.strategy.outcome, self.strategy.state()
-        if outcome is not None:
+        outcome, replies, remembered = self.strategy.outcome, self.courier.replies, self.strategy.state()
+        if outcome is not None and replies is not None:
             # Now: the matrix of the updates belongs to the next round soon.
-            clients = self._client_rows(outcome)
-            self._pass_on(outcome)
-            row |= self._round_summary(outcome)
+            clients = self._client_rows(outcome, replies)
+            self._pass_on(outcome.server_round, replies)
+            row |= self._round_summary(outcome, replies)
             row["train_seconds"] = self.grid.waited_seconds
             row["aggregate_seconds"] = started - self.grid.answered_at
 
-        notes = self.strategy.notes
+        notes = self.courier.notes
 
         def report(figures: BackdoorFigures, diverged: str | None, seconds: float) -> None:
             whole = row | asdict(figures) | {"evaluate_seconds": seconds}
@@ -277,18 +287,18 @@ class _Rounds:
 
         self.evaluator.start(arrays, report, notes)
 
-    def _pass_on(self, outcome: RoundOutcome) -> None:
+    def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
-        heard = [reply.notes for reply in outcome.replies.usable]
+        heard = [reply.notes for reply in replies.usable]
         try:
             merged = self.experiment.world.trigger.merged(heard)
         except Exception:  # notes are bytes from other machines, and a trigger may be anybody's plug-in
-            log.exception("round %d: the notes of malicious clients cannot be merged", outcome.server_round)
+            log.exception("round %d: the notes of malicious clients cannot be merged", server_round)
             return
-        self.strategy.notes = merged or self.strategy.notes
+        self.courier.notes = merged or self.courier.notes
 
-    def _round_summary(self, outcome: RoundOutcome) -> Row:
-        replies, aggregation = outcome.replies, outcome.aggregation
+    def _round_summary(self, outcome: RoundOutcome, replies: RoundReplies) -> Row:
+        aggregation = outcome.aggregation
         judged = [reply.client_id for reply in replies.usable] if aggregation else []
         nobody = np.zeros(0, dtype=np.bool_)
         filtered = aggregation.filtered if aggregation else nobody
@@ -308,18 +318,18 @@ class _Rounds:
             **asdict(detection(flagged, attacking, malicious)),
         }
 
-    def _client_rows(self, outcome: RoundOutcome) -> list[Row]:
-        used = {reply.client_id: place for place, reply in enumerate(outcome.replies.usable)}
+    def _client_rows(self, outcome: RoundOutcome, replies: RoundReplies) -> list[Row]:
+        used = {reply.client_id: place for place, reply in enumerate(replies.usable)}
         return [
             {
                 "server_round": outcome.server_round,
                 "client_id": client_id,
                 "malicious": client_id in self.experiment.malicious,
                 "attacking": self.experiment.is_attacking(client_id, outcome.server_round),
-                "rejected": outcome.replies.rejected.get(client_id),
-                **(_usable_row(outcome, used[client_id]) if client_id in used else {}),
+                "rejected": replies.rejected.get(client_id),
+                **(_usable_row(outcome, replies, used[client_id]) if client_id in used else {}),
             }
-            for client_id in outcome.replies.asked
+            for client_id in replies.asked
         ]
 
     def _attacking(self, client_ids: Iterable[int], server_round: int) -> ClientMask:
@@ -335,9 +345,9 @@ class _Rounds:
         return np.array([client_id in named for client_id in client_ids], dtype=np.bool_)
 
 
-def _usable_row(outcome: RoundOutcome, place: int) -> Row:
+def _usable_row(outcome: RoundOutcome, replies: RoundReplies, place: int) -> Row:
     """Return what is known of the client in row `place` of the update matrix."""
-    reply, clients, aggregation = outcome.replies.usable[place], outcome.updates, outcome.aggregation
+    reply, clients, aggregation = replies.usable[place], outcome.updates, outcome.aggregation
     row: Row = {
         "num_examples": reply.num_examples,
         "num_steps": reply.num_steps,

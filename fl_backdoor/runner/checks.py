@@ -70,7 +70,7 @@ def check_light(config: ExperimentConfig) -> Checked:
             config.attack.target_label,
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
-    plugins.settings(config.strategy, "strategy", "federation")
+    plugins.settings(config.strategy, "strategy", "courier")
     tracker.check(config.tracking)
     if isinstance(config.engine, SimulationConfig):
         _check_ray(config.engine.address)
@@ -84,7 +84,7 @@ def check_heavy(checked: Checked) -> Checked:
     from fl_backdoor.core.layout import Layout
     from fl_backdoor.federation.compatibility import told
     from fl_backdoor.federation.context import World
-    from fl_backdoor.federation.server_app import build_strategy
+    from fl_backdoor.federation.server_app import build_strategy, courier_of
     from fl_backdoor.federation.virtual_clients import VirtualClients
 
     config = checked.config
@@ -98,7 +98,7 @@ def check_heavy(checked: Checked) -> Checked:
     plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.
     sizes = (1,) * config.partition.num_clients
-    build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes))
+    build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes), courier_of(config))
     return Checked(config, checked.fallback)
 
 

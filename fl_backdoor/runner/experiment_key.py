@@ -7,6 +7,7 @@ from typing import Any
 
 from fl_backdoor.config.metric_settings import clean_settings_that_count, settings_that_count
 from fl_backdoor.config.schema import ExperimentConfig
+from fl_backdoor.core.renamed import with_first_names
 from fl_backdoor.data.contents import Contents
 
 
@@ -35,4 +36,4 @@ def _digest(settings: dict[str, Any], contents: Contents | None) -> str:
     """Return 16 hex digits for plain values and data, whatever the order of the keys."""
     if contents is not None and contents.beside_the_name is not None:
         settings = settings | {"contents": contents.beside_the_name}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(with_first_names(settings), sort_keys=True).encode()).hexdigest()[:16]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from fl_backdoor.core import reading, table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
+from fl_backdoor.core.renamed import with_todays_names
 from fl_backdoor.runs import round_table, run_tables
 from fl_backdoor.runs.summary import FORMAT, REACHED_THE_END, detection_totals, headline, why_diverged
 
@@ -310,7 +311,7 @@ def _attempt(run: Run, read_part: Callable[[], Found]) -> Found | None:
 
 
 def _settings(path: Path) -> Settings:
-    return _flat(path, reading.yaml_values(path))
+    return with_todays_names(_flat(path, reading.yaml_values(path)))
 
 
 def _told_by_contents(path: Path) -> Settings:

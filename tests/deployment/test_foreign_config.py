@@ -46,7 +46,7 @@ ATTACKS = [
     {"_target_": "fl_backdoor.data.dataset.os.system", "command": "true"},
     {"_target_": "fl_backdoor.data.dataset:os.system", "command": "true"},
     {"_target_": "fl_backdoor.core.files.replace", "path": "/nowhere", "content": ""},
-    {"_target_": "strategies.fedavg.FedAvg"},
+    {"_target_": "strategies.FedAvg"},
     {"_target_": None},
     {"_target_": ["os.system"]},
 ]

@@ -15,7 +15,7 @@ CONFIG = {
     "seed": 0,
     "num_rounds": 2,
     "dataset": {"_target_": "fl_backdoor.data.mnist5k.Mnist5k"},
-    "strategy": {"_target_": "strategies.fedavg.FedAvg"},
+    "strategy": {"_target_": "strategies.FedAvg"},
     "attack": {"alpha": 0.3},
 }
 

@@ -5,7 +5,7 @@ The model: `weight` (2 x 2) and `bias` (1) are trained, `mean` (2) and `count` (
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +17,15 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import ArrayLike, NDArray
 
 from fl_backdoor.config.schema import ClientConfig, ServerConfig
+from fl_backdoor.core import plugins
 from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import METRICS, ClientReply, unpack_task
+from fl_backdoor.federation.participants import draw
+from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.federation.transport.ways import Way
-from strategies.base import ClientUpdates, Federation, RobustStrategy
-from strategies.participants import draw
+from strategies.base import ClientUpdates, ServerContext
+from strategies.robust_strategy import RobustStrategy
 
 LAYOUT = Layout(
     (
@@ -64,6 +68,35 @@ def inside_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(TaskIdentity, name, 1)
 
 
+@dataclass(frozen=True)
+class Federation:
+    """A server of the bench and its clients, and the strategies that are built for it."""
+
+    server: ServerContext
+    client: ClientConfig
+    way: Way = "messages"
+    max_lost_rounds: int = 1
+
+    def build(self, rule: type[RobustStrategy], /, **settings: Any) -> Any:
+        return self._prepared(rule(courier=self._courier(), **settings))
+
+    def knowing(self, **changes: Any) -> "Federation":
+        """Return the same with another layout, say."""
+        return replace(self, server=replace(self.server, **changes))
+
+    def configured(self, spec: plugins.Spec) -> Any:
+        return self._prepared(plugins.build(spec, "strategy", courier=self._courier()))
+
+    def _prepared(self, strategy: RobustStrategy) -> RobustStrategy:
+        strategy.prepare(self.server)
+        return strategy
+
+    def _courier(self) -> HostedClients:
+        num_drawn = self.server.participants_per_round or 0
+        drawn = partial(draw, len(self.server.partition_sizes), num_drawn, self.server.seed)
+        return HostedClients("{}", self.client, drawn, self.way, self.max_lost_rounds)
+
+
 @pytest.fixture
 def make_federation() -> Callable[..., Federation]:
     """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
@@ -72,18 +105,19 @@ def make_federation() -> Callable[..., Federation]:
         num_clients: int = 4, participants: int | None = None, *, way: Way = "messages", **server: Any
     ) -> Federation:
         settings = ServerConfig(**{**SERVER, **server})
-        return Federation(
-            experiment="{}",
-            seed=7,
+        client = ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1)
+        known = ServerContext(
             layout=LAYOUT.as_counted(settings.buffers),
-            way=way,
+            num_rounds=20,
+            seed=7,
             partition_sizes=(100,) * num_clients,
             participants_per_round=participants or num_clients,
-            participants=partial(draw, num_clients, participants or num_clients, 7),
-            num_rounds=20,
-            client=ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1),
-            server=settings,
+            weighting=settings.weighting,
+            learning_rate=settings.learning_rate,
+            min_replies=settings.min_replies,
+            coverage=client.coverage,
         )
+        return Federation(known, client, way)
 
     return make
 
@@ -176,14 +210,19 @@ class Exchange:
         return None if arrays is None else list(arrays.to_numpy_ndarrays())
 
     @property
+    def replies(self) -> RoundReplies:
+        courier = self.strategy.courier
+        assert isinstance(courier, HostedClients)
+        assert courier.replies is not None
+        return courier.replies
+
+    @property
     def rejected(self) -> dict[int, str]:
-        assert self.strategy.outcome is not None
-        return dict(self.strategy.outcome.replies.rejected)
+        return dict(self.replies.rejected)
 
     @property
     def usable(self) -> list[int]:
-        assert self.strategy.outcome is not None
-        return [reply.client_id for reply in self.strategy.outcome.replies.usable]
+        return [reply.client_id for reply in self.replies.usable]
 
 
 @pytest.fixture

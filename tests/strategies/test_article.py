@@ -3,20 +3,21 @@
 import numpy as np
 import pytest
 
-from strategies.clip_avg import ClipAvg, clip_coefficients, gamma_t
-from strategies.fedavg import FedAvg
-from strategies.hybrid import Hybrid
-from strategies.iqr_filter import IQRFilter
+from strategies.numerics.clipping import clip_coefficients
+from strategies.rules.clip_avg import ClipAvg, gamma_t
+from strategies.rules.fedavg import FedAvg
+from strategies.rules.hybrid import Hybrid
+from strategies.rules.iqr_filter import IQRFilter
 
 
 def test_fedavg(make_federation, make_clients):
     clients = make_clients([[1, 2], [3, 4], [8, 0]])
-    np.testing.assert_array_equal(FedAvg(make_federation()).aggregate(clients).update, [4, 2])
+    np.testing.assert_array_equal(make_federation().build(FedAvg).aggregate(clients).update, [4, 2])
 
 
 def test_fedavg_weighted(make_federation, make_clients):
     clients = make_clients([[1, 2], [3, 4], [8, 0]], weights=[0.5, 0.25, 0.25])
-    np.testing.assert_array_equal(FedAvg(make_federation()).aggregate(clients).update, [3.25, 2])
+    np.testing.assert_array_equal(make_federation().build(FedAvg).aggregate(clients).update, [3.25, 2])
 
 
 # Rows at 0, 1, 2, 3 and 100 on a line: mean distances 26.5, 25.75, 25.5, 25.75, 98.5;
@@ -27,7 +28,7 @@ ON_A_LINE = [[0], [1], [2], [3], [100]]
 def test_iqr_filter_leaves_out_the_far_row(make_federation, make_clients):
     clients = make_clients(ON_A_LINE)
     np.testing.assert_allclose(clients.mean_distances, [26.5, 25.75, 25.5, 25.75, 98.5], rtol=1e-14)
-    result = IQRFilter(make_federation()).aggregate(clients)
+    result = make_federation().build(IQRFilter).aggregate(clients)
     np.testing.assert_array_equal(result.update, [1.5])
     np.testing.assert_array_equal(result.weights, [0.25, 0.25, 0.25, 0.25, 0])
     assert result.filtered.tolist() == result.flagged.tolist() == [False] * 4 + [True]
@@ -36,14 +37,14 @@ def test_iqr_filter_leaves_out_the_far_row(make_federation, make_clients):
 
 def test_iqr_filter_spreads_the_weight_of_the_left_out(make_federation, make_clients):
     clients = make_clients(ON_A_LINE, weights=np.array([1, 2, 3, 4, 5]) / 15)
-    result = IQRFilter(make_federation()).aggregate(clients)
+    result = make_federation().build(IQRFilter).aggregate(clients)
     np.testing.assert_allclose(result.update, [(0 * 1 + 1 * 2 + 2 * 3 + 3 * 4) / 10], rtol=1e-7)
     np.testing.assert_allclose(result.weights, [0.1, 0.2, 0.3, 0.4, 0], rtol=1e-14)
 
 
 def test_iqr_filter_with_a_smaller_k_leaves_out_more(make_federation, make_clients):
     # k = 0.3 keeps [25.525, 26.725]: the central row, 25.5, is below.
-    result = IQRFilter(make_federation(), iqr_k=0.3).aggregate(make_clients(ON_A_LINE))
+    result = make_federation().build(IQRFilter, iqr_k=0.3).aggregate(make_clients(ON_A_LINE))
     assert result.filtered.tolist() == [False, False, True, False, True]
     np.testing.assert_allclose(result.update, [4 / 3], rtol=1e-7)
 
@@ -53,7 +54,7 @@ def test_iqr_filter_leaves_out_a_row_that_is_too_central(make_federation, make_c
     clients = make_clients([*np.eye(5), np.full(5, 0.2)])
     corner, centre = (4 * 2**0.5 + 0.8**0.5) / 5, 0.8**0.5
     np.testing.assert_allclose(clients.mean_distances, [corner] * 5 + [centre], rtol=1e-7)
-    result = IQRFilter(make_federation()).aggregate(clients)
+    result = make_federation().build(IQRFilter).aggregate(clients)
     assert result.filtered.tolist() == [False] * 5 + [True]
 
 
@@ -86,7 +87,7 @@ UPDATES, NUM_STEPS = [[30, 40], [0, 5], [6, 8]], [10, 10, 5]
 def test_clip_avg(make_federation, make_clients, server_round, coefficients, update):
     clients = make_clients(UPDATES, NUM_STEPS, learning_rate=0.5, server_round=server_round)
     np.testing.assert_allclose(clients.gradient_norms, [10, 1, 4], rtol=1e-14)
-    result = ClipAvg(make_federation(), clip_gamma=2.0, clip_decay=0.5).aggregate(clients)
+    result = make_federation().build(ClipAvg, clip_gamma=2.0, clip_decay=0.5).aggregate(clients)
     np.testing.assert_allclose(result.clip_coefficients, coefficients, rtol=1e-14)
     np.testing.assert_allclose(result.update, update, rtol=1e-7)
     assert result.flagged.tolist() == [c < 1 for c in coefficients]
@@ -96,8 +97,10 @@ def test_clip_avg(make_federation, make_clients, server_round, coefficients, upd
 
 def test_clip_avg_sees_each_clients_own_number_of_steps(make_federation, make_clients):
     # The same update in twice the steps is an average gradient half as long.
-    result = ClipAvg(make_federation(), clip_gamma=1.0).aggregate(
-        make_clients([[4.0], [4.0], [4.0]], [1, 2, 8])
+    result = (
+        make_federation()
+        .build(ClipAvg, clip_gamma=1.0)
+        .aggregate(make_clients([[4.0], [4.0], [4.0]], [1, 2, 8]))
     )
     np.testing.assert_array_equal(result.clip_coefficients, [0.25, 0.5, 1])
     np.testing.assert_allclose(result.update, [(1 + 2 + 4) / 3], rtol=1e-7)
@@ -120,8 +123,8 @@ DOUBLING = [[1], [2], [4], [8], [16]]
     ],
 )
 def test_hybrid(make_federation, make_clients, *, clip_unsuspicious, suspect_ratio, server_round, total):
-    strategy = Hybrid(
-        make_federation(), clip_gamma=4.0, suspect_ratio=suspect_ratio, clip_unsuspicious=clip_unsuspicious
+    strategy = make_federation().build(
+        Hybrid, clip_gamma=4.0, suspect_ratio=suspect_ratio, clip_unsuspicious=clip_unsuspicious
     )
     result = strategy.aggregate(make_clients(DOUBLING, server_round=server_round))
     np.testing.assert_allclose(result.update, [total / 5], rtol=1e-7)
@@ -130,17 +133,19 @@ def test_hybrid(make_federation, make_clients, *, clip_unsuspicious, suspect_rat
 
 
 def test_hybrid_flags_a_suspect_that_is_within_the_bound(make_federation, make_clients):
-    result = Hybrid(make_federation(), clip_gamma=20.0).aggregate(make_clients(DOUBLING))
+    result = make_federation().build(Hybrid, clip_gamma=20.0).aggregate(make_clients(DOUBLING))
     assert result.flagged.tolist() == [False] * 4 + [True]
     np.testing.assert_array_equal(result.clip_coefficients, np.ones(5))
-    amplified = Hybrid(make_federation(), clip_gamma=20.0, suspect_ratio=0.5).aggregate(
-        make_clients(DOUBLING)
+    amplified = (
+        make_federation().build(Hybrid, clip_gamma=20.0, suspect_ratio=0.5).aggregate(make_clients(DOUBLING))
     )
     np.testing.assert_array_equal(amplified.clip_coefficients, [1, 1, 1, 1, 0.625])
 
 
 def test_hybrid_suspects_long_gradients_and_not_long_updates(make_federation, make_clients):
     # The last update is the longest, but was made in 32 steps: its average gradient is 0.5.
-    result = Hybrid(make_federation(), clip_gamma=4.0).aggregate(make_clients(DOUBLING, [1, 1, 1, 1, 32]))
+    result = (
+        make_federation().build(Hybrid, clip_gamma=4.0).aggregate(make_clients(DOUBLING, [1, 1, 1, 1, 32]))
+    )
     assert result.flagged.tolist() == [False] * 3 + [True, False]  # 0.5 1 2 4 8: Q3 + 0.3·IQR = 4.9
     np.testing.assert_array_equal(result.clip_coefficients, [1, 1, 1, 0.5, 1])

@@ -1,7 +1,5 @@
 """What all strategies do around their rule: draw, ask, weigh, move parameters and buffers."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,10 +8,10 @@ from flwr.app import ArrayRecord, ConfigRecord
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.models.factory import build_model, layout_of, load_arrays, state_arrays
 from strategies.base import nothing_of
-from strategies.clip_avg import ClipAvg
-from strategies.fedavg import FedAvg
-from strategies.flower import FlowerStrategy
-from strategies.iqr_filter import IQRFilter
+from strategies.rules.clip_avg import ClipAvg
+from strategies.rules.fedavg import FedAvg
+from strategies.rules.flower import FlowerStrategy
+from strategies.rules.iqr_filter import IQRFilter
 
 
 def asked_for(round_one):
@@ -23,7 +21,7 @@ def asked_for(round_one):
 def test_the_clients_asked_do_not_depend_on_the_nodes(make_federation, exchange):
     federation = make_federation(20, participants=6)
     asked = [
-        asked_for(exchange(FedAvg(federation), node_ids=nodes))
+        asked_for(exchange(federation.build(FedAvg), node_ids=nodes))
         for nodes in ([1, 2, 3], [999], range(50), [2**62, 5])
     ]
     assert len(asked[0]) == 6
@@ -33,7 +31,7 @@ def test_the_clients_asked_do_not_depend_on_the_nodes(make_federation, exchange)
 def test_the_model_does_not_depend_on_the_nodes(make_federation, exchange, make_state):
     models = []
     for nodes in ([1], [7, 5, 6], range(30)):
-        round_one = exchange(FedAvg(make_federation(8)), node_ids=nodes)
+        round_one = exchange(make_federation(8).build(FedAvg), node_ids=nodes)
         for client_id in range(8):
             round_one.says(client_id, make_state(np.full(5, 0.1 * client_id), count=client_id))
         models.append(round_one.finish())
@@ -43,7 +41,7 @@ def test_the_model_does_not_depend_on_the_nodes(make_federation, exchange, make_
 
 
 def test_rows_are_sorted_by_client_id(make_federation, exchange, make_state):
-    strategy = FedAvg(make_federation(5))
+    strategy = make_federation(5).build(FedAvg)
     round_one = exchange(strategy, make_state([1] * 5), node_ids=[3, 1, 2])
     for client_id in range(5):
         round_one.says(client_id, make_state([1 + client_id] * 5), num_steps=client_id + 1)
@@ -60,7 +58,7 @@ def test_rows_are_sorted_by_client_id(make_federation, exchange, make_state):
     [("equal", [0.25] * 4, (0 + 4 + 8 + 12) / 4), ("num_examples", [0.1, 0.2, 0.3, 0.4], 8)],
 )
 def test_weighting(make_federation, exchange, make_state, *, weighting, weights, value):
-    strategy = FedAvg(make_federation(4, weighting=weighting))
+    strategy = make_federation(4, weighting=weighting).build(FedAvg)
     round_one = exchange(strategy)
     for client_id in range(4):
         round_one.says(client_id, make_state([4 * client_id] * 5), num_examples=10 * (client_id + 1))
@@ -70,7 +68,9 @@ def test_weighting(make_federation, exchange, make_state, *, weighting, weights,
 
 
 def test_the_servers_learning_rate_moves_parameters_and_not_buffers(make_federation, exchange, make_state):
-    round_one = exchange(FedAvg(make_federation(2, learning_rate=0.5)), make_state([1] * 5, mean=[1, 1]))
+    round_one = exchange(
+        make_federation(2, learning_rate=0.5).build(FedAvg), make_state([1] * 5, mean=[1, 1])
+    )
     for client_id in range(2):
         round_one.says(client_id, make_state([5] * 5, mean=[3, 3]))
     weight, mean, _, bias = round_one.finish()
@@ -80,7 +80,7 @@ def test_the_servers_learning_rate_moves_parameters_and_not_buffers(make_federat
 
 
 def test_buffers_are_the_median_over_the_clients_that_were_kept(make_federation, exchange, make_state):
-    strategy = IQRFilter(make_federation(5))
+    strategy = make_federation(5).build(IQRFilter)
     round_one = exchange(strategy)
     for client_id, value in enumerate([0, 1, 2, 3, 100]):  # the last is left out, see test_article.py
         round_one.says(
@@ -94,7 +94,7 @@ def test_buffers_are_the_median_over_the_clients_that_were_kept(make_federation,
 
 
 def test_buffers_are_the_median_over_all_where_a_rule_has_no_weights(make_federation, exchange, make_state):
-    round_one = exchange(FlowerStrategy(make_federation(3), rule="FedMedian"))
+    round_one = exchange(make_federation(3).build(FlowerStrategy, rule="FedMedian"))
     for client_id, value in enumerate([0, 1, 8]):
         round_one.says(client_id, make_state([value] * 5, mean=[value, 0], count=value))
     weight, mean, count, _ = round_one.finish()
@@ -104,7 +104,7 @@ def test_buffers_are_the_median_over_all_where_a_rule_has_no_weights(make_federa
 
 
 def test_buffers_as_parameters(make_federation, exchange, make_state):
-    strategy = FedAvg(make_federation(3, buffers="as_parameters", learning_rate=0.5))
+    strategy = make_federation(3, buffers="as_parameters", learning_rate=0.5).build(FedAvg)
     round_one = exchange(strategy, make_state([1] * 5, mean=[1, 1], count=10))
     for client_id, value in enumerate([1, 2, 6]):
         round_one.says(client_id, make_state([value] * 5, mean=[value, 4], count=10 + value))
@@ -119,14 +119,14 @@ def test_buffers_as_parameters(make_federation, exchange, make_state):
 
 def test_the_model_that_was_sent_is_not_changed(make_federation, exchange, make_state):
     model = make_state([1] * 5)
-    round_one = exchange(FedAvg(make_federation(2)), model)
+    round_one = exchange(make_federation(2).build(FedAvg), model)
     round_one.says(0, make_state([9] * 5))
     assert round_one.finish()[0][0, 0] == 5
     np.testing.assert_array_equal(model[0], np.ones((2, 2)))
 
 
 def test_several_rounds_follow_each_other(make_federation, exchange, make_state):
-    strategy, model = FedAvg(make_federation(2)), make_state()
+    strategy, model = make_federation(2).build(FedAvg), make_state()
     for server_round in (1, 2, 3):
         this_round = exchange(strategy, model, server_round)
         for client_id in range(2):
@@ -141,13 +141,13 @@ def test_too_few_participants_for_a_rule(make_federation):
     class Three(FedAvg):
         required_clients = 3
 
-    assert Three(make_federation(3)).required_clients == 3
+    assert make_federation(3).build(Three).required_clients == 3
     with pytest.raises(ConfigError, match=r"^clients_per_round = 2: Three needs at least 3 clients a round$"):
-        Three(make_federation(9, participants=2))
+        make_federation(9, participants=2).build(Three)
 
 
 def test_evaluation_asks_nobody(make_federation):
-    strategy = FedAvg(make_federation())
+    strategy = make_federation().build(FedAvg)
     assert list(strategy.configure_evaluate(1, ArrayRecord(), ConfigRecord(), None)) == []
     assert strategy.aggregate_evaluate(1, []) is None
 
@@ -157,7 +157,7 @@ def test_a_round_of_nobody_keeps_the_model(make_federation, exchange, make_state
         def aggregate(self, clients):
             return nothing_of(clients)
 
-    round_ = exchange(Nobody(make_federation(2)))
+    round_ = exchange(make_federation(2).build(Nobody))
     round_.says(0, make_state([1, 1, 1, 1, 1]))
     assert round_.finish() is None
     assert round_.strategy.outcome.aggregation.filtered.all()
@@ -165,12 +165,14 @@ def test_a_round_of_nobody_keeps_the_model(make_federation, exchange, make_state
 
 def test_a_tied_weight_passes_by_no_rule(make_federation, exchange):
     model = build_model({"_target_": "tests.small_models.Tied"}, {"image_shape": (1, 2, 2)}, 3, seed=0)
-    federation = replace(make_federation(2), layout=layout_of(model))
+    federation = make_federation(2).knowing(layout=layout_of(model))
     start = state_arrays(model)
-    round_ = exchange(ClipAvg(federation, clip_gamma=1e-9), start)
+    round_ = exchange(federation.build(ClipAvg, clip_gamma=1e-9), start)
     round_.says(0, [array + 1 for array in start])
     clipped = round_.finish()
-    assert round_.strategy.outcome.updates.norms[0] == pytest.approx(np.sqrt(federation.layout.num_params))
+    assert round_.strategy.outcome.updates.norms[0] == pytest.approx(
+        np.sqrt(federation.server.layout.num_params)
+    )
     for before, after in zip(start, clipped, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-7)
     load_arrays(model, clipped)

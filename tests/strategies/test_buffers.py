@@ -1,6 +1,5 @@
 """Whatever a client says of BatchNorm's statistics goes through a robust step; figures by hand."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import conf
-from fl_backdoor.core import plugins
 from fl_backdoor.core.layout import LARGEST_COUNT, Layout, TensorSpec
 from fl_backdoor.runner.composition import composed
-from strategies.buffers import bounded_mean, weighted_mean
-from strategies.clip_avg import ClipAvg
-from strategies.fedavg import FedAvg
-from strategies.krum import Krum
-from strategies.multi_krum import MultiKrum
-from strategies.trimmed_mean import TrimmedMean
+from strategies.numerics.buffers import bounded_mean, weighted_mean
+from strategies.rules.clip_avg import ClipAvg
+from strategies.rules.fedavg import FedAvg
+from strategies.rules.krum import Krum
+from strategies.rules.multi_krum import MultiKrum
+from strategies.rules.trimmed_mean import TrimmedMean
 
 NUM_CLIENTS = 11
 LAYOUT = Layout(
@@ -64,8 +62,8 @@ def test_who_lies_about_statistics_alone_moves_them_no_farther_than_honest_clien
     chosen = f"strategy={strategy} partition.num_clients=11 attack.num_malicious=1".split()
     [config] = composed(chosen)
     [liar] = config["strategy"].get("client_ids", [4])
-    federation = replace(make_federation(NUM_CLIENTS), layout=LAYOUT)
-    rule = plugins.build(config["strategy"], "strategy", federation=federation)
+    federation = make_federation(NUM_CLIENTS).knowing(layout=LAYOUT)
+    rule = federation.configured(config["strategy"])
     round_ = exchange(rule, ZERO)
     said = list(honest_states())
     # Its parameters are among the most usual ones, so that any rule that does not know it takes it in.
@@ -82,7 +80,7 @@ def test_who_lies_about_statistics_alone_moves_them_no_farther_than_honest_clien
 
 
 def test_what_cannot_be_costs_a_client_its_place(make_federation, exchange):
-    round_ = exchange(FedAvg(replace(make_federation(3), layout=LAYOUT)), [*ZERO[:4], np.array(5)])
+    round_ = exchange(make_federation(3).knowing(layout=LAYOUT).build(FedAvg), [*ZERO[:4], np.array(5)])
     sound = [*ZERO[:3], np.ones(3, np.float32), np.array(9)]
     round_.says(0, sound)
     round_.says(1, [*sound[:3], np.array([1, -0.1, 1], np.float32), sound[4]])
@@ -118,10 +116,10 @@ def test_bounded_means_by_hand(weights, num_malicious, mean):
 
 
 TOLERANT = {
-    "median": (ClipAvg, 5),
-    "krum": (lambda federation: Krum(federation, num_malicious=4), 4),
-    "multi_krum": (lambda federation: MultiKrum(federation, num_malicious=3, num_to_select=4), 3),
-    "trimmed_mean": (lambda federation: TrimmedMean(federation, beta=0.2), 2),
+    "median": (lambda federation: federation.build(ClipAvg), 5),
+    "krum": (lambda federation: federation.build(Krum, num_malicious=4), 4),
+    "multi_krum": (lambda federation: federation.build(MultiKrum, num_malicious=3, num_to_select=4), 3),
+    "trimmed_mean": (lambda federation: federation.build(TrimmedMean, beta=0.2), 2),
 }
 """Rules, and how many of 11 clients may lie under each."""
 

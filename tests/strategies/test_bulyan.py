@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cdist
 
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from strategies.bulyan import Bulyan, chosen_one_by_one, mean_around_median
-from strategies.columns import CHUNK_COLUMNS
+from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.rules.bulyan import Bulyan, chosen_one_by_one, mean_around_median
 
 
 def line(*places):
@@ -32,7 +31,7 @@ SEVEN = line(1, 2, 3, 4, 6, 8, 10)
 
 
 def test_by_hand(make_federation, make_clients):
-    result = Bulyan(make_federation(7), num_malicious=1).aggregate(make_clients(SEVEN))
+    result = make_federation(7).build(Bulyan, num_malicious=1).aggregate(make_clients(SEVEN))
     np.testing.assert_array_equal(result.update, [3])
     left_out = [True, False, False, False, False, False, True]
     assert result.filtered.tolist() == result.flagged.tolist() == left_out
@@ -41,7 +40,7 @@ def test_by_hand(make_federation, make_clients):
 
 
 def test_nobody_malicious_is_the_mean(make_federation, make_clients):
-    result = Bulyan(make_federation(7), num_malicious=0).aggregate(make_clients(SEVEN))
+    result = make_federation(7).build(Bulyan, num_malicious=0).aggregate(make_clients(SEVEN))
     np.testing.assert_allclose(result.update, [34 / 7], rtol=1e-7)
     assert not result.filtered.any()
 
@@ -96,7 +95,7 @@ def test_agrees_with_the_papers_loops(
     rng = np.random.default_rng(seed)
     spread = rng.uniform(0.5, 2, (num_clients, 1))
     rows = (3 + spread * rng.standard_normal((num_clients, num_params))).astype(np.float32)
-    strategy = Bulyan(make_federation(num_clients), num_malicious=num_malicious)
+    strategy = make_federation(num_clients).build(Bulyan, num_malicious=num_malicious)
     result = strategy.aggregate(make_clients(rows))
     wide = rows.astype(np.float64)
     chosen = chosen_by_the_paper(wide, num_malicious)
@@ -134,7 +133,7 @@ def test_equal_updates_are_chosen_in_the_order_of_clients():
 def test_moving_all_updates_moves_the_result(make_federation, make_clients):
     rng = np.random.default_rng(0)
     rows, step = rng.integers(-50, 50, (11, 30)), rng.integers(-1000, 1000, 30)
-    strategy = Bulyan(make_federation(11), num_malicious=2)
+    strategy = make_federation(11).build(Bulyan, num_malicious=2)
     result, moved = strategy.aggregate(make_clients(rows)), strategy.aggregate(make_clients(rows + step))
     np.testing.assert_allclose(moved.update, result.update + step, rtol=1e-6, atol=1e-4)
     np.testing.assert_array_equal(moved.filtered, result.filtered)
@@ -153,14 +152,14 @@ def test_moving_all_updates_moves_the_result(make_federation, make_clients):
     ],
 )
 def test_a_wrong_setting_is_one_line(server, settings, message, make_federation):
-    spec = {"_target_": "strategies.bulyan.Bulyan", **settings}
+    spec = {"_target_": "strategies.Bulyan", **settings}
     with pytest.raises(ConfigError) as caught:
-        plugins.build(spec, "strategy", federation=make_federation(20, participants=10, **server))
+        make_federation(20, participants=10, **server).configured(spec)
     assert str(caught.value) == message
 
 
 def test_buffers_are_averaged_around_the_median_of_the_chosen(make_federation, exchange, make_state):
-    strategy = Bulyan(make_federation(7), num_malicious=1)
+    strategy = make_federation(7).build(Bulyan, num_malicious=1)
     assert strategy.required_clients == 7
     round_one = exchange(strategy)
     for client_id, (place,) in enumerate(SEVEN):

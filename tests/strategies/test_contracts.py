@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 
 import conf
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ClientMask
 from fl_backdoor.runner.composition import composed
-from strategies import threads
-from strategies.base import Federation, RobustStrategy
-from strategies.bulyan import Bulyan
-from strategies.clip_avg import ClipAvg
-from strategies.columns import CHUNK_COLUMNS
-from strategies.fedavg import FedAvg
-from strategies.flame import Flame
-from strategies.flower import FlowerStrategy
-from strategies.hybrid import Hybrid
-from strategies.iqr_filter import IQRFilter
-from strategies.krum import Krum
-from strategies.leave_out import LeaveOut
-from strategies.median import Median
-from strategies.multi_krum import MultiKrum
-from strategies.persistent_direction import PersistentDirection
-from strategies.trimmed_mean import TrimmedMean
+from strategies.numerics import threads
+from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.persistent_direction.rule import PersistentDirection
+from strategies.robust_strategy import RobustStrategy
+from strategies.rules.bulyan import Bulyan
+from strategies.rules.clip_avg import ClipAvg
+from strategies.rules.fedavg import FedAvg
+from strategies.rules.flame import Flame
+from strategies.rules.flower import FlowerStrategy
+from strategies.rules.hybrid import Hybrid
+from strategies.rules.iqr_filter import IQRFilter
+from strategies.rules.krum import Krum
+from strategies.rules.median import Median
+from strategies.rules.multi_krum import MultiKrum
+from strategies.rules.oracle_filter import OracleFilter
+from strategies.rules.trimmed_mean import TrimmedMean
+from tests.strategies.conftest import Federation
 
 
 @dataclass(frozen=True)
@@ -57,44 +57,53 @@ class Defence:
 
 
 def flower(rule: str, **settings: float) -> Callable[[Federation, float], RobustStrategy]:
-    return lambda federation, length: FlowerStrategy(federation, rule=rule, **settings)
+    return lambda federation, length: federation.build(FlowerStrategy, rule=rule, **settings)
 
 
 DEFENCES = {
-    "fedavg": Defence(lambda federation, length: FedAvg(federation)),
-    "iqr_filter": Defence(lambda federation, length: IQRFilter(federation), ignores_huge=True),
-    "clip_avg": Defence(lambda federation, length: ClipAvg(federation, clip_gamma=length)),
-    "hybrid": Defence(lambda federation, length: Hybrid(federation, clip_gamma=length)),
+    "fedavg": Defence(lambda federation, length: federation.build(FedAvg)),
+    "iqr_filter": Defence(lambda federation, length: federation.build(IQRFilter), ignores_huge=True),
+    "clip_avg": Defence(lambda federation, length: federation.build(ClipAvg, clip_gamma=length)),
+    "hybrid": Defence(lambda federation, length: federation.build(Hybrid, clip_gamma=length)),
     "hybrid_prose": Defence(
-        lambda federation, length: Hybrid(
-            federation, clip_gamma=length, clip_unsuspicious=True, suspect_ratio=0.5
+        lambda federation, length: federation.build(
+            Hybrid, clip_gamma=length, clip_unsuspicious=True, suspect_ratio=0.5
         )
     ),
-    "flame": Defence(lambda federation, length: Flame(federation, noise_factor=0)),
-    "leave_out": Defence(lambda federation, length: LeaveOut(federation, client_ids=[])),
+    "flame": Defence(lambda federation, length: federation.build(Flame, noise_factor=0)),
+    "leave_out": Defence(lambda federation, length: federation.build(OracleFilter, client_ids=[])),
     "krum": Defence(
-        lambda federation, length: Krum(federation, num_malicious=1), fewest=5, selects=1, ignores_huge=True
+        lambda federation, length: federation.build(Krum, num_malicious=1),
+        fewest=5,
+        selects=1,
+        ignores_huge=True,
     ),
     "multi_krum": Defence(
-        lambda federation, length: MultiKrum(federation, num_malicious=1, num_to_select=4),
+        lambda federation, length: federation.build(MultiKrum, num_malicious=1, num_to_select=4),
         fewest=5,
         selects=4,
         ignores_huge=True,
     ),
     "bulyan": Defence(
-        lambda federation, length: Bulyan(federation, num_malicious=1),
+        lambda federation, length: federation.build(Bulyan, num_malicious=1),
         fewest=7,
         selects=7,
         has_weights=False,
         ignores_huge=True,
     ),
-    "median": Defence(lambda federation, length: Median(federation), has_weights=False, ignores_huge=True),
-    "trimmed_mean": Defence(
-        lambda federation, length: TrimmedMean(federation, beta=0.2), has_weights=False, ignores_huge=True
+    "median": Defence(
+        lambda federation, length: federation.build(Median), has_weights=False, ignores_huge=True
     ),
-    "persistent_direction": Defence(lambda federation, length: PersistentDirection(federation), fewest=6),
+    "trimmed_mean": Defence(
+        lambda federation, length: federation.build(TrimmedMean, beta=0.2),
+        has_weights=False,
+        ignores_huge=True,
+    ),
+    "persistent_direction": Defence(
+        lambda federation, length: federation.build(PersistentDirection), fewest=6
+    ),
     "persistent_direction_median": Defence(
-        lambda federation, length: PersistentDirection(federation, response="median"),
+        lambda federation, length: federation.build(PersistentDirection, response="median"),
         fewest=6,
         has_weights=False,
         ignores_huge=True,
@@ -305,7 +314,7 @@ CONFIGS = sorted(Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_each_configuration_builds_its_strategy(path, make_federation):
     [config] = composed([f"strategy={path.stem}"])
-    strategy = plugins.build(config["strategy"], "strategy", federation=make_federation(10))
+    strategy = make_federation(10).configured(config["strategy"])
     assert isinstance(strategy, RobustStrategy)
     assert any(isinstance(row.build(make_federation(10), 1.0), type(strategy)) for row in DEFENCES.values())
 

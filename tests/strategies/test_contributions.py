@@ -1,7 +1,7 @@
 import numpy as np
 
 from strategies.base import clipped_mean
-from strategies.contributions import Contributions
+from strategies.persistent_direction.contributions import Contributions
 
 
 def moved_by(clients, clipped=1.0):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from strategies.flame import Flame, cosine_distances, largest_group
-from strategies.linear import norms
+from strategies.numerics.linear import norms
+from strategies.rules.flame import Flame, cosine_distances, largest_group
 
 
 def unit(*degrees):
@@ -47,7 +47,7 @@ def test_admitted_updates_are_clipped_to_the_median_norm(make_federation, make_c
     # Norms 1, 2, 3, 4 and 2 around the same direction, and 10 against it: the median of all six is 2.5.
     lengths = np.array([1, 2, 3, 4, 2, -10.0])
     rows = lengths[:, None] * np.array([[0.6, 0.8]])
-    result = Flame(make_federation(6), noise_factor=0).aggregate(make_clients(rows))
+    result = make_federation(6).build(Flame, noise_factor=0).aggregate(make_clients(rows))
     np.testing.assert_allclose(result.clip_coefficients, [1, 1, 2.5 / 3, 2.5 / 4, 1, 0.25], rtol=1e-6)
     np.testing.assert_array_equal(result.filtered, [False] * 5 + [True])
     np.testing.assert_allclose(result.weights, [0.2] * 5 + [0])
@@ -60,7 +60,7 @@ def test_noise_has_lambda_times_the_median_norm_and_follows_from_seed_and_round(
 ):
     rows = np.zeros((4, 40_000), dtype=np.float32)
     rows[:, 0] = [1, 2, 4, 8]
-    strategy = Flame(make_federation(4), noise_factor=0.1)
+    strategy = make_federation(4).build(Flame, noise_factor=0.1)
     first, again, later = (
         strategy.aggregate(make_clients(rows, server_round=number)).update for number in (1, 1, 2)
     )

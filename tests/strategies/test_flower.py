@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from strategies.flower import FlowerStrategy
+from strategies.rules.flower import FlowerStrategy
 
 
 def line(*places):
@@ -38,7 +37,7 @@ SEVEN = line(0, 1, 2, 3.5, 5, 9, 100)
     ],
 )
 def test_by_hand(make_federation, make_clients, *, rule, settings, rows, movement, weights):
-    strategy = FlowerStrategy(make_federation(len(rows)), rule=rule, **settings)
+    strategy = make_federation(len(rows)).build(FlowerStrategy, rule=rule, **settings)
     result = strategy.aggregate(make_clients(rows))
     np.testing.assert_allclose(result.update, [movement], rtol=2e-7)
     left_out = [weights is not None and weight == 0 for weight in weights or [1] * len(rows)]
@@ -93,7 +92,7 @@ def test_agrees_with_numpy_where_updates_resemble_each_other(
     rng = np.random.default_rng(seed)
     rows = (offset + 0.03 * rng.standard_normal((13, 40))).astype(np.float32)
     rows[5] += 0.1
-    result = FlowerStrategy(make_federation(13), rule=rule, **settings).aggregate(make_clients(rows))
+    result = make_federation(13).build(FlowerStrategy, rule=rule, **settings).aggregate(make_clients(rows))
     wide = rows.astype(np.float64)
     np.testing.assert_allclose(result.update, expected(wide), rtol=3e-7, atol=1e-8)
 
@@ -102,7 +101,7 @@ def test_colluders_that_agree_exactly_are_still_seen_as_one_camp(make_federation
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((9, 20)).astype(np.float32)
     rows[:2] = 50
-    result = FlowerStrategy(make_federation(9), rule="Krum").aggregate(make_clients(rows))
+    result = make_federation(9).build(FlowerStrategy, rule="Krum").aggregate(make_clients(rows))
     assert result.flagged[:2].all()
     np.testing.assert_array_equal(result.update, rows[ranking(rows, 3)[0]])
 
@@ -157,15 +156,15 @@ def test_colluders_that_agree_exactly_are_still_seen_as_one_camp(make_federation
     ],
 )
 def test_a_wrong_setting_is_one_line(settings, message, make_federation):
-    spec = {"_target_": "strategies.flower.FlowerStrategy", **settings}
+    spec = {"_target_": "strategies.FlowerStrategy", **settings}
     with pytest.raises(ConfigError) as caught:
-        plugins.build(spec, "strategy", federation=make_federation(20, participants=10))
+        make_federation(20, participants=10).configured(spec)
     assert str(caught.value) == message
 
 
 def test_weighting_by_examples_is_refused(make_federation):
     with pytest.raises(ConfigError, match=r"^server\.weighting = num_examples: must be equal"):
-        FlowerStrategy(make_federation(weighting="num_examples"), rule="FedMedian")
+        make_federation(weighting="num_examples").build(FlowerStrategy, rule="FedMedian")
 
 
 @pytest.mark.parametrize(
@@ -181,11 +180,11 @@ def test_weighting_by_examples_is_refused(make_federation):
     ],
 )
 def test_fewest_replies(rule, settings, required, make_federation):
-    assert FlowerStrategy(make_federation(20), rule=rule, **settings).required_clients == required
+    assert make_federation(20).build(FlowerStrategy, rule=rule, **settings).required_clients == required
 
 
 def test_a_round_with_too_few_replies_keeps_the_model(make_federation, exchange):
-    strategy = FlowerStrategy(make_federation(5), rule="Krum", num_malicious=1)
+    strategy = make_federation(5).build(FlowerStrategy, rule="Krum", num_malicious=1)
     full = exchange(strategy)
     assert full.finish() is not None
     one_missing = exchange(strategy)
@@ -195,7 +194,7 @@ def test_a_round_with_too_few_replies_keeps_the_model(make_federation, exchange)
 
 
 def test_buffers_are_those_of_the_selected(make_federation, exchange, make_state):
-    strategy = FlowerStrategy(make_federation(5), rule="MultiKrum", num_malicious=1, num_to_select=2)
+    strategy = make_federation(5).build(FlowerStrategy, rule="MultiKrum", num_malicious=1, num_to_select=2)
     round_one = exchange(strategy)
     for client_id, place in enumerate([1, 1.1, 5, 9, 100]):
         round_one.says(client_id, make_state([place] * 5, mean=[place, 0], count=10 * client_id))

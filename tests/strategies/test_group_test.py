@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from strategies.group_test import (
+from strategies.persistent_direction.group_test import (
     _exchanged,
     _made_up,
     _persistent,
@@ -17,10 +17,10 @@ from strategies.group_test import (
     has_a_border,
     most_suspicious,
 )
-from strategies.known_differences import Known
-from strategies.memory import Memory
-from strategies.signs import deviation_signs
-from strategies.similarity import Similarities, similarities
+from strategies.persistent_direction.known_differences import Known
+from strategies.persistent_direction.memory import Memory
+from strategies.persistent_direction.signs import deviation_signs
+from strategies.persistent_direction.similarity import Similarities, similarities
 
 
 def most_alike(views, random, known=None):

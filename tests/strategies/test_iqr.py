@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from strategies.iqr import above, iqr_bounds, outside
+from strategies.numerics.iqr import above, iqr_bounds, outside
 
 # Quartiles by hand: with n values the quantile q lies at place q·(n - 1), linear between neighbours.
 BY_HAND = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from strategies.known_differences import UNLIKE, Known, apart_from
+from strategies.persistent_direction.known_differences import UNLIKE, Known, apart_from
 
 
 def directions(num_clients, seed=0):

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from strategies.columns import CHUNK_COLUMNS
-from strategies.flower import FlowerStrategy
-from strategies.krum import Krum, krum_scores, lowest
-from strategies.multi_krum import MultiKrum
+from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.rules.flower import FlowerStrategy
+from strategies.rules.krum import Krum, krum_scores, lowest
+from strategies.rules.multi_krum import MultiKrum
 
 
 def line(*places):
@@ -44,7 +43,7 @@ def test_of_equal_scores_the_first_are_lowest():
     ],
 )
 def test_multi_krum_by_hand(make_federation, make_clients, num_to_select, movement, weights):
-    strategy = MultiKrum(make_federation(5), num_malicious=1, num_to_select=num_to_select)
+    strategy = make_federation(5).build(MultiKrum, num_malicious=1, num_to_select=num_to_select)
     result = strategy.aggregate(make_clients(FIVE))
     np.testing.assert_allclose(result.update, [movement], rtol=1e-7)
     np.testing.assert_allclose(result.weights, weights, rtol=1e-14)
@@ -52,7 +51,7 @@ def test_multi_krum_by_hand(make_federation, make_clients, num_to_select, moveme
 
 
 def test_krum_by_hand(make_federation, make_clients):
-    result = Krum(make_federation(5), num_malicious=1).aggregate(make_clients(FIVE))
+    result = make_federation(5).build(Krum, num_malicious=1).aggregate(make_clients(FIVE))
     np.testing.assert_array_equal(result.update, [1])
     np.testing.assert_array_equal(result.weights, [0, 1, 0, 0, 0])
     assert result.flagged.tolist() == [True, False, True, True, True]
@@ -61,7 +60,7 @@ def test_krum_by_hand(make_federation, make_clients):
 def test_the_mean_of_the_selected_is_weighted_where_clients_are(make_federation, make_clients):
     federation = make_federation(5, weighting="num_examples")
     clients = make_clients(FIVE, weights=[0.1, 0.2, 0.1, 0.3, 0.3])
-    result = MultiKrum(federation, num_malicious=1, num_to_select=3).aggregate(clients)
+    result = federation.build(MultiKrum, num_malicious=1, num_to_select=3).aggregate(clients)
     np.testing.assert_allclose(result.update, [(0 * 1 + 1 * 2 + 2 * 1) / 4], rtol=1e-7)
     np.testing.assert_allclose(result.weights, [0.25, 0.5, 0.25, 0, 0], rtol=1e-14)
 
@@ -83,7 +82,7 @@ def test_agrees_with_scipy_where_updates_resemble_each_other(
     expected = ranking(rows.astype(np.float64), 2)
     clients = make_clients(rows)
     for count in (1, 5):
-        strategy = MultiKrum(make_federation(13), num_malicious=2, num_to_select=count)
+        strategy = make_federation(13).build(MultiKrum, num_malicious=2, num_to_select=count)
         result = strategy.aggregate(clients)
         assert np.flatnonzero(~result.filtered).tolist() == sorted(expected[:count])
         np.testing.assert_allclose(
@@ -97,18 +96,18 @@ def test_selects_whom_flower_selects(make_federation, make_clients, seed, num_ma
     rng = np.random.default_rng(seed)
     clients = make_clients(rng.standard_normal((11, 300)) * rng.uniform(0.5, 2, (11, 1)))
     federation = make_federation(11)
-    flower = FlowerStrategy(federation, rule="MultiKrum", num_malicious=num_malicious, num_to_select=4)
-    ours = MultiKrum(federation, num_malicious=num_malicious, num_to_select=4)
+    flower = federation.build(FlowerStrategy, rule="MultiKrum", num_malicious=num_malicious, num_to_select=4)
+    ours = federation.build(MultiKrum, num_malicious=num_malicious, num_to_select=4)
     np.testing.assert_array_equal(ours.aggregate(clients).flagged, flower.aggregate(clients).flagged)
-    single = FlowerStrategy(federation, rule="Krum", num_malicious=num_malicious)
-    krum = Krum(federation, num_malicious=num_malicious)
+    single = federation.build(FlowerStrategy, rule="Krum", num_malicious=num_malicious)
+    krum = federation.build(Krum, num_malicious=num_malicious)
     np.testing.assert_array_equal(krum.aggregate(clients).update, single.aggregate(clients).update)
 
 
 def test_moving_all_updates_moves_the_result(make_federation, make_clients):
     rng = np.random.default_rng(0)
     rows, step = rng.integers(-50, 50, (11, 30)), rng.integers(-1000, 1000, 30)
-    strategy = Krum(make_federation(11), num_malicious=3)
+    strategy = make_federation(11).build(Krum, num_malicious=3)
     result, moved = strategy.aggregate(make_clients(rows)), strategy.aggregate(make_clients(rows + step))
     np.testing.assert_array_equal(moved.update, result.update + step)
 
@@ -116,7 +115,7 @@ def test_moving_all_updates_moves_the_result(make_federation, make_clients):
 def test_colluders_that_agree_exactly_are_still_seen_as_one_camp(make_federation, make_clients):
     rows = np.random.default_rng(0).standard_normal((9, 20)).astype(np.float32)
     rows[:2] = 50
-    result = Krum(make_federation(9), num_malicious=3).aggregate(make_clients(rows))
+    result = make_federation(9).build(Krum, num_malicious=3).aggregate(make_clients(rows))
     assert result.flagged[:2].all()
     np.testing.assert_array_equal(result.update, rows[ranking(rows, 3)[0]])
 
@@ -125,34 +124,34 @@ def test_colluders_that_agree_exactly_are_still_seen_as_one_camp(make_federation
     ("target", "settings", "message"),
     [
         (
-            "krum.Krum",
+            "Krum",
             {"num_malicious": 5},
             "strategy.num_malicious = 5: Krum needs at least 2 * 5 + 3 = 13 clients a round,"
             " clients_per_round is 10",
         ),
         (
-            "multi_krum.MultiKrum",
+            "MultiKrum",
             {"num_malicious": 4},
             "strategy.num_malicious = 4: MultiKrum needs at least 2 * 4 + 3 = 11 clients a round,"
             " clients_per_round is 10",
         ),
         (
-            "multi_krum.MultiKrum",
+            "MultiKrum",
             {"num_to_select": 11},
             "strategy.num_to_select = 11: must be at most a round's clients, clients_per_round is 10",
         ),
         (
-            "multi_krum.MultiKrum",
+            "MultiKrum",
             {"num_to_select": 0},
             "strategy.num_to_select = 0: must be greater than or equal to 1",
         ),
         (
-            "krum.Krum",
+            "Krum",
             {"num_malicious": -1},
             "strategy.num_malicious = -1: must be greater than or equal to 0",
         ),
         (
-            "krum.Krum",
+            "Krum",
             {"num_to_select": 2},
             "strategy.num_to_select = 2: no such setting; known here: num_malicious",
         ),
@@ -161,7 +160,7 @@ def test_colluders_that_agree_exactly_are_still_seen_as_one_camp(make_federation
 def test_a_wrong_setting_is_one_line(target, settings, message, make_federation):
     spec = {"_target_": f"strategies.{target}", **settings}
     with pytest.raises(ConfigError) as caught:
-        plugins.build(spec, "strategy", federation=make_federation(20, participants=10))
+        make_federation(20, participants=10).configured(spec)
     assert str(caught.value) == message
 
 
@@ -169,12 +168,12 @@ def test_a_wrong_setting_is_one_line(target, settings, message, make_federation)
     ("num_malicious", "num_to_select", "required"), [(0, 1, 3), (3, 5, 9), (1, 5, 5), (1, 8, 8)]
 )
 def test_fewest_replies(num_malicious, num_to_select, required, make_federation):
-    strategy = MultiKrum(make_federation(20), num_malicious=num_malicious, num_to_select=num_to_select)
+    strategy = make_federation(20).build(MultiKrum, num_malicious=num_malicious, num_to_select=num_to_select)
     assert strategy.required_clients == required
 
 
 def test_a_round_with_too_few_replies_keeps_the_model(make_federation, exchange):
-    strategy = Krum(make_federation(5), num_malicious=1)
+    strategy = make_federation(5).build(Krum, num_malicious=1)
     assert exchange(strategy).finish() is not None
     one_missing = exchange(strategy)
     one_missing.says(2, num_examples=-1)
@@ -183,7 +182,7 @@ def test_a_round_with_too_few_replies_keeps_the_model(make_federation, exchange)
 
 
 def test_buffers_are_those_of_the_selected(make_federation, exchange, make_state):
-    strategy = MultiKrum(make_federation(5), num_malicious=1, num_to_select=2)
+    strategy = make_federation(5).build(MultiKrum, num_malicious=1, num_to_select=2)
     round_one = exchange(strategy)
     for client_id, place in enumerate([1, 1.1, 5, 9, 100]):
         round_one.says(client_id, make_state([place] * 5, mean=[place, 0], count=10 * client_id))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from strategies.label_skew import apart_from, stacked
+from strategies.persistent_direction.label_skew import apart_from, stacked
 
 
 def matrix(num_rows, num_columns, seed):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from strategies.likeness import _cubes_towards, most_like
+from strategies.persistent_direction.likeness import _cubes_towards, most_like
 from tests.strategies.test_group_test import alike, federation, with_samples
 
 

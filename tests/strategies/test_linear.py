@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from strategies import threads
-from strategies.columns import CHUNK_COLUMNS, stripes
-from strategies.linear import (
+from strategies.numerics import threads
+from strategies.numerics.columns import CHUNK_COLUMNS, stripes
+from strategies.numerics.linear import (
     CANCELLED_DOUBLE,
     mean_distances,
     norms,

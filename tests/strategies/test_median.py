@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from strategies.columns import CHUNK_COLUMNS
-from strategies.median import Median, median
+from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.rules.median import Median, median
 
 
 @pytest.mark.parametrize(
@@ -20,7 +19,7 @@ from strategies.median import Median, median
     ],
 )
 def test_by_hand(make_federation, make_clients, rows, expected):
-    result = Median(make_federation()).aggregate(make_clients(rows))
+    result = make_federation().build(Median).aggregate(make_clients(rows))
     np.testing.assert_array_equal(result.update, np.array(expected, dtype=np.float32))
     np.testing.assert_array_equal(result.weights, np.full(len(rows), np.nan))
     assert not (result.filtered | result.flagged).any()
@@ -41,7 +40,7 @@ def test_moving_all_updates_moves_the_result():
 
 
 def test_weighting_by_examples_is_refused(make_federation):
-    spec = {"_target_": "strategies.median.Median"}
+    spec = {"_target_": "strategies.Median"}
     with pytest.raises(ConfigError) as caught:
-        plugins.build(spec, "strategy", federation=make_federation(weighting="num_examples"))
+        make_federation(weighting="num_examples").configured(spec)
     assert str(caught.value) == "server.weighting = num_examples: must be equal under Median"

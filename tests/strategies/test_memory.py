@@ -1,6 +1,6 @@
 import numpy as np
 
-from strategies.memory import Memory
+from strategies.persistent_direction.memory import Memory
 
 
 def remembering(rounds, span=9):

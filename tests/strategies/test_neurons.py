@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.core.layout import Layout, TensorSpec
-from strategies.neurons import into_neurons, neurons_of
+from strategies.persistent_direction.neurons import into_neurons, neurons_of
 
 LAYOUT = Layout(
     (

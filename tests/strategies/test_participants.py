@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.federation.grid import StoppableGrid
-from strategies.participants import assign, draw, sizes
+from fl_backdoor.federation.participants import assign, draw, sizes
 
 
 def test_the_same_seed_and_round_draw_the_same_clients():

@@ -9,8 +9,8 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.runs import checkpoint
 from fl_backdoor.runs.checkpoint import Checkpoint, Progress
-from strategies import persistent_direction
-from strategies.persistent_direction import PersistentDirection
+from strategies.persistent_direction import rule
+from strategies.persistent_direction.rule import PersistentDirection
 
 NUM_CLIENTS, NUM_PARAMS = 10, 500
 ATTACKERS = (1, 2, 9)
@@ -21,8 +21,8 @@ def build(make_federation):
     vector = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
 
     def make(num_clients=NUM_CLIENTS, virtual=None, layout=vector, **settings):
-        federation = replace(make_federation(num_clients), layout=layout, virtual_clients=virtual)
-        return PersistentDirection(federation, **settings)
+        federation = make_federation(num_clients).knowing(layout=layout, virtual_clients=virtual)
+        return federation.build(PersistentDirection, **settings)
 
     return make
 
@@ -100,7 +100,7 @@ def test_the_median_is_of_whoever_is_not_flagged_and_makes_up_for_the_others(bui
 def test_a_median_weighs_nobody(make_federation):
     weighted = make_federation(NUM_CLIENTS, weighting="num_examples")
     with pytest.raises(ConfigError, match=r"^server\.weighting .* under strategy\.response=median$"):
-        PersistentDirection(weighted, response="median")
+        weighted.build(PersistentDirection, response="median")
 
 
 def test_nobody_is_flagged_where_nobody_attacks(build, round_of):
@@ -174,7 +174,7 @@ def test_who_starts_late_is_found_by_what_it_did_lately(build, round_of, monkeyp
     run(strategy, rounds)
     assert flagged_by(strategy) == ATTACKERS
     # Beside twelve benign rounds of their own they are not found in three.
-    monkeypatch.setattr(persistent_direction, "views", lambda everybody: [everybody])
+    monkeypatch.setattr(rule, "views", lambda everybody: [everybody])
     forgetful = build()
     run(forgetful, rounds)
     assert flagged_by(forgetful) == ()
@@ -358,7 +358,7 @@ def test_what_was_handed_out_as_state_does_not_change(build, round_of, response)
 
 
 def test_ids_are_those_of_the_clients_that_answered(make_federation, exchange, make_state):
-    strategy = PersistentDirection(make_federation(6))
+    strategy = make_federation(6).build(PersistentDirection)
     a_round = exchange(strategy)
     a_round.says(1, make_state([np.nan, 0, 0, 0, 0]))
     a_round.finish()

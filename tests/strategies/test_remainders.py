@@ -1,8 +1,8 @@
 import numpy as np
 
-from strategies.coordinate_rule import mixed
-from strategies.median import median
-from strategies.remainders import Remainders
+from strategies.persistent_direction.remainders import Remainders
+from strategies.rules.coordinate_rule import mixed
+from strategies.rules.median import median
 
 
 def after(found, clients, left_out=None):

@@ -11,7 +11,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, MetricRecord
 
 from fl_backdoor.core.errors import NobodyAnswers
-from strategies.fedavg import FedAvg
+from strategies.rules.fedavg import FedAvg
 
 HOSTILE = 1  # the client that misbehaves, of 4: its node hosts client 3 as well
 OTHERS = [0, 2, 3]
@@ -74,7 +74,7 @@ def play(make_federation, exchange, make_state, caplog):
 
     def run(misbehave):
         caplog.set_level(logging.WARNING, "fl_backdoor")
-        strategy = FedAvg(make_federation(4))
+        strategy = make_federation(4).build(FedAvg)
         round_one = exchange(strategy, make_state([1] * 5))
         for client_id in OTHERS:
             round_one.says(client_id, make_state([5] * 5, count=3))
@@ -236,7 +236,7 @@ def test_a_node_cannot_answer_for_a_client_that_it_was_not_asked_for(play, make_
 
 
 def test_a_reply_to_a_message_that_was_not_sent_is_ignored(make_federation, exchange):
-    strategy = FedAvg(replace(make_federation(4), max_lost_rounds=2))
+    strategy = replace(make_federation(4), max_lost_rounds=2).build(FedAvg)
     earlier = exchange(strategy)
     for message in earlier.sent:
         message.metadata.__dict__["_message_id"] += " of an earlier round"
@@ -249,7 +249,7 @@ def test_a_reply_to_a_message_that_was_not_sent_is_ignored(make_federation, exch
 @pytest.mark.parametrize(("min_replies", "kept"), [(3, False), (4, True)])
 def test_too_few_replies_keep_the_model(make_federation, exchange, caplog, min_replies, kept):
     caplog.set_level(logging.WARNING, "fl_backdoor")
-    strategy = FedAvg(make_federation(4, min_replies=min_replies))
+    strategy = make_federation(4, min_replies=min_replies).build(FedAvg)
     round_one = exchange(strategy, server_round=6)
     round_one.says(HOSTILE, num_examples=-1)
     assert (round_one.finish() is None) is kept
@@ -276,13 +276,13 @@ def refused(r):
 
 @pytest.mark.parametrize("lose", [silent, failing])
 def test_after_some_rounds_in_which_nobody_answers_the_run_stops(make_federation, exchange, lose):
-    strategy = FedAvg(replace(make_federation(4), max_lost_rounds=3))
+    strategy = replace(make_federation(4), max_lost_rounds=3).build(FedAvg)
     for server_round, misbehave in enumerate([lose, lose, refused, lose, lose], start=1):
         one = exchange(strategy, server_round=server_round)
         misbehave(one)
         assert one.finish() is None
         assert list(one.rejected) == [0, 1, 2, 3]
-        assert strategy.outcome.replies.nobody_answered is (misbehave is lose)
+        assert strategy.courier.replies.nobody_answered is (misbehave is lose)
     last = exchange(strategy, server_round=6)
     lose(last)
     with pytest.raises(NobodyAnswers, match=r"nobody has answered in round 6: (no|its)"):
@@ -291,8 +291,8 @@ def test_after_some_rounds_in_which_nobody_answers_the_run_stops(make_federation
 
 
 def test_one_node_that_answers_makes_a_round(make_federation, exchange):
-    strategy = FedAvg(make_federation(4))
+    strategy = make_federation(4).build(FedAvg)
     one = exchange(strategy)
     one.contents.pop(one.node_of(HOSTILE))
     assert one.finish() is not None
-    assert not strategy.outcome.replies.nobody_answered
+    assert not strategy.courier.replies.nobody_answered

@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl_backdoor.core.layout import Layout, TensorSpec
-from strategies.signs import deviation_signs, even_shares, parameters_alike, tensors_alike
+from strategies.persistent_direction.signs import (
+    deviation_signs,
+    even_shares,
+    parameters_alike,
+    tensors_alike,
+)
 
 
 def layout(*sizes):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from strategies.memory import Memory
-from strategies.similarity import similarities, views
+from strategies.persistent_direction.memory import Memory
+from strategies.persistent_direction.similarity import similarities, views
 from tests.strategies.test_memory import remembering
 
 TWO_WAYS = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [-1, -1, 1, 1]])

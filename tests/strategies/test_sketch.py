@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from strategies.sketch import LARGEST, deviations, random_flips, sketched
+from strategies.persistent_direction.sketch import LARGEST, deviations, random_flips, sketched
 
 EVERYBODY = np.ones(3, dtype=np.bool_)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from strategies import threads
+from strategies.numerics import threads
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean
 
-from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from strategies.columns import CHUNK_COLUMNS
-from strategies.trimmed_mean import TrimmedMean, trimmed_mean
+from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.rules.trimmed_mean import TrimmedMean, trimmed_mean
 
 FIVE = [[1, 0], [0, 7], [100, -1], [4, 1], [2, 2]]
 
@@ -23,7 +22,7 @@ FIVE = [[1, 0], [0, 7], [100, -1], [4, 1], [2, 2]]
     ],
 )
 def test_by_hand(make_federation, make_clients, beta, expected):
-    result = TrimmedMean(make_federation(), beta=beta).aggregate(make_clients(FIVE))
+    result = make_federation().build(TrimmedMean, beta=beta).aggregate(make_clients(FIVE))
     np.testing.assert_allclose(result.update, expected, rtol=1e-7)
     np.testing.assert_array_equal(result.weights, np.full(5, np.nan))
     assert not (result.filtered | result.flagged).any()
@@ -71,7 +70,7 @@ def test_moving_all_updates_moves_the_result():
     ],
 )
 def test_a_wrong_setting_is_one_line(server, beta, message, make_federation):
-    spec = {"_target_": "strategies.trimmed_mean.TrimmedMean", "beta": beta}
+    spec = {"_target_": "strategies.TrimmedMean", "beta": beta}
     with pytest.raises(ConfigError) as caught:
-        plugins.build(spec, "strategy", federation=make_federation(**server))
+        make_federation(**server).configured(spec)
     assert str(caught.value) == message

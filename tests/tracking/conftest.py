@@ -14,7 +14,7 @@ SETTINGS = {
     "num_rounds": 3,
     "attack.alpha": 0.052,
     "attack.last_round": None,
-    "strategy._target_": "strategies.fedavg.FedAvg",
+    "strategy._target_": "strategies.FedAvg",
     "strategy.cautious": True,
     "dataset.layout": "[1, 2]",
 }

@@ -4,9 +4,7 @@ import pytest
 
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.core.layout import Layout
-from fl_backdoor.federation.server_app import build_strategy
-from fl_backdoor.federation.virtual_clients import VirtualClients
+from fl_backdoor.federation.server_app import courier_of
 from fl_backdoor.runner.checks import check_light
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key
@@ -58,12 +56,8 @@ def test_a_tracker_changes_no_figure():
 
 
 def test_clients_are_told_nothing_of_it():
-    sizes = (1,) * 10
-    plain, followed = (
-        build_strategy(asked, Layout(()), sizes, VirtualClients(asked, sizes))
-        for asked in (config(), config("tracking=mlflow"))
-    )
-    assert followed.federation.experiment == plain.federation.experiment
+    plain, followed = (courier_of(asked).experiment for asked in (config(), config("tracking=mlflow")))
+    assert followed == plain
 
 
 @pytest.mark.parametrize(

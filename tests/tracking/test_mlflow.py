@@ -73,7 +73,7 @@ def test_settings_and_tags(uri, tracked, rows):
         "num_rounds": "3",
         "attack.alpha": "0.052",
         "attack.last_round": "null",
-        "strategy._target_": "strategies.fedavg.FedAvg",
+        "strategy._target_": "strategies.FedAvg",
         "strategy.cautious": "true",
         "dataset.layout": "[1, 2]",
     }

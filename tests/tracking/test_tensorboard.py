@@ -57,7 +57,7 @@ def test_settings_are_hyperparameters(tracked, rows):
     follow(run, rows)
     start = hyperparameters(events(run), metadata.SESSION_START_INFO_TAG).session_start_info.hparams
     assert start["attack.alpha"].number_value == 0.052
-    assert start["strategy._target_"].string_value == "strategies.fedavg.FedAvg"
+    assert start["strategy._target_"].string_value == "strategies.FedAvg"
     assert "attack.last_round" not in start
 
 

@@ -15,12 +15,12 @@ from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 Row = dict[str, Any]
 
 STRATEGIES = {
-    "FedAvg": {"_target_": "strategies.fedavg.FedAvg"},
-    "Krum": {"_target_": "strategies.krum.Krum", "num_malicious": None},
-    "IQRFilter": {"_target_": "strategies.iqr_filter.IQRFilter", "iqr_k": 1.5},
-    "Oracle": {"_target_": "strategies.krum.Krum", "num_malicious": 1},
-    "Yardstick": {"_target_": "strategies.leave_out.LeaveOut", "client_ids": [1, 3]},
-    "Hybrid": {"_target_": "strategies.hybrid.Hybrid", "clip_gamma": 1.0, "iqr_k": 0.3},
+    "FedAvg": {"_target_": "strategies.FedAvg"},
+    "Krum": {"_target_": "strategies.Krum", "num_malicious": None},
+    "IQRFilter": {"_target_": "strategies.IQRFilter", "iqr_k": 1.5},
+    "Oracle": {"_target_": "strategies.Krum", "num_malicious": 1},
+    "Yardstick": {"_target_": "strategies.OracleFilter", "client_ids": [1, 3]},
+    "Hybrid": {"_target_": "strategies.Hybrid", "clip_gamma": 1.0, "iqr_k": 0.3},
 }
 
 

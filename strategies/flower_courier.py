@@ -1,0 +1,316 @@
+"""The courier in anybody's Flower app: the messages are those of Flower's FedAvg, a client is a node.
+
+Replies are claims of strangers. One that cannot be used costs its node its place in the round, and neither
+the round nor the run: Flower's own FedAvg stops where replies do not go together.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+from numpy.typing import NDArray
+
+from fl_backdoor.core.errors import ConfigError, ReplyError
+from fl_backdoor.core.foreign_text import cleaned
+from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.npy import decoded
+from fl_backdoor.core.types import ModelArrays, UpdateMatrix
+from strategies.base import ServerContext
+from strategies.courier import Courier, Received, TrainRequest
+
+log = logging.getLogger("fl_backdoor")
+
+NUM_STEPS, LEARNING_RATE = "num-steps", "learning-rate"
+"""Metrics that are read if a client reports them."""
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+"""Last parts of the names that PyTorch gives to BatchNorm's buffers."""
+
+NODE_IDS = "node_ids"
+
+ConfigureTrain = Callable[[int, ArrayRecord, ConfigRecord, Grid], Iterable[Message]]
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """A reply that can be used; its update is in its row."""
+
+    content: RecordDict
+    buffers: ModelArrays
+    num_examples: float
+    num_steps: float
+    learning_rate: float | None
+
+
+class FlowerCourier(Courier):
+    """Sends what Flower's FedAvg sends, and checks what comes back.
+
+    Clients are numbered in the order in which their nodes are first seen, those that are seen together by
+    node id. On SuperNodes that order outlives a run with `state`; a simulation makes new node ids.
+
+    Parameters
+    ----------
+    strategy
+        Whose record keys and metric functions count.
+    configure_train
+        Flower's.
+    num_steps
+        Local steps of whoever does not report them, and the most that anybody may report; None: nobody knows.
+    learning_rate
+        Of clients that do not report theirs; None: nobody knows.
+    steps_count
+        Whether a reply without steps cannot be used; else they count as one.
+    """
+
+    def __init__(
+        self,
+        strategy: FedAvg,
+        configure_train: ConfigureTrain,
+        num_steps: float | None = None,
+        learning_rate: float | None = None,
+        *,
+        steps_count: bool = False,
+    ) -> None:
+        self.strategy = strategy
+        self.num_steps = num_steps
+        self.learning_rate = learning_rate
+        self.steps_count = steps_count
+        self.node_ids: list[int] = []
+        self._configure_train = configure_train
+        self._layout = Layout(())
+        self._request: TrainRequest | None = None
+        self._sent: list[Message] = []
+        self._memory: UpdateMatrix = np.empty((0, 0), dtype=np.float32)
+
+    def prepare(self, server: ServerContext) -> None:
+        """Hear what the model is made of."""
+        self._layout = server.layout
+
+    def ask(self, request: TrainRequest) -> list[Message]:
+        """Return Flower's messages."""
+        if layout_of(request.arrays, [tensor.name for tensor in self._layout.buffer_tensors]) != self._layout:
+            raise ConfigError("arrays", "another model", "must be those that the strategy was started with")
+        asked = self._configure_train(request.server_round, request.arrays, request.config, request.grid)
+        self._request, self._sent = request, list(asked)
+        known = set(self.node_ids)
+        self.node_ids += sorted({message.metadata.dst_node_id for message in self._sent} - known)
+        return self._sent
+
+    def collect(self, server_round: int, replies: Iterable[Message]) -> Received:
+        """Match the replies with what was sent, by the ids of messages, and check each of them."""
+        answers = {message.metadata.reply_to_message_id: message for message in replies}
+        places = {node_id: client_id for client_id, node_id in enumerate(self.node_ids)}
+        asked = sorted((places[sent.metadata.dst_node_id], sent.metadata.message_id) for sent in self._sent)
+        updates = self._matrix(len(asked))
+        usable: dict[int, _Reply] = {}
+        rejected: dict[int, str] = {}
+        for client_id, message_id in asked:
+            found = self._judged(answers.get(message_id), updates[len(usable)])
+            if isinstance(found, _Reply):
+                usable[client_id] = found
+            else:
+                rejected[client_id] = cleaned(found)
+                log.warning("client %d loses its place in the round: %s", client_id, rejected[client_id])
+        return self._received(usable, rejected, updates[: len(usable)])
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the nodes in the order in which they were seen."""
+        return {NODE_IDS: np.array(self.node_ids, dtype=np.uint64)}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on with that order."""
+        self.node_ids = [int(node_id) for node_id in state[NODE_IDS].tolist()]
+
+    def close(self) -> None:
+        """Free the memory of the updates."""
+        self._memory = np.empty((0, 0), dtype=np.float32)
+
+    def _matrix(self, num_rows: int) -> UpdateMatrix:
+        """Return room for the updates of a round, that of the last one if it fits."""
+        if len(self._memory) < num_rows:
+            self._memory = np.empty((num_rows, self._layout.num_params), dtype=np.float32)
+        return self._memory[:num_rows]
+
+    def _judged(self, message: Message | None, row: NDArray[np.float32]) -> _Reply | str:
+        """Write a client's update into its row, or return why its reply cannot be used.
+
+        Nothing that goes wrong with it passes here: whatever Flower's decoder, NumPy's or a check raises
+        costs that client its place, and nobody else anything.
+        """
+        if message is None:
+            return "no reply in time"
+        if message.has_error():
+            return f"its node failed: {message.error.reason}"
+        try:
+            return self._usable(message.content, row)
+        except ReplyError as error:
+            return str(error)
+        except Exception as error:  # a hostile reply can make anything of a decoder
+            return f"unreadable reply: {type(error).__name__}: {error}"
+
+    def _usable(self, content: RecordDict, row: NDArray[np.float32]) -> _Reply:
+        assert self._request is not None
+        metrics = numbers(content, self.strategy.weighted_by_key)
+        steps = metrics.get(NUM_STEPS, self.num_steps if self.steps_count else self.num_steps or 1)
+        if steps is None:
+            raise ReplyError(f"it does not report {NUM_STEPS}, and the strategy was not told num_steps")
+        most = math.inf if self.num_steps is None else self.num_steps
+        reply = _Reply(
+            content,
+            [],
+            num_examples=_within(self.strategy.weighted_by_key, metrics[self.strategy.weighted_by_key]),
+            num_steps=_within(NUM_STEPS, steps, 1, most),
+            learning_rate=_within(LEARNING_RATE, metrics[LEARNING_RATE])
+            if LEARNING_RATE in metrics
+            else None,
+        )
+        arrays = self._arrays(_the_only(content.array_records, "ArrayRecord"))
+        buffers = self._layout.buffers(arrays)
+        self._layout.check_statistics(buffers, self._request.model)
+        self._layout.write_update(arrays, self._request.model, row)
+        return replace(reply, buffers=buffers)
+
+    def _arrays(self, record: ArrayRecord) -> ModelArrays:
+        """Return a local model in the order of ours; numbers may have come in another floating type."""
+        tensors = self._layout.tensors
+        if strange := record.keys() ^ {tensor.name for tensor in tensors}:
+            name = min(strange)
+            raise ReplyError(f"{name} is {'not asked for' if name in record else 'missing'}")
+        carried = [record[tensor.name] for tensor in tensors]
+        arrived = decoded(carried, [_as_sent(t, array) for t, array in zip(tensors, carried, strict=True)])
+        with np.errstate(over="ignore"):  # what is infinite afterwards is refused
+            return [array.astype(t.dtype, copy=False) for t, array in zip(tensors, arrived, strict=True)]
+
+    def _received(
+        self, usable: Mapping[int, _Reply], rejected: Mapping[int, str], updates: UpdateMatrix
+    ) -> Received:
+        replies = list(usable.values())
+        contents = _alike([reply.content for reply in replies])
+        strategy, rates = self.strategy, [reply.learning_rate or self.learning_rate for reply in replies]
+        known = [rate for rate in rates if rate is not None]
+        updates.flags.writeable = False
+        return Received(
+            client_ids=np.array(list(usable), dtype=np.int64),
+            updates=updates,
+            buffers=[reply.buffers for reply in replies],
+            num_steps=np.array([reply.num_steps for reply in replies], dtype=np.float64),
+            num_examples=np.array([reply.num_examples for reply in replies], dtype=np.float64),
+            learning_rate=float(np.median(known)) if known else math.nan,
+            rejected=rejected,
+            metrics=strategy.train_metrics_aggr_fn(contents, strategy.weighted_by_key) if contents else None,
+        )
+
+
+def layout_of(arrays: ArrayRecord, buffers: Collection[str] | None = None) -> Layout:
+    """Return the layout of a model as a Flower app has it.
+
+    Tied weights that go by two names count twice: rules treat both alike, but for FLAME's noise.
+
+    Parameters
+    ----------
+    arrays
+        Under the names of its tensors.
+    buffers
+        Names of those that are no parameters; None: what PyTorch calls BatchNorm's buffers.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such buffer, or nothing to train.
+    """
+    if unknown := sorted(set(buffers or ()) - set(arrays)):
+        raise ConfigError("buffers", unknown[0], f"no such array; there are {', '.join(arrays)}")
+
+    def is_parameter(name: str, array: Array) -> bool:
+        is_buffer = name.rpartition(".")[2] in BUFFERS if buffers is None else name in buffers
+        return not is_buffer and _is_floating(array.dtype)
+
+    layout = Layout(
+        tuple(
+            TensorSpec(name, tuple(array.shape), str(array.dtype), is_parameter(name, array))
+            for name, array in arrays.items()
+        )
+    )
+    if not layout.num_params:
+        raise ConfigError("arrays", ", ".join(arrays) or "none", "hold no floating-point numbers to train")
+    return layout
+
+
+def consistent(replies: Iterable[Message], weighted_by_key: str) -> list[Message]:
+    """Return the messages whose metrics can be aggregated, and those with errors, which Flower logs."""
+    failed, sound = [], {}
+    for message in replies:
+        if message.has_error():
+            failed.append(message)
+            continue
+        try:
+            numbers(message.content, weighted_by_key)
+            sound[id(message.content)] = message
+        except Exception as error:  # of metrics that strangers sent
+            node_id = message.metadata.src_node_id
+            log.warning("the metrics of node %d cannot be used: %s", node_id, cleaned(str(error)))
+    alike = _alike([message.content for message in sound.values()])
+    return failed + [sound[id(content)] for content in alike]
+
+
+def numbers(content: RecordDict, weighted_by_key: str) -> dict[str, Any]:
+    """Return the metrics of a reply.
+
+    Raises
+    ------
+    ReplyError
+        If there is not exactly one record of them, if the weight is missing or not positive, or if anything
+        in it is not finite.
+    """
+    metrics = dict(_the_only(content.metric_records, "MetricRecord"))
+    if weighted_by_key not in metrics:
+        raise ReplyError(f"the reply lacks {weighted_by_key}")
+    _within(weighted_by_key, metrics[weighted_by_key])
+    for name, value in metrics.items():
+        if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
+            raise ReplyError(f"{name} must be finite")
+    return metrics
+
+
+def _alike(contents: list[RecordDict]) -> list[RecordDict]:
+    """Return those contents whose metrics have the names and shapes that most have: only they have a mean."""
+
+    def form(content: RecordDict) -> tuple[tuple[str, int], ...]:
+        [metrics] = content.metric_records.values()
+        return tuple(sorted((n, len(v) if isinstance(v, list) else -1) for n, v in metrics.items()))
+
+    forms = [form(content) for content in contents]
+    most = Counter(forms).most_common(1)[0][0] if forms else ()
+    return [content for content, its in zip(contents, forms, strict=True) if its == most]
+
+
+def _the_only(records: Mapping[str, Any], kind: str) -> Any:  # noqa: ANN401 - a record of that kind
+    if len(records) != 1:
+        raise ReplyError(f"the reply has {len(records)} of {kind}, not one")
+    [record] = records.values()
+    return record
+
+
+def _within(name: str, value: object, least: float = 0, most: float = math.inf) -> float:
+    """Return a number over 0, from `least` to `most`; raises ReplyError."""
+    if not isinstance(value, int | float) or not (least <= value <= most and 0 < value < math.inf):
+        bounds = f"from {least:g} to {most:g}" if least else "over 0"
+        raise ReplyError(f"{name} = {value} must be one number {bounds}")
+    return float(value)
+
+
+def _as_sent(tensor: TensorSpec, array: Array) -> TensorSpec:
+    """Return what an array is to be: many a client computes in double precision."""
+    both = _is_floating(array.dtype) and _is_floating(tensor.dtype)
+    return replace(tensor, dtype=str(array.dtype)) if both else tensor
+
+
+def _is_floating(dtype: str) -> bool:
+    return np.issubdtype(np.dtype(dtype), np.floating)

@@ -1,0 +1,323 @@
+"""What all rules share: Flower's FedAvg around one function from the updates of a round to a movement.
+
+A rule is a subclass of `RobustStrategy` that says how the updates of a round become one movement of the
+global model. A courier asks clients and checks their replies; the model is moved here.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, Result
+from numpy.typing import NDArray
+
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.types import ModelArrays
+from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting
+from strategies.courier import Courier, Received, TrainRequest
+from strategies.flower_courier import FlowerCourier, consistent, layout_of
+
+log = logging.getLogger("fl_backdoor")
+
+AggregateMetrics = Callable[[list[RecordDict], str], MetricRecord]
+EvaluateCentrally = Callable[[int, ArrayRecord], MetricRecord | None]
+
+
+class FlowerArguments(TypedDict, total=False):
+    """Keyword arguments of Flower's ``FedAvg``, which mean what they mean there."""
+
+    fraction_train: float
+    fraction_evaluate: float
+    min_train_nodes: int
+    min_evaluate_nodes: int
+    min_available_nodes: int
+    weighted_by_key: str
+    arrayrecord_key: str
+    configrecord_key: str
+    train_metrics_aggr_fn: AggregateMetrics | None
+    evaluate_metrics_aggr_fn: AggregateMetrics | None
+
+
+class StrategyArguments(FlowerArguments, total=False):
+    """Keyword arguments that every rule takes beside its own settings, see `RobustStrategy`."""
+
+    courier: Courier | None
+    num_steps: float | None
+    learning_rate: float | None
+    server_learning_rate: float
+    weighting: Weighting
+    buffers: Collection[str] | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """All that a rule has seen and made of a finished round.
+
+    Parameters
+    ----------
+    server_round
+        Counted from 1.
+    rejected
+        Why replies could not be used, by client id.
+    updates, aggregation
+        None if too few could be used.
+    """
+
+    server_round: int
+    rejected: Mapping[int, str]
+    updates: ClientUpdates | None
+    aggregation: Aggregation | None
+
+
+class RobustStrategy(FedAvg):
+    """Flower's FedAvg with another aggregation, which subclasses define as `aggregate`.
+
+    In a Flower app it stands where Flower's ``FedAvg`` stands. Replies that cannot be used (NaN, other
+    shapes, an error) cost their client its place in the round; with fewer than `required_clients` the round
+    keeps the model. One object is for one run. Its client ids number the nodes in the order in which they
+    were first seen.
+
+    Buffers, such as BatchNorm's statistics, take a step of their own, `merge_buffers`: a rule judges
+    parameters, and a client whose parameters are honest may lie about the others.
+
+    Parameters
+    ----------
+    courier
+        Who carries messages. None: Flower's own messages, one client a node. With one of another kind the
+        settings below have no effect; `prepare` says them.
+    num_steps
+        How many local steps a client takes in a round, where it does not report ``num-steps`` among its
+        metrics. Whoever reports more loses its place, so that nobody can make its update look short.
+    learning_rate
+        The clients' learning rate, where they do not report ``learning-rate``; else the median of what they
+        report counts.
+    server_learning_rate
+        λ: the aggregated update is multiplied by this before it moves the global model.
+    weighting
+        ``equal``, since an attacker can lie about its number of examples, or ``num_examples``, by the metric
+        under Flower's `weighted_by_key`, as Flower's FedAvg has it.
+    buffers
+        Names of the arrays that are no parameters. None: PyTorch's names of BatchNorm's buffers
+        (``running_mean``, ``running_var``, ``num_batches_tracked``). Arrays of integers never are parameters.
+    seed
+        Of whatever a rule draws at random.
+    flower
+        Flower's own keyword arguments, see `FlowerArguments`.
+
+    Raises
+    ------
+    ConfigError
+        If the rule judges gradients and nobody says the clients' learning rate.
+    """
+
+    required_clients = 1
+    """Fewest replies that the rule is defined for; with fewer the round keeps the model."""
+
+    judges_gradients = False
+    """Whether the rule asks for `ClientUpdates.gradient_norms`, for which somebody must know the rate."""
+
+    server: ServerContext
+    """What is known of the server, from `prepare` on."""
+
+    def __init__(
+        self,
+        *,
+        courier: Courier | None = None,
+        num_steps: float | None = None,
+        learning_rate: float | None = None,
+        server_learning_rate: float = 1.0,
+        weighting: Weighting = "equal",
+        buffers: Collection[str] | None = None,
+        seed: int = 0,
+        **flower: Unpack[FlowerArguments],
+    ) -> None:
+        super().__init__(**flower)
+        if courier is None and self.judges_gradients and learning_rate is None:
+            allowed = f"{type(self).__name__} judges average gradients: say the clients' learning rate"
+            raise ConfigError("learning_rate", learning_rate, allowed)
+        self.courier = courier or FlowerCourier(
+            self, super().configure_train, num_steps, learning_rate, steps_count=self.judges_gradients
+        )
+        self.num_steps = num_steps
+        self.learning_rate = learning_rate
+        self.server_learning_rate = server_learning_rate
+        self.weighting = weighting
+        self.buffers = buffers
+        self.seed = seed
+        self.outcome: RoundOutcome | None = None
+        self.rounds_before = 0
+        self.model: ModelArrays = []
+        self._names: list[str] = []
+
+    @abstractmethod
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Turn the updates of a round into one movement of the global model.
+
+        At least `required_clients` rows are given, all of them finite.
+        """
+
+    def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+        """Turn a buffer of all clients into one of the global model: the median over whom the rule kept.
+
+        It lies in the range of honest values as long as fewer than half of these clients lie. All of them
+        count the same. Rules with a guarantee or a way of their own override this.
+
+        Parameters
+        ----------
+        values
+            float64 ``(n_clients, n_values)``.
+        aggregation
+            What the rule made of their parameters; not everybody is filtered.
+
+        Returns
+        -------
+        float64 ``(n_values,)``; what is an integer in the model is rounded.
+        """
+        merged: NDArray[np.float64] = np.median(values[~aggregation.filtered], axis=0)
+        return merged
+
+    def prepare(self, server: ServerContext) -> None:
+        """Hear of the server before the first round; `start` says it where nobody else has.
+
+        A rule that draws or makes room for anything overrides this. It may come after `restore`.
+
+        Raises
+        ------
+        ConfigError
+            If the rule cannot work there, such as with so few clients a round.
+        """
+        self.server = server
+        self.courier.prepare(server)
+        participants = server.participants_per_round
+        if participants is not None and participants < self.required_clients:
+            raise ConfigError(
+                "clients_per_round",
+                participants,
+                f"{type(self).__name__} needs at least {self.required_clients} clients a round",
+            )
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what is remembered from round to round, by name; the arrays must not change later.
+
+        A rule that remembers anything returns it beside that of ``super()``, and takes it back in `restore`:
+        only then does a run that was killed go on as if nothing had happened.
+        """
+        return self.courier.state()
+
+    def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on after `server_round`, with what `state` returned then."""
+        self.rounds_before = server_round
+        self.courier.restore(state)
+
+    def start(  # noqa: PLR0917 - Flower's
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: EvaluateCentrally | None = None,
+    ) -> Result:
+        """Run `num_rounds` rounds as Flower does, after those before `restore`.
+
+        Flower counts rounds from where this process began; clients are told the round of the whole run.
+        """
+        if not self._is_prepared:
+            self.prepare(self._seen_from(initial_arrays, self.rounds_before + num_rounds))
+        return super().start(
+            grid, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+        )
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Have the courier ask clients."""
+        if not self._is_prepared:  # inside another strategy, whose `start` runs
+            self.prepare(self._seen_from(arrays, None))
+        self.model, self._names = list(arrays.to_numpy_ndarrays()), list(arrays)
+        server_round += self.rounds_before
+        return self.courier.ask(TrainRequest(server_round, arrays, self.model, config, grid))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate the replies that can be used, and move the model; None keeps it."""
+        server_round += self.rounds_before
+        received = self.courier.collect(server_round, replies)
+        clients, aggregation, moved = None, None, None
+        usable, needed = len(received.client_ids), max(self.required_clients, self.server.min_replies)
+        if usable < needed:
+            log.warning(
+                "round %d keeps the model: %d usable replies, %d needed", server_round, usable, needed
+            )
+        else:
+            clients = self._client_updates(server_round, received)
+            aggregation = self.aggregate(clients)
+            moved = None if aggregation.filtered.all() else self._moved(received, aggregation)
+        self.outcome = RoundOutcome(server_round, received.rejected, clients, aggregation)
+        return moved, received.metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask as Flower does; nobody, where the courier leaves evaluation to the server."""
+        if not self.courier.federated_evaluation:
+            return []
+        return super().configure_evaluate(server_round + self.rounds_before, arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Aggregate as Flower does what can be aggregated."""
+        sound = consistent(replies, self.weighted_by_key)
+        return super().aggregate_evaluate(server_round + self.rounds_before, sound)
+
+    def summary(self) -> None:
+        """Log the strategy's name, and what Flower logs."""
+        log.info("strategy %s", type(self).__name__)
+        super().summary()
+
+    def close(self) -> None:
+        """Free the memory of the updates; in a Flower app it goes with the strategy."""
+        self.courier.close()
+
+    @property
+    def _is_prepared(self) -> bool:
+        return "server" in vars(self)
+
+    def _seen_from(self, arrays: ArrayRecord, num_rounds: int | None) -> ServerContext:
+        """Return what a Flower app knows of itself."""
+        return ServerContext(
+            layout_of(arrays, self.buffers),
+            num_rounds,
+            self.seed,
+            weighting=self.weighting,
+            learning_rate=self.server_learning_rate,
+        )
+
+    def _client_updates(self, server_round: int, received: Received) -> ClientUpdates:
+        equal = self.server.weighting == "equal"
+        weights = np.ones_like(received.num_examples) if equal else received.num_examples
+        return ClientUpdates(
+            server_round=server_round,
+            updates=received.updates,
+            num_steps=received.num_steps,
+            num_examples=received.num_examples,
+            learning_rate=received.learning_rate,
+            weights=weights / weights.sum(),
+            client_ids=received.client_ids,
+        )
+
+    def _moved(self, received: Received, aggregation: Aggregation) -> ArrayRecord:
+        layout = self.server.layout
+        movement = np.float32(self.server.learning_rate) * aggregation.update
+        buffers = layout.merged_buffers(
+            received.buffers, lambda values: self.merge_buffers(values, aggregation)
+        )
+        moved = layout.moved(self.model, movement, buffers)
+        return ArrayRecord(dict(zip(self._names, map(Array, moved), strict=True)))

@@ -1,0 +1,1 @@
+"""Rules, one paper a file; each is a Flower strategy."""

@@ -1,0 +1,35 @@
+"""IQR filter: clients whose mean distance to the others is an outlier are left out of the mean.
+
+The first defence of the article that this project grew from (docs/reproduction.md): pairwise Euclidean
+distances between client updates, outliers by the interquartile range. Distances see
+trained parameters alone (``server.buffers`` restores the listing's behaviour).
+"""
+
+from typing import Unpack
+
+from fl_backdoor.core.types import NonNegative
+from strategies.base import Aggregation, ClientUpdates, mean_of
+from strategies.numerics.iqr import outside
+from strategies.robust_strategy import RobustStrategy, StrategyArguments
+
+
+class IQRFilter(RobustStrategy):
+    """The weighted mean over clients with d_i in [Q1 - k·IQR, Q3 + k·IQR].
+
+    Of buffers the median over these clients is taken.
+
+    Parameters
+    ----------
+    iqr_k
+        k, in units of the interquartile range.
+    flower
+        What every rule takes beside its settings, see `RobustStrategy`.
+    """
+
+    def __init__(self, *, iqr_k: NonNegative = 1.5, **flower: Unpack[StrategyArguments]) -> None:
+        super().__init__(**flower)
+        self.iqr_k = iqr_k
+
+    def aggregate(self, clients: ClientUpdates) -> Aggregation:
+        """Return the mean over the clients that are no outliers."""
+        return mean_of(clients, keep=~outside(clients.mean_distances, self.iqr_k))

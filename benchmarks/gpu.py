@@ -50,8 +50,8 @@ def measure(scale: Scale) -> Iterator[Figure]:
     precision = resolve_precision("auto", device)
     peak = max(_matmul_rate(device, 1024 if small else 8192) for _ in range(scale.repeats))
     yield Figure(f"product of matrices on {device.type}", "arithmetic", "TFLOP/s", (peak / 1e12,))
-    for batch_size in (32, 64):
-        model, num_examples = ("cnn.CNN", 320) if small else ("resnet18.resnet18", 5000)
+    model, num_examples = ("cnn.CNN", 64 if scale.small else 320) if small else ("resnet18.resnet18", 5000)
+    for batch_size in (32,) if scale.small else (32, 64):
         yield from _throughput(
             Setting(model, device, batch_size, num_examples, precision), peak, scale.repeats
         )

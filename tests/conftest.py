@@ -19,6 +19,7 @@ LONG = (
     "test_side_by_side.py",
     "test_text.py",
     "test_main.py",
+    "engine/test_lost_engine.py",
     "engine/test_simulation.py",
     "tracking/test_program.py",
     "test_notebook.py",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.drills.outcome import Options, Outcome
-from fl_backdoor import compare, report, table, watch
+from fl_backdoor.cli import compare, report, table, watch
 from fl_backdoor.config.schema import ExperimentConfig, parse
 from fl_backdoor.core import reading
 from fl_backdoor.core.errors import FlBackdoorError

@@ -85,6 +85,10 @@ class LocalRay:
         """Whether any of Ray's processes has ended by itself."""
         return bool(self._node.dead_processes())  # type: ignore[no-untyped-call]
 
+    def look(self) -> bool:
+        """Return whether it has died."""
+        return self.has_died
+
     def stop(self) -> None:
         """Disconnect, and end Ray's processes; once is enough."""
         ray.shutdown()

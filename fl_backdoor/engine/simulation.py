@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
     from flwr.serverapp import Grid
 
+    from fl_backdoor.engine.foreign_ray import ForeignRay
     from fl_backdoor.engine.local_ray import LocalRay
     from fl_backdoor.federation.grid import StoppableGrid
 
@@ -56,11 +57,14 @@ class Resources:
         Share of a GPU that each may use.
     address
         ``local``, or the address of a running Ray cluster.
+    is_watched
+        Whether another process of this program has started that one, and sees when it dies.
     """
 
     num_workers: int
     gpus_per_worker: float
     address: str
+    is_watched: bool = False
 
     def backend(self) -> dict[str, Any]:
         """Return Flower's backend configuration."""
@@ -114,7 +118,7 @@ class Simulation:
         self._client_app = app
         self._jobs: Queue[Entry | None] = Queue()
         self._stop = threading.Event()
-        self._ray: Future[LocalRay | None] = Future()
+        self._ray: Future[LocalRay | ForeignRay | None] = Future()
         self._ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._simulate, name="simulation", daemon=True)
         self._thread.start()
@@ -128,13 +132,15 @@ class Simulation:
         Raises
         ------
         NobodyAnswers
-            If the Ray that was started here has died.
+            If Ray has died.
         """
         done: Future[None] = Future()
         self._jobs.put((job, done))
         try:
             wait_for(done, self._stop, self._see_that_it_goes_on)
         except NobodyAnswers as died:
+            if done.done():
+                raise
             self._stop.set()
             try:
                 result_of(done, self._see_that_flower_goes_on)
@@ -143,7 +149,7 @@ class Simulation:
 
     @property
     def has_died(self) -> bool:
-        """Whether the Ray that was started here has died, so that another simulation is needed."""
+        """Whether Ray has died, so that another simulation is needed."""
         ray = self._ray.result() if self._ray.done() else None
         return ray is not None and ray.has_died
 
@@ -160,8 +166,19 @@ class Simulation:
 
     def _see_that_it_goes_on(self) -> None:
         if self.has_died:
-            raise NobodyAnswers("Ray has died")
+            raise NobodyAnswers(self._what_has_died)
         self._see_that_flower_goes_on()
+
+    @property
+    def _what_has_died(self) -> str:
+        address = self.wanted.address
+        return "Ray has died" if address == LOCAL else f"the Ray at {address} has lost machines of this run"
+
+    def _see_that_clients_failed_by_themselves(self) -> None:
+        """Raise NobodyAnswers where it is Ray that has failed: no client is to lose its place for that."""
+        ray = self._ray.result()
+        if ray is not None and ray.look():
+            raise NobodyAnswers(self._what_has_died)
 
     def _see_that_flower_goes_on(self) -> None:
         if self._ended.done():
@@ -187,12 +204,17 @@ class Simulation:
             self._ray.set_exception(error)
             raise
 
-    def _started_ray(self) -> "LocalRay | None":
-        if self.wanted.address != LOCAL:
-            return None
-        from fl_backdoor.engine.local_ray import LocalRay
+    def _started_ray(self) -> "LocalRay | ForeignRay | None":
+        wanted = self.wanted
+        if wanted.address == LOCAL:
+            from fl_backdoor.engine.local_ray import LocalRay
 
-        return LocalRay(self.wanted.num_workers, PRELOADED)
+            return LocalRay(wanted.num_workers, PRELOADED)
+        if wanted.is_watched:
+            return None
+        from fl_backdoor.engine.foreign_ray import ForeignRay
+
+        return ForeignRay(wanted.num_workers, wanted.gpus_per_worker)
 
     def _run_flower(self) -> None:
         from flwr.serverapp import ServerApp
@@ -232,6 +254,7 @@ class Simulation:
         from fl_backdoor.federation.grid import StoppableGrid
 
         stoppable = StoppableGrid(grid, self._stop, POLL_SECONDS)
+        stoppable.on_failure = self._see_that_clients_failed_by_themselves
         for job, done in jobs:
             try:
                 stoppable.wait_for_nodes(self.wanted.num_workers)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class StoppableGrid(Grid):
     """Another grid, whose waits end as soon as somebody asks for it.
 
-    Set `on_step` to be told how many nodes have answered.
+    Set `on_step` to be told how many nodes have answered, and `on_failure` to look, and raise, before anybody
+    hears of a node that failed.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ class StoppableGrid(Grid):
         self._stop = stop
         self._poll_seconds = poll_seconds
         self.on_step: OnStep = tell_nobody
+        self.on_failure: Callable[[], None] = lambda: None
         self.answered_at = time.perf_counter()
         self.waited_seconds = 0.0
 
@@ -73,6 +75,8 @@ class StoppableGrid(Grid):
         replies: list[Message] = []
         while waiting and (timeout is None or time.perf_counter() - started < timeout):
             arrived = list(self.pull_messages(waiting))
+            if any(reply.has_error() for reply in arrived):
+                self.on_failure()
             replies += arrived
             waiting -= {reply.metadata.reply_to_message_id for reply in arrived}
             self.on_step("nodes answered", len(replies), len(replies) + len(waiting))

@@ -1,6 +1,6 @@
 """The runs of one process: one engine serves them all, each writes a folder of its own."""
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers
 from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment.engine import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
-from fl_backdoor.engine.simulation import Resources, Simulation, resources
+from fl_backdoor.engine.simulation import LOCAL, Resources, Simulation, resources
 from fl_backdoor.runner import resume
 from fl_backdoor.runner.checks import Checked, check
 from fl_backdoor.runner.display.background import Background
@@ -148,7 +148,8 @@ class Session:
         recorder = Recorder(experiment, checked, folder, self.display, self.background)
         recorder.start(anew=anew) if after is None else recorder.go_on(after)
         try:
-            self._run_on_engine(experiment, recorder)
+            with self._witness(recorder):
+                self._run_on_engine(experiment, recorder)
         except KeyboardInterrupt:
             recorder.finish("stopped")
             raise
@@ -162,7 +163,7 @@ class Session:
         recorder.finish("finished")
 
     def _run_on_engine(self, experiment: "Experiment", recorder: "Recorder") -> None:
-        """Run the rounds that are left, and go on with another engine if the first one dies."""
+        """Run the rounds that are left, and go on with another engine if the one started here dies."""
 
         def job(grid: "StoppableGrid") -> None:
             experiment.run(grid, recorder.on_round, recorder.reached, self.display.step)
@@ -171,11 +172,24 @@ class Session:
         try:
             engine.run(job)
         except NobodyAnswers as error:
-            if not engine.has_died:
+            if not engine.has_died or experiment.config.engine.address != LOCAL:
                 raise
             self.display.notice(f"{error}: it is started again, and the round that was lost is repeated")
             # Once: what has killed two of them would kill the third.
             self._engine_for(experiment.config).run(job)
+
+    def _witness(self, recorder: "Recorder") -> AbstractContextManager[object]:
+        """Have the run ended in good order where Ray may end this process: if messages go through it."""
+        from fl_backdoor.federation.server_app import way_of
+
+        config = recorder.experiment.config
+        if isinstance(config.engine, DeploymentConfig) or way_of(config) == "memory":
+            return nullcontext()
+        from fl_backdoor.runs.witness import LastWill, Witness
+
+        will = LastWill(recorder.files.path, recorder.key, recorder.notices, recorder.facts)
+        # What a helper has to say is said by the process that hears of its end.
+        return Witness(will, self.streams.terminal if self.shared is None else None)
 
     def _say_who_is_to_attack(self, experiment: "Experiment") -> None:
         """On real machines nodes attack by their own start-up option; figures go by what the seed picks."""
@@ -228,7 +242,9 @@ class Session:
             return config.engine
         if self.shared is None:
             return resources(config)
-        return replace(resources(config, self.shared.num_jobs), address=self.shared.address)
+        is_ours = config.engine.address == LOCAL
+        share = resources(config, self.shared.num_jobs)
+        return replace(share, address=self.shared.address, is_watched=is_ours)
 
 
 def baselines(config: ExperimentConfig) -> Path:

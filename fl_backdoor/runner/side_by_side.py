@@ -6,15 +6,16 @@ would have alone. A process serves one run after the other, so that only the fir
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from fl_backdoor.config.schema import ExperimentConfig
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+from fl_backdoor.core.interruptible import LOOK_SECONDS
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
@@ -41,7 +42,7 @@ LOG_NAME = "processes.log"
 
 
 class RayDidNotStart(FlBackdoorError):  # noqa: N818 - what happened, and no more
-    """There is no Ray for several processes to share; none of the runs was begun."""
+    """There is no Ray for several processes to share; runs that were begun on an earlier one can go on."""
 
 
 class SideBySide:
@@ -104,18 +105,19 @@ class SideBySide:
             while waiting or self._under_way():
                 self._hand_out(waiting)
                 self._hear()
+                if self._ray_has_died():
+                    waiting[:0] = self._stopped_by_its_death()
+                    if waiting:
+                        self.start(jobs[0].config)
+                        self._give_orders(jobs[0])
         except KeyboardInterrupt:
-            self._interrupt()
+            for task in self._interrupted():
+                self._tell_end(task)
             raise
 
     def close(self) -> None:
         """End the processes and Ray, and finish the figures."""
-        for helper in self._helpers:
-            helper.end(SECONDS_TO_STOP)
-        self._helpers = []
-        if self._ray is not None and self._ray.exception() is None and (ray := self._ray.result()):
-            ray.stop()
-        self._ray = None
+        self._end_processes()
         self._ray_thread.shutdown()
         self.background.close()
 
@@ -129,6 +131,39 @@ class SideBySide:
         from fl_backdoor.engine.local_ray import LocalRay
 
         return LocalRay(self.num_jobs * resources(config, self.num_jobs).num_workers, PRELOADED)
+
+    def _end_processes(self) -> None:
+        for helper in self._helpers:
+            helper.end(SECONDS_TO_STOP)
+        self._helpers = []
+        if self._ray is not None and self._ray.exception() is None and (ray := self._ray.result()):
+            ray.stop()
+        self._ray = None
+
+    def _ray_has_died(self) -> bool:
+        """Return whether the Ray that was started here has; one that is elsewhere each run watches itself."""
+        assert self._ray is not None
+        ray = self._ray.result()
+        return ray is not None and ray.has_died
+
+    def _stopped_by_its_death(self) -> list["_Task"]:
+        """End the runs that are under way, and return those that are to go on with another Ray."""
+        self.display.notice(
+            "Ray has died: it is started again, and the runs go on after their last finished round"
+        )
+        go_on = []
+        for task in self._interrupted():
+            if task.lost_a_ray:
+                # What has killed two of them would kill the third.
+                self.reporting.fail(f"Ray has died twice under {task.name}; {task.how_to_go_on}")
+                self._tell_end(task)
+            else:
+                go_on.append(replace(task, lost_a_ray=True))
+        # A process that has lost its Ray may be ended by it at any moment.
+        for helper in self._helpers:
+            helper.interrupt()
+        self._end_processes()
+        return go_on
 
     def _give_orders(self, first: Job) -> None:
         assert self._ray is not None
@@ -165,42 +200,49 @@ class SideBySide:
         return clean_baseline.lookup(baselines(task.job.config), task.key) is None
 
     def _hear(self) -> None:
-        """Wait until something is told, and pass it on."""
+        """Wait a while for something to be told, and pass it on."""
         under_way = self._under_way()
-        for connection in wait(list(under_way)):
+        for connection in wait(list(under_way), LOOK_SECONDS):
             assert isinstance(connection, Connection)
             helper = under_way[connection]
-            task = self._tasks[helper]
-            try:
-                told = connection.recv()
-            except (EOFError, OSError):
-                self._replace(helper, task)
-                continue
-            if isinstance(told, Line):
-                self.display.line(f"[{task.name}] {told.text}")
-            elif isinstance(told, Done):
-                self.reporting.failed |= told.failed
-                self._ended(helper, task)
+            # Where Ray ends, it may take a process along: that run goes on with all others.
+            if self._is_gone(helper) and not self._ray_has_died():
+                self._replace(helper, self._tasks[helper])
+
+    def _is_gone(self, helper: Helper) -> bool:
+        """Pass on what a process says next; return whether there is nothing, because it has ended."""
+        task = self._tasks[helper]
+        try:
+            told = helper.connection.recv()
+        except (EOFError, OSError):
+            return True
+        if isinstance(told, Line):
+            self.display.line(f"[{task.name}] {told.text}")
+        elif isinstance(told, Done):
+            self.reporting.failed |= told.failed
+            self._ended(helper, task)
+        return False
 
     def _replace(self, helper: Helper, task: "_Task") -> None:
         """Start another process in the place of one that died."""
         helper.end(seconds=0)
         self._helpers[self._helpers.index(helper)] = new = Helper()
         new.begin(self._orders)
-        self.reporting.fail(
-            f"the process of {task.name} died; resume={task.job.sweep_folder} goes on with it"
-        )
+        self.reporting.fail(f"the process of {task.name} died; {task.how_to_go_on}")
         self._ended(helper, task)
 
     def _ended(self, helper: Helper, task: "_Task") -> None:
         del self._tasks[helper]
+        self._tell_end(task)
+
+    def _tell_end(self, task: "_Task") -> None:
         self._num_left -= 1
         self.display.line(f"[{task.name}] ended; {self._num_left} left")
         if task.job.sweep_folder is not None:
             self.background.do(collect, task.job.sweep_folder)
 
-    def _interrupt(self) -> None:
-        """Have all runs end, and tell what they still have to say."""
+    def _interrupted(self) -> Iterator["_Task"]:
+        """Have all runs end, tell what they still have to say, and yield each that was cut off."""
         for helper in self._tasks:
             helper.interrupt()
         deadline = time.monotonic() + SECONDS_TO_STOP
@@ -208,31 +250,32 @@ class SideBySide:
             under_way = self._under_way()
             for connection in wait(list(under_way), timeout=1):
                 assert isinstance(connection, Connection)
-                self._last_words(under_way[connection])
-
-    def _last_words(self, helper: Helper) -> None:
-        task = self._tasks[helper]
-        try:
-            told = helper.connection.recv()
-        except (EOFError, OSError):
-            self._ended(helper, task)
-            return
-        if isinstance(told, Line):
-            self.display.line(f"[{task.name}] {told.text}")
+                helper = under_way[connection]
+                if self._is_gone(helper):
+                    yield self._tasks.pop(helper)
+        for helper in list(self._tasks):
+            helper.end(seconds=0)
+            yield self._tasks.pop(helper)
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """A job, and what the user knows it by."""
+    """A job, what the user knows it by, and whether the Ray that it was begun on has died."""
 
     job: Job
     name: str
+    lost_a_ray: bool = False
 
     @cached_property
     def key(self) -> str:
         """Names the clean model whose figures stand beside this run's."""
         config = check(self.job.config).config
         return clean_key(config, contents_of(config.dataset))
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to do about a run that was cut off."""
+        return f"resume={self.job.sweep_folder} goes on with it"
 
     @property
     def makes_clean_model(self) -> bool:

@@ -104,8 +104,9 @@ class _Reports(io.TextIOBase):
 
 def _serve(connection: Connection) -> None:
     """Make runs until the first process has no more, or is gone."""
-    # Ctrl-C reaches the first process alone, which passes it on.
+    # Ctrl-C reaches the first process alone, which passes it on; before there is a run it just ends this one.
     os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     orders: SimpleQueue[Orders | Job | None] = SimpleQueue()
     threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
     from fl_backdoor.runner import recorder  # noqa: F401 - PyTorch, while Ray starts
@@ -121,6 +122,7 @@ def _serve(connection: Connection) -> None:
         streams.send_to(first.log)
         runner = Runner(display, streams, first.shared)
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             while isinstance(job := orders.get(), Job):
                 runner.run(job)
                 reports.send(Done(runner.reporting.failed))

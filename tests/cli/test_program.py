@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fl_backdoor import __version__
 from fl_backdoor.cli.program import COMMANDS, main, program
 
 REPOSITORY = Path(__file__).parents[2]
@@ -17,6 +18,7 @@ WAYS = {"script": [str(SCRIPT)], "module": [sys.executable, "-m", "fl_backdoor"]
 REFUSES_WHAT_IS_HEAVY = """
 import sys
 sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
+from fl_backdoor import __version__
 from fl_backdoor.cli.program import program
 program()
 """
@@ -83,9 +85,6 @@ def test_exit_codes_are_those_of_the_command(tmp_path, way):
     assert done.stderr.startswith("fl_backdoor: there_is_no_such_folder: ")
 
 
-def test_the_version_is_that_of_the_metadata(capsys):
-    import tomllib
-
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def test_the_version_is_told(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"fl_backdoor {project['version']}\n"
+    assert capsys.readouterr().out == f"fl_backdoor {__version__}\n"

@@ -23,7 +23,7 @@ from flwr.supercore.runtime.runtime_http_client import RuntimeHttpClient
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from fl_backdoor import node as node_program
+from fl_backdoor.cli import node as node_program
 from fl_backdoor.config.schema import DeploymentConfig
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.engine.deployment import authority, certificates, key_files, node

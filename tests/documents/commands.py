@@ -8,13 +8,16 @@ from pathlib import Path
 from string import Template
 
 REPOSITORY = Path(__file__).parents[2]
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+FIRST = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = [*(REPOSITORY / name for name in FIRST), *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 BLOCK = re.compile(r"^ {4,}\S.*$", re.MULTILINE)
 INLINE = re.compile(r"`((?:python -m|fl-backdoor) [^`\n]*)`")
 ASSIGNMENT = re.compile(r'^([A-Z]+)="(.*)"$')
 CALL = re.compile(
-    r"(?:^|[\s/])(?:python3? -m ((?:fl_backdoor|benchmarks)(?:\.\w+)?)|fl-backdoor (\w+))\b(.*)$", re.DOTALL
+    r"(?:^|[\s/])(?:python3? -m (fl_backdoor\.\w+|benchmarks(?:\.\w+)?)"
+    r"|(?:python3? -m fl_backdoor|fl-backdoor) (\w+))\b(.*)$",
+    re.DOTALL,
 )
 
 
@@ -41,7 +44,7 @@ class Command:
 
 
 def documented() -> list[Command]:
-    """Return all commands of README and docs, each once."""
+    """Return all commands of the documents, each once."""
     found = {(command.module, command.arguments): command for file in DOCUMENTS for command in _in(file)}
     return list(found.values())
 

@@ -14,6 +14,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from benchmarks.__main__ import NAMES
+from benchmarks.server import FLOWERS, OURS, Size, prepare_flowers, prepare_ours
 from fl_backdoor.cli.program import COMMANDS
 from fl_backdoor.config.schema import DeploymentConfig, parse_whole
 from fl_backdoor.runner.checks import check_heavy, check_light
@@ -116,11 +117,18 @@ def ran(module: str, *arguments: str) -> str:
     return told.stdout
 
 
-@pytest.mark.parametrize("name", ["server", "engine", "gpu"])
-def test_a_benchmark_runs(tmp_path: Path, name: str):
-    out = tmp_path / "benchmarks.json"
-    ran("benchmarks", name, "--small", "--repeats", "1", "--out", str(out))
-    assert f'"{name}"' in out.read_text(encoding="utf-8")
+def test_benchmarks_run(tmp_path: Path):
+    names, out = ("server", "engine", "gpu"), tmp_path / "benchmarks.json"
+    ran("benchmarks", *names, "--small", "--repeats", "1", "--out", str(out))
+    written = out.read_text(encoding="utf-8")
+    assert all(f'"{name}"' in written for name in names)
+
+
+@pytest.mark.parametrize("rule", OURS)
+def test_the_server_benchmark_knows_how_to_call_each_rule(rule: str):
+    prepare_ours(rule, Size(11, 100))()
+    if rule in FLOWERS:
+        prepare_flowers(rule, Size(11, 100))()
 
 
 def test_false_alarms_are_counted():
@@ -135,8 +143,8 @@ def test_the_picture_of_triggers_is_drawn(tmp_path: Path):
 def test_components_are_written_and_drawn(tmp_path: Path):
     written, run, picture = tmp_path / "components.csv", tmp_path / "run", tmp_path / "figure.png"
     watched = ("strategy._target_=benchmarks.components.Watched", f"+strategy.file={written}")
-    small = ("dataset=mnist5k", "num_rounds=4", "client.local_steps=1", f"hydra.run.dir={run}")
-    ran("fl_backdoor.main", *watched, *small, f"outputs={tmp_path}")
+    small = ("dataset=mnist5k", "num_rounds=4", "client.local_steps=1", "engine.num_workers=1")
+    ran("fl_backdoor.main", *watched, *small, f"hydra.run.dir={run}", f"outputs={tmp_path}")
     ran("benchmarks.components", str(written), str(run), str(run), str(picture))
     assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 2 * 10  # from round 3 on
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,10 +1,14 @@
 """A Ray cluster of two nodes on one machine runs the same experiment to the same result."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import ray._private.state
 from ray.cluster_utils import Cluster
 
+from fl_backdoor.core.errors import NobodyAnswers
 from fl_backdoor.engine.simulation import Simulation, resources
 from tests.engine.test_simulation import experiment, run, without_clocks
 
@@ -39,3 +43,25 @@ def test_two_nodes_give_the_result_of_one_machine(cluster):
     assert without_clocks(on_cluster[0]) == without_clocks(here[0])
     assert without_clocks(on_cluster[1]) == without_clocks(here[1])
     assert all(np.array_equal(a, b) for a, b in zip(on_cluster[2], here[2], strict=True))
+
+
+def test_a_machine_that_is_gone_ends_the_run_and_is_no_clients_fault(cluster):
+    wanted = experiment(*SETTINGS, "num_rounds=1000", f"engine.address={cluster.address}")
+    [raylet] = cluster.list_all_nodes()[1].all_processes["raylet"]
+    rejected = []
+
+    def on_round(finished):
+        if finished.row["server_round"] == 1:
+            os.kill(raylet.process.pid, signal.SIGKILL)
+        rejected.extend(client["rejected"] for client in finished.clients)
+
+    simulation = Simulation(resources(wanted.config))
+    try:
+        with pytest.raises(
+            NobodyAnswers, match=rf"the Ray at {cluster.address} has lost machines of this run"
+        ):
+            simulation.run(lambda grid: wanted.run(grid, on_round))
+    finally:
+        simulation.close()
+    assert rejected
+    assert set(rejected) == {None}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fl_backdoor.config.schema import parse_whole
-from fl_backdoor.core.errors import FlBackdoorError, Stopped
+from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers, Stopped
 from fl_backdoor.engine.simulation import Simulation, resources
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.checks import check
@@ -187,6 +187,15 @@ def test_flowers_own_strategies_run_under_the_same_metrics(simulation):
     last = [row for row in clients if row["server_round"] == 2]
     assert sorted(row["weight"] for row in last) == pytest.approx([0, 0, 0, 0, 0, 1], abs=1e-6)
     assert rounds[2]["num_filtered"] == 5
+
+
+def test_a_run_that_nobody_answers_leaves_the_next_one_alone(simulation):
+    def job(grid):
+        raise NobodyAnswers("nobody has answered in round 1")
+
+    with pytest.raises(NobodyAnswers):
+        simulation.run(job)
+    assert [row["server_round"] for row in run(simulation, "num_rounds=1")[0]] == [0, 1]
 
 
 def test_a_run_ends_when_it_is_asked_to(simulation):

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from fl_backdoor import compare, table
 from fl_backdoor.analysis.clean_floor import fill_clean_figures
 from fl_backdoor.analysis.objective import objective
 from fl_backdoor.analysis.report import cases
@@ -17,6 +16,7 @@ from fl_backdoor.analysis.report.figures.by_round import by_round
 from fl_backdoor.analysis.report.figures.pareto import pareto
 from fl_backdoor.analysis.report.verdict import headline, judge
 from fl_backdoor.analysis.sweep import collect
+from fl_backdoor.cli import compare, table
 from fl_backdoor.runner.display.live import round_line
 from fl_backdoor.runs import clean_baseline
 from fl_backdoor.runs.run_folder import RunFolder

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from fl_backdoor import compare, report, table, watch
+from fl_backdoor.cli import compare, report, table, watch
 from tests.results.report.made_runs import write_run
 
 

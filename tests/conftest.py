@@ -14,17 +14,17 @@ REPOSITORY = Path(__file__).parents[1]
 
 LONG = (
     "deployment/test_faults.py",
-    "test_resume.py",
+    "runner/test_resume.py",
     "deployment/test_proof.py",
-    "test_side_by_side.py",
-    "test_text.py",
-    "test_main.py",
+    "runner/test_side_by_side.py",
+    "runner/test_text.py",
+    "runner/test_main.py",
     "engine/test_lost_engine.py",
     "engine/test_simulation.py",
-    "tracking/test_program.py",
+    "runner/tracking/test_program.py",
     "test_notebook.py",
-    "test_search.py",
-    "results/report/test_report.py",
+    "runner/test_search.py",
+    "analysis/report/test_report.py",
     "engine/test_cluster.py",
 )
 """Files that start whole programs, the longest first."""

@@ -22,7 +22,7 @@ from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.runner import resume
 from fl_backdoor.runs.runs import DATA
-from tests.test_resume import killed_after
+from tests.runner.test_resume import killed_after
 
 NAMES = ("corruption",)
 WHOLE = "whole"

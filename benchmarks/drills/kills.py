@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.drills.outcome import Options, Outcome
-from tests.test_main import PROGRAM, environment
-from tests.test_resume import RUN, assert_equal_but_for_clocks
+from tests.runner.test_main import PROGRAM, environment
+from tests.runner.test_resume import RUN, assert_equal_but_for_clocks
 
 NAMES = ("kills",)
 TRIES = 20

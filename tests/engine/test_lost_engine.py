@@ -24,7 +24,7 @@ from fl_backdoor.runner.display.streams import Streams
 from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session
 from fl_backdoor.runs import checkpoint
-from tests.test_main import PROGRAM, environment
+from tests.runner.test_main import PROGRAM, environment
 
 SMALL = ["dataset=mnist5k", "num_rounds=6", "client.local_steps=2", "partition.num_clients=4"]
 HYBRID = ["strategy=hybrid", "attack.num_malicious=1", "engine.num_workers=1", "precision=fp32"]

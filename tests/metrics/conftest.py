@@ -1,0 +1,5 @@
+"""Rows and facts of small made-up runs."""
+
+from tests.made_rows import client_row, round_row
+
+__all__ = ["client_row", "round_row"]

@@ -15,7 +15,8 @@ from benchmarks import idle
 from benchmarks.measure import Figure, Scale
 from fl_backdoor.config.schema import ExperimentConfig, parse_whole
 from fl_backdoor.engine.simulation import Simulation, resources
-from fl_backdoor.federation.server_app import Experiment, FinishedRound, Row
+from fl_backdoor.federation.rounds import FinishedRound, Row
+from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
 

@@ -26,14 +26,13 @@ from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import MOST_NOTES, ClientReply, pack_replies, unpack_task
-from fl_backdoor.federation.transport.node import exchange_for
-from fl_backdoor.federation.transport.ways import Way
+from fl_backdoor.federation.transport.choice import Transport, exchange_for
 from strategies.base import ServerContext
 from strategies.rules.fedavg import FedAvg
 
 NAMES = ("fuzz_replies",)
 TRIES = 10_000
-WAYS: tuple[Way, ...] = ("messages", "memory", "float32", "float16")
+WAYS: tuple[Transport, ...] = ("messages", "memory", "float32", "float16")
 NODES = (901, 902)
 NUM_CLIENTS = 4
 COLUMNS = ("client_id", "rejected")
@@ -113,7 +112,7 @@ class _Log(logging.FileHandler):
 class _Round:
     """One round in which one node's reply is spoilt."""
 
-    def __init__(self, way: Way, rng: Rng, folder: Path) -> None:
+    def __init__(self, way: Transport, rng: Rng, folder: Path) -> None:
         self.way = way
         self.rng = rng
         self.file = folder / "clients.csv"

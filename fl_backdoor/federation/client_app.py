@@ -40,7 +40,7 @@ from fl_backdoor.federation.messages import (
     pack_replies,
     unpack_task,
 )
-from fl_backdoor.federation.transport.node import exchange_for
+from fl_backdoor.federation.transport.choice import exchange_for
 
 log = logging.getLogger("fl_backdoor")
 

@@ -13,8 +13,8 @@ from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.federation.messages import TrainTask
 from fl_backdoor.federation.participants import assign, sizes
 from fl_backdoor.federation.replies import Expected, RoundReplies, collect
+from fl_backdoor.federation.transport.choice import Transport, open_exchange
 from fl_backdoor.federation.transport.server import Exchange
-from fl_backdoor.federation.transport.ways import Way, open_exchange
 from strategies.base import ServerContext
 from strategies.courier import Courier, Received, TrainRequest
 
@@ -33,7 +33,7 @@ class HostedClients(Courier):
         Settings of local training.
     participants
         From a round, counted from 1, to the client ids that are asked in it, sorted.
-    way
+    transport
         How models and updates travel.
     max_lost_rounds
         After so many rounds on end in which no node has said anything the run stops.
@@ -54,13 +54,13 @@ class HostedClients(Courier):
         experiment: str,
         client: ClientConfig,
         participants: Callable[[int], list[int]],
-        way: Way,
+        transport: Transport,
         max_lost_rounds: int = 1,
     ) -> None:
         self.experiment = experiment
         self.client = client
         self.participants = participants
-        self.way = way
+        self.transport = transport
         self.max_lost_rounds = max_lost_rounds
         self.notes = b""
         self.replies: RoundReplies | None = None
@@ -129,7 +129,7 @@ class HostedClients(Courier):
 
     @cached_property
     def _exchange(self) -> Exchange:
-        return open_exchange(self.way, self.expected.layout, self._num_rows)
+        return open_exchange(self.transport, self.expected.layout, self._num_rows)
 
     def _stop_if_nobody_answers(self, server_round: int, collected: RoundReplies) -> None:
         self._lost_rounds = self._lost_rounds + 1 if collected.nobody_answered else 0

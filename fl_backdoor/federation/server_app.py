@@ -1,10 +1,7 @@
-"""One experiment on the server: rounds, evaluation after each, and a row of results for each."""
+"""One experiment on the server: everything that a run consists of is built here, and set going."""
 
-import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -18,7 +15,6 @@ from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
 from fl_backdoor.core import plugins
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.progress import OnStep, tell_nobody
-from fl_backdoor.core.types import ClientMask
 from fl_backdoor.data.fingerprint import fingerprint
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.courier import HostedClients
@@ -26,53 +22,17 @@ from fl_backdoor.federation.evaluation import Evaluator
 from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.federation.invitation import Invitation
 from fl_backdoor.federation.participants import draw
-from fl_backdoor.federation.replies import RoundReplies
+from fl_backdoor.federation.rounds import OnRound, Rounds
 from fl_backdoor.federation.transport import segment
-from fl_backdoor.federation.transport.ways import Way
+from fl_backdoor.federation.transport.choice import Transport
 from fl_backdoor.federation.virtual_clients import VirtualClients
-from fl_backdoor.metrics import divergence
-from fl_backdoor.metrics.backdoor import BackdoorFigures
-from fl_backdoor.metrics.detection import detection
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
-from strategies.base import ClientUpdates, ServerContext
-from strategies.robust_strategy import RobustStrategy, RoundOutcome
-
-log = logging.getLogger("fl_backdoor")
-
-Row = dict[str, object]
-"""One line of a table, by column name."""
-
-
-@dataclass(frozen=True)
-class FinishedRound:
-    """What a round came to.
-
-    Parameters
-    ----------
-    row
-        The round's own.
-    clients
-        A row for each client that was asked.
-    strategy
-        What the strategy remembers, by name.
-    notes
-        What malicious clients have told each other.
-    """
-
-    row: Row
-    clients: list[Row]
-    strategy: Mapping[str, NDArray[np.generic]]
-    notes: bytes
-
-
-OnRound = Callable[[FinishedRound], None]
+from strategies.base import ServerContext
+from strategies.robust_strategy import RobustStrategy
 
 MOST_OF_TARGET_CLASS = 0.5
 """Of the attackers' samples: with more the user is told."""
-
-MOST_COMPARED = 200
-"""Clients a round up to which all are compared with each other under every rule: the time grows with n²."""
 
 
 class Experiment:
@@ -122,7 +82,7 @@ class Experiment:
             strategy.restore(after.progress.server_round, after.strategy)
             courier.notes = after.notes
         with closing(virtual), closing(strategy), Evaluator(self.world) as evaluator:
-            rounds = _Rounds(self, strategy, courier, grid, evaluator, on_round)
+            rounds = Rounds(self.world, self.is_attacking, strategy, courier, grid, evaluator, on_round)
             strategy.start(
                 grid,
                 ArrayRecord(state_arrays(self.world.model)),
@@ -203,7 +163,7 @@ def courier_of(
         experiment=for_clients(config),
         client=config.client,
         participants=participants or partial(draw, num_clients, num_drawn, config.seed),
-        way=way_of(config),
+        transport=transport_of(config),
         max_lost_rounds=config.max_lost_rounds,
     )
 
@@ -236,137 +196,10 @@ def build_strategy(
     return strategy
 
 
-def way_of(config: ExperimentConfig) -> Way:
+def transport_of(config: ExperimentConfig) -> Transport:
     """Return how models and updates travel: through memory where server and clients share it."""
     engine = config.engine
     if isinstance(engine, DeploymentConfig):
         return engine.updates
     is_shared = engine.exchange == "auto" and engine.address == "local" and segment.available()
     return "memory" if is_shared else "messages"
-
-
-@dataclass(frozen=True)
-class _Rounds:
-    """Turns what a strategy leaves behind after each round into rows."""
-
-    experiment: Experiment
-    strategy: RobustStrategy
-    courier: HostedClients
-    grid: StoppableGrid
-    evaluator: Evaluator
-    on_round: OnRound
-
-    def finished_after_the_first(self, since_start: int, arrays: ArrayRecord) -> None:
-        """Do the same, but for the model that this process began with: it was evaluated by an earlier one."""
-        if since_start > 0:
-            self.finished(since_start, arrays)
-
-    def finished(self, since_start: int, arrays: ArrayRecord) -> None:
-        """Have the model of a round evaluated, and report the round then.
-
-        Flower counts rounds from where this process began.
-        """
-        started = time.perf_counter()
-        row: Row = {"server_round": self.strategy.rounds_before + since_start}
-        clients: list[Row] = []
-        outcome, replies, remembered = self.strategy.outcome, self.courier.replies, self.strategy.state()
-        if outcome is not None and replies is not None:
-            # Now: the matrix of the updates belongs to the next round soon.
-            clients = self._client_rows(outcome, replies)
-            self._pass_on(outcome.server_round, replies)
-            row |= self._round_summary(outcome, replies)
-            row["train_seconds"] = self.grid.waited_seconds
-            row["aggregate_seconds"] = started - self.grid.answered_at
-
-        notes = self.courier.notes
-
-        def report(figures: BackdoorFigures, diverged: str | None, seconds: float) -> None:
-            whole = row | asdict(figures) | {"evaluate_seconds": seconds}
-            whole["diverged"] = diverged or row.get("diverged")
-            self.on_round(FinishedRound(whole, clients, remembered, notes))
-
-        self.evaluator.start(arrays, report, notes)
-
-    def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
-        """See that malicious clients hear of each other: they would have ways of their own to do so."""
-        heard = [reply.notes for reply in replies.usable]
-        try:
-            merged = self.experiment.world.trigger.merged(heard)
-        except Exception:  # notes are bytes from other machines, and a trigger may be anybody's plug-in
-            log.exception("round %d: the notes of malicious clients cannot be merged", server_round)
-            return
-        self.courier.notes = merged or self.courier.notes
-
-    def _round_summary(self, outcome: RoundOutcome, replies: RoundReplies) -> Row:
-        aggregation = outcome.aggregation
-        judged = [reply.client_id for reply in replies.usable] if aggregation else []
-        nobody = np.zeros(0, dtype=np.bool_)
-        filtered = aggregation.filtered if aggregation else nobody
-        flagged = aggregation.flagged if aggregation else nobody
-        clipped = aggregation.clip_coefficients < 1 if aggregation else nobody
-        attacking, malicious = self._attacking(judged, outcome.server_round), self._malicious(judged)
-        return {
-            "diverged": divergence.of_replies(len(replies.usable), replies.rejected.values()),
-            "model_updated": aggregation is not None and not filtered.all(),
-            "num_participants": len(replies.asked),
-            "num_replies": len(replies.usable),
-            "num_rejected": len(replies.rejected),
-            "num_malicious": int(self._attacking(replies.asked, outcome.server_round).sum()),
-            "num_filtered": int(filtered.sum()),
-            "num_clipped": int(clipped.sum()),
-            "num_flagged": int(flagged.sum()),
-            **asdict(detection(flagged, attacking, malicious)),
-        }
-
-    def _client_rows(self, outcome: RoundOutcome, replies: RoundReplies) -> list[Row]:
-        used = {reply.client_id: place for place, reply in enumerate(replies.usable)}
-        return [
-            {
-                "server_round": outcome.server_round,
-                "client_id": client_id,
-                "malicious": client_id in self.experiment.malicious,
-                "attacking": self.experiment.is_attacking(client_id, outcome.server_round),
-                "rejected": replies.rejected.get(client_id),
-                **(_usable_row(outcome, replies, used[client_id]) if client_id in used else {}),
-            }
-            for client_id in replies.asked
-        ]
-
-    def _attacking(self, client_ids: Iterable[int], server_round: int) -> ClientMask:
-        return np.array(
-            [self.experiment.is_attacking(client_id, server_round) for client_id in client_ids],
-            dtype=np.bool_,
-        )
-
-    def _malicious(self, client_ids: Iterable[int]) -> ClientMask:
-        """Return who is malicious, attacking in this round or not; nobody in a run without attack."""
-        experiment = self.experiment
-        named = experiment.malicious if experiment.config.attacks else frozenset[int]()
-        return np.array([client_id in named for client_id in client_ids], dtype=np.bool_)
-
-
-def _usable_row(outcome: RoundOutcome, replies: RoundReplies, place: int) -> Row:
-    """Return what is known of the client in row `place` of the update matrix."""
-    reply, clients, aggregation = replies.usable[place], outcome.updates, outcome.aggregation
-    row: Row = {
-        "num_examples": reply.num_examples,
-        "num_steps": reply.num_steps,
-        "train_loss": reply.train_loss,
-        "train_seconds": reply.train_seconds,
-    }
-    if clients is None or aggregation is None:
-        return row
-    return row | {
-        "update_norm": float(clients.norms[place]),
-        "gradient_norm": float(clients.gradient_norms[place]),
-        "mean_distance": float(clients.mean_distances[place]) if _knows_distances(clients) else None,
-        "weight": float(aggregation.weights[place]),
-        "clip_coefficient": float(aggregation.clip_coefficients[place]),
-        "filtered": bool(aggregation.filtered[place]),
-        "flagged": bool(aggregation.flagged[place]),
-    }
-
-
-def _knows_distances(clients: ClientUpdates) -> bool:
-    """Return whether mean distances are recorded: where the rule has worked them out, or they are cheap."""
-    return "squared_distances" in vars(clients) or len(clients.updates) <= MOST_COMPARED

@@ -14,7 +14,8 @@ from fl_backdoor.core import table
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.data.dataset import Split
 from fl_backdoor.federation.context import World
-from fl_backdoor.federation.server_app import Experiment, FinishedRound, Row
+from fl_backdoor.federation.rounds import FinishedRound, Row
+from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.metrics.detection import Tally
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background

@@ -180,10 +180,10 @@ class Session:
 
     def _witness(self, recorder: "Recorder") -> AbstractContextManager[object]:
         """Have the run ended in good order where Ray may end this process: if messages go through it."""
-        from fl_backdoor.federation.server_app import way_of
+        from fl_backdoor.federation.server_app import transport_of
 
         config = recorder.experiment.config
-        if isinstance(config.engine, DeploymentConfig) or way_of(config) == "memory":
+        if isinstance(config.engine, DeploymentConfig) or transport_of(config) == "memory":
             return nullcontext()
         from fl_backdoor.runs.witness import LastWill, Witness
 

@@ -23,7 +23,7 @@ from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import METRICS, ClientReply, unpack_task
 from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.replies import RoundReplies
-from fl_backdoor.federation.transport.ways import Way
+from fl_backdoor.federation.transport.choice import Transport
 from strategies.base import ClientUpdates, ServerContext
 from strategies.robust_strategy import RobustStrategy
 
@@ -74,7 +74,7 @@ class Federation:
 
     server: ServerContext
     client: ClientConfig
-    way: Way = "messages"
+    way: Transport = "messages"
     max_lost_rounds: int = 1
 
     def build(self, rule: type[RobustStrategy], /, **settings: Any) -> Any:
@@ -102,7 +102,7 @@ def make_federation() -> Callable[..., Federation]:
     """Return a maker: number of clients, then any server setting. Clients hold 100 samples: 10 steps."""
 
     def make(
-        num_clients: int = 4, participants: int | None = None, *, way: Way = "messages", **server: Any
+        num_clients: int = 4, participants: int | None = None, *, way: Transport = "messages", **server: Any
     ) -> Federation:
         settings = ServerConfig(**{**SERVER, **server})
         client = ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1)

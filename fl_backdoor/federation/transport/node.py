@@ -1,12 +1,10 @@
 """The worker's end of the exchange."""
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
 
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ModelArrays
-from fl_backdoor.federation.messages import TrainTask
-from fl_backdoor.federation.transport.board import Board, open_board
+from fl_backdoor.federation.transport.board import Board
 
 
 class NodeExchange(ABC):
@@ -63,19 +61,3 @@ class OnBoard(NodeExchange):
         """Write the update into its row; return the buffers, which are no part of it."""
         self._layout.write_update(local, self.model, self._updates[row])
         return self._layout.buffers(local)
-
-
-def exchange_for(model: ModelArrays, task: TrainTask, layout: Layout) -> NodeExchange:
-    """Return the exchange that a train message asks for."""
-    if task.packing:
-        from fl_backdoor.federation.transport.packed import PackedOnNode
-
-        return PackedOnNode(model[0], layout, task.packing)  # type: ignore[arg-type]  # a server sent it: checked there
-    if not task.board:
-        return InMessages(model)
-    return OnBoard(_board(task.board, layout, task.num_rows), layout)
-
-
-@lru_cache(maxsize=1)
-def _board(address: str, layout: Layout, num_rows: int) -> Board:
-    return open_board(address, layout, num_rows)

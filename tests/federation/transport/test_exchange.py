@@ -8,9 +8,8 @@ from fl_backdoor.core.errors import FlBackdoorError, ReplyError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.federation.messages import TrainTask, unpack_task
 from fl_backdoor.federation.transport.board import board_bytes, create_board, open_board
-from fl_backdoor.federation.transport.node import exchange_for
+from fl_backdoor.federation.transport.choice import exchange_for, open_exchange
 from fl_backdoor.federation.transport.server import BySharedMemory
-from fl_backdoor.federation.transport.ways import open_exchange
 
 LAYOUT = Layout(
     (

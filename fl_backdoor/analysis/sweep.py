@@ -8,7 +8,11 @@ from fl_backdoor.analysis.clean_floor import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.analysis.sweep_figure import draw_sweep
 from fl_backdoor.config.metric_settings import changes_no_metric
 from fl_backdoor.core import files, table
+<<<<<<< HEAD
 from fl_backdoor.runs.runs import Run, Settings, read, run_folders
+=======
+from fl_backdoor.runs.runs import CHANGE_NO_FIGURE, Run, Settings, read, run_folders, tell_of_each_other
+>>>>>>> f45f6f1 (A user's own modules under our packages' names are never taken, nor half of them; folders, tables and reports name the class that ran)
 
 log = logging.getLogger("fl_backdoor")
 
@@ -51,6 +55,7 @@ def collect(sweep_folder: Path) -> None:
     if not runs:
         log.warning("sweep: %s holds no run that can be read", sweep_folder)
         return
+    tell_of_each_other(runs)
     fill_clean_figures(runs)
     differing = differing_settings([run.settings for run in runs])
     settings = (*ALWAYS, *differing, "seed")
@@ -84,5 +89,5 @@ def _ended(folder: Path, sweep_folder: Path) -> Run | None:
 
 def _row(run: Run, columns: Sequence[str]) -> table.Row:
     told = {name: run.summary[name] for name in TOLD_BY_SUMMARY}
-    known = {**run.settings, **told, "run": run.name}
+    known = {**run.settings, **told, "run": run.name, "strategy": run.strategy}
     return {name: known.get(name) for name in columns}

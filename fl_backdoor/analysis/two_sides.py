@@ -11,7 +11,7 @@ from fl_backdoor.analysis.telling import telling_keys
 from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs import same_bits
-from fl_backdoor.runs.runs import Run, Settings, tell_datasets
+from fl_backdoor.runs.runs import Run, Settings, tell_of_each_other
 
 FIGURES = (
     "main_task_accuracy",
@@ -127,7 +127,7 @@ def match(a: Sequence[Run], b: Sequence[Run]) -> TwoSides:
     FlBackdoorError
         If no setting has a partner.
     """
-    tell_datasets([*a, *b])
+    tell_of_each_other([*a, *b])
     of_a, of_b = by_setting(a), by_setting(b)
     pairs = _pairs(of_a, of_b)
     if not pairs:

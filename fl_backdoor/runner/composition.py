@@ -1,5 +1,6 @@
 """All runs that a command line asks for, composed before the first of them starts."""
 
+import warnings
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -113,7 +114,7 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
             if not all(_is_known_beforehand(override) for override in overrides):
                 return
             for choice in product(*(_alternatives(override) for override in overrides)):
-                whole = compose(name, overrides=list(choice), return_hydra_config=True)
+                whole = _composed(name, choice)
                 folder = _folder(whole, multirun=multirun)
                 with open_dict(whole):
                     del whole["hydra"]
@@ -122,6 +123,18 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
                 yield Composition(config, folder)
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
+
+
+def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose a configuration; where Hydra warns that a place in its search path is not there, raise."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="provider=hydra.searchpath")
+        try:
+            return compose(name, overrides=list(overrides), return_hydra_config=True)
+        except UserWarning as warning:
+            _, _, place = str(warning).removesuffix(" is not available.").partition("path=")
+            allowed = "must be a folder, or pkg:// and a package that is found and has an __init__.py"
+            raise ConfigError("hydra.searchpath", place, allowed) from warning
 
 
 def num_runs(overrides: list[str]) -> int | None:

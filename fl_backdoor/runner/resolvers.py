@@ -1,9 +1,12 @@
 """What the YAML files may ask for beside what OmegaConf and Hydra offer."""
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from omegaconf import DictConfig, OmegaConf
 
 from fl_backdoor.core.errors import ConfigError
@@ -17,6 +20,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("given_or", _given_or, replace=True)
     OmegaConf.register_new_resolver("experiment_key", _experiment_key, replace=True)
     OmegaConf.register_new_resolver("settings_key", _settings_key, replace=True)
+    OmegaConf.register_new_resolver("name_of", _name_of, replace=True)
     OmegaConf.register_new_resolver("malicious_ids", _malicious_ids, replace=True)
     OmegaConf.register_new_resolver("model_replacement", _model_replacement, replace=True)
 
@@ -50,6 +54,34 @@ def _contents(spec: str) -> "Contents | None":
     from fl_backdoor.data.contents import contents_of
 
     return contents_of(json.loads(spec))
+
+
+def _name_of(group: str, *, _root_: DictConfig) -> str:
+    """Return the choice in `group`, or the class in its place where another one runs than its file names."""
+    from fl_backdoor.core.plugins import TARGET
+
+    told = _root_.hydra
+    choice, target = str(told.runtime.choices.get(group)), str((_root_.get(group) or {}).get(TARGET) or "")
+    sources = tuple(f"{source.schema}://{source.path}" for source in told.runtime.config_sources)
+    named, class_name = _target_in(f"{group}/{choice}", sources), target.rpartition(".")[2]
+    is_named = target == named if named else not _is_set(f"{group}.{TARGET}", told.overrides.task)
+    return choice if is_named or not class_name.isidentifier() else class_name
+
+
+@cache
+def _target_in(option: str, sources: tuple[str, ...]) -> str | None:
+    """Return the class that the file of a choice names; None: it leaves that to the file it builds upon."""
+    from fl_backdoor.core.plugins import TARGET
+
+    places = ConfigSearchPathImpl()
+    for source in sources:
+        places.append("here", source)
+    found = ConfigRepository(places).load_config(option)
+    return None if found is None else found.config.get(TARGET)
+
+
+def _is_set(key: str, overrides: Sequence[str]) -> bool:
+    return any(override.lstrip("+").startswith(f"{key}=") for override in overrides)
 
 
 def _malicious_ids(_root_: DictConfig) -> list[int]:

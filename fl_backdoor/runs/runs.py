@@ -24,6 +24,10 @@ TABLES = ("rounds.csv", "clients.csv")
 TRUE_POSITIVES = ("true_positives", "true_positive_rate")
 """What summaries of earlier versions count as this one does."""
 
+STRATEGY_TARGET = "strategy._target_"
+
+OUR_STRATEGIES, OUR_DATASETS = "strategies.", "fl_backdoor.data."
+
 Found = TypeVar("Found")
 
 Settings = table.Row
@@ -51,6 +55,8 @@ class Run:
         What could not be read, a line each.
     dataset_elsewhere
         Name of the data set that other runs found under the same settings; None: unknown.
+    has_namesake
+        Whether its defence is not one of ours, and other runs have another one whose class is called the same.
     """
 
     folder: Path
@@ -61,6 +67,7 @@ class Run:
     clients: list[table.Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     dataset_elsewhere: str | None = None
+    has_namesake: bool = False
 
     @property
     def status(self) -> str:
@@ -102,9 +109,11 @@ class Run:
 
     @property
     def strategy(self) -> str:
-        """Name of the defence; ``?``: unknown."""
-        known = self.summary.get("strategy") or self.settings.get("strategy._target_", "?")
-        return str(known).rpartition(".")[2]
+        """The defence's class, with its module where another one is called the same; ``?``: unknown."""
+        target = self.settings.get(STRATEGY_TARGET)
+        if self.has_namesake and target is not None:
+            return str(target)
+        return str(self.summary.get("strategy") or target or "?").rpartition(".")[2]
 
     @property
     def dataset(self) -> str:
@@ -152,8 +161,9 @@ class Run:
 
     @property
     def _dataset_asked_for(self) -> str:
-        """The module's name, which is that of the choice on the command line."""
-        return str(self.settings.get("dataset._target_", "?")).rpartition(".")[0].rpartition(".")[2] or "?"
+        """The module's name, which is that of the choice on the command line; of foreign sets the class's."""
+        module, _, name = str(self.settings.get("dataset._target_", "?")).rpartition(".")
+        return module.rpartition(".")[2] if module.startswith(OUR_DATASETS) else name
 
 
 def find(folders: Sequence[Path]) -> list[Run]:
@@ -252,12 +262,24 @@ def _cell(found: object) -> table.Cell:
 
 def _each_once(runs: Iterable[Run]) -> list[Run]:
     found = list({run.folder.resolve(): run for run in runs}.values())
-    tell_datasets(found)
+    tell_of_each_other(found)
     return found
 
 
-def tell_datasets(runs: Sequence[Run]) -> None:
-    """Tell runs that have not ended which data set the others of `runs` found under the same settings."""
+def tell_of_each_other(runs: Sequence[Run]) -> None:
+    """Tell runs what `runs` know together: data sets of those that have not ended, defences of one name."""
+    _tell_datasets(runs)
+    targets: dict[str, set[table.Cell]] = {}
+    for run in runs:
+        run.has_namesake = False
+        targets.setdefault(run.strategy, set()).add(run.settings.get(STRATEGY_TARGET))
+    several = {name for name, found in targets.items() if len(found - {None}) > 1}
+    for run in runs:
+        is_ours = str(run.settings.get(STRATEGY_TARGET)).startswith(OUR_STRATEGIES)
+        run.has_namesake = run.strategy in several and not is_ours
+
+
+def _tell_datasets(runs: Sequence[Run]) -> None:
     known: dict[str, set[str]] = {}
     for run in runs:
         if "dataset" in run.summary:

@@ -1,7 +1,9 @@
 import json
 
 import pytest
+import yaml
 
+from fl_backdoor.analysis.settings_table import tabulate
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import find, find_all, read
 from fl_backdoor.runs.summary import FORMAT
@@ -115,3 +117,23 @@ def test_a_run_that_goes_on_has_the_data_set_that_others_found_under_its_setting
     write_run(tmp_path / "b", seed=1, status=None)
     assert [run.dataset for run in find([tmp_path])] == ["mnist5k", "mnist5k"]
     assert find([tmp_path / "b"])[0].dataset == "cifar10", "alone it has the one that was asked for"
+
+
+def of_another_class(run, group, target):
+    """Have a run's settings name another class."""
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(settings | {group: {"_target_": target}}))
+
+
+def test_a_foreign_data_set_goes_by_its_class_until_its_name_is_known(tmp_path):
+    of_another_class(write_run(tmp_path / "a", status=None), "dataset", "my_lab.sets.Letters")
+    assert find([tmp_path])[0].dataset == "Letters"
+
+
+def test_a_defence_that_is_called_like_another_one_is_told_with_its_module(tmp_path):
+    write_run(tmp_path / "ours", "Krum")
+    of_another_class(write_run(tmp_path / "theirs", "Krum"), "strategy", "my_lab.rules.Krum")
+    both = find([tmp_path])
+    assert [run.strategy for run in both] == ["Krum", "my_lab.rules.Krum"]
+    assert [row.named["strategy"] for row in tabulate(both).rows] == ["Krum", "my_lab.rules.Krum"]
+    assert find([tmp_path / "theirs"])[0].strategy == "Krum", "alone it is called what it is called"

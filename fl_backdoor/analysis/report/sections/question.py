@@ -8,7 +8,7 @@ from fl_backdoor.analysis.report.material import Chapter, Material
 from fl_backdoor.analysis.report.verdict import RULE, headline
 from fl_backdoor.analysis.report.words import counted
 from fl_backdoor.analysis.seeds import differing_keys, told
-from fl_backdoor.analysis.telling import plugin_of, telling_keys, value
+from fl_backdoor.analysis.telling import plugin_of, short, telling_keys, value
 from fl_backdoor.core.table import Cell
 from fl_backdoor.runs.runs import Settings
 from fl_backdoor.runs.summary import REACHED_THE_END
@@ -126,8 +126,8 @@ def _verdicts(chapter: Chapter, material: Material) -> Html:
 def _settings(all_told: Sequence[Settings]) -> list[Html]:
     differing, telling = differing_keys(all_told), telling_keys(all_told)
     common = {key: found for key, found in all_told[0].items() if key not in differing}
-    short = [f"{name} {_short(common[key])}" for key, name in IN_SHORT.items() if key in common]
-    lead = ", ".join([*([str(common["dataset"])] if "dataset" in common else []), *short])
+    in_short = [f"{name} {short(key, common[key])}" for key, name in IN_SHORT.items() if key in common]
+    lead = ", ".join([*([str(common["dataset"])] if "dataset" in common else []), *in_short])
     rows = [[key, _values([found.get(key) for found in all_told])] for key in telling]
     following = _following([key for key in differing if key not in telling], all_told)
     return [
@@ -145,7 +145,7 @@ def _following(keys: Sequence[str], all_told: Sequence[Settings]) -> list[list[s
         for key in keys:
             plugin = plugin_of(key, all_told)
             if plugin is not None and told_of_one.get(key) is not None:
-                name = _short(told_of_one.get(plugin))
+                name = short(plugin, told_of_one.get(plugin))
                 rows.setdefault(name, {})[f"{key.rpartition('.')[2]} = {value(told_of_one[key])}"] = None
     return [[name, ", ".join(settings)] for name, settings in rows.items()]
 
@@ -166,7 +166,3 @@ def _in_order(found: Cell) -> float:
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         return math.inf
     return found
-
-
-def _short(found: Cell) -> str:
-    return value(found).rpartition(".")[2] if isinstance(found, str) else value(found)

@@ -11,12 +11,16 @@ from ray.cluster_utils import Cluster
 from fl_backdoor.core.errors import NobodyAnswers
 from fl_backdoor.engine.simulation import Simulation, resources
 from tests.engine.test_simulation import experiment, run, without_clocks
+from tests.test_main import fill_with_our_names
 
 SETTINGS = ["strategy=hybrid", "attack.alpha=0.3", "engine.num_workers=2", "num_rounds=1"]
 
 
 @pytest.fixture
-def cluster():
+def cluster(tmp_path, monkeypatch):
+    """The cluster, whose workers look into a folder where others have our packages' names."""
+    fill_with_our_names(tmp_path)
+    monkeypatch.chdir(tmp_path)
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes.add_node(num_cpus=1)
     yield nodes

@@ -51,6 +51,41 @@ def test_a_users_own_configurations_are_checked_like_ours(lab):
         list(composed(["--config-dir=nowhere"]))
 
 
+def folder_of(*arguments):
+    """Return the name of a run's folder, without time and key."""
+    return next(compositions(list(arguments))).folder.name[len("10-15-00_") : -len("_seed-0_12345678")]
+
+
+def test_the_search_path_is_checked_like_the_rest(lab, monkeypatch):
+    monkeypatch.syspath_prepend(lab.parent)
+    searched = f"hydra.searchpath=[pkg://{lab.name}]"
+    with pytest.raises(FlBackdoorError, match=r"hydra.searchpath = test_\w+: must be a folder, or pkg://"):
+        list(composed([searched, "strategy=mine"]))
+    (lab / "__init__.py").touch()
+    [config] = composed([searched, "strategy=mine"])
+    assert config["strategy"] == {"_target_": "strategies.fedavg.FedAvg"}
+    [config] = composed(["hydra.searchpath=[pkg://conf]", "strategy=hybrid"])
+    assert config["strategy"]["_target_"] == "strategies.hybrid.Hybrid"
+
+
+def test_a_folder_is_named_by_the_choice_or_by_the_class_in_its_place(lab):
+    (lab / "strategy" / "mild.yaml").write_text("defaults: [hybrid, _self_]\nclip_gamma: 2\n")
+    (lab / "experiment").mkdir()
+    (lab / "experiment" / "ours.yaml").write_text(
+        "# @package _global_\nstrategy: {_target_: my_lab.rules.Ours}\n"
+    )
+    ours = f"--config-dir={lab}"
+    another = "strategy._target_=my_lab.rules.MyRule"
+    assert folder_of() == folder_of("strategy._target_=strategies.fedavg.FedAvg") == "fedavg_alpha-0.052"
+    assert folder_of("strategy=benign_alone") == "benign_alone_alpha-0.052"
+    assert folder_of(ours, "strategy=mine") == "mine_alpha-0.052"
+    assert folder_of(ours, "strategy=mild") == "mild_alpha-0.052"
+    assert folder_of(another, "+strategy.k=3") == "MyRule_alpha-0.052"
+    assert folder_of(ours, "strategy=mild", another) == "MyRule_alpha-0.052"
+    assert folder_of(ours, "experiment=ours") == "Ours_alpha-0.052"
+    assert folder_of("strategy._target_=../../up") == "fedavg_alpha-0.052", "no name of a class"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -19,9 +19,7 @@ print(all(module.__file__.startswith(sys.argv[1]) for module in (clients, conf, 
 def told(folder, first):
     """Return what a process in `folder` says that does `first` before it imports anything of ours."""
     command = [sys.executable, "-c", TELL.format(first=first), f"{REPOSITORY}{os.sep}"]
-    return subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -53,8 +51,8 @@ def test_a_package_of_our_name_that_imports_ours_is_told_to_take_another_one(fol
     (folder / "strategies" / "base.py").write_text("from fl_backdoor.core.types import Positive\n")
     shown = told(folder, "import strategies.base")
     assert shown.stderr.splitlines()[-1] == (
-        f"ImportError: {folder}/strategies/base.py: beside fl_backdoor, strategies is the name of a package of "
-        "its own; give yours another one"
+        f"ImportError: {folder}/strategies/base.py: beside fl_backdoor, strategies is the name of a package "
+        "of its own; give yours another one"
     )
 
 

@@ -8,11 +8,7 @@ from fl_backdoor.analysis.clean_floor import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.analysis.sweep_figure import draw_sweep
 from fl_backdoor.config.metric_settings import changes_no_metric
 from fl_backdoor.core import files, table
-<<<<<<< HEAD
-from fl_backdoor.runs.runs import Run, Settings, read, run_folders
-=======
-from fl_backdoor.runs.runs import CHANGE_NO_FIGURE, Run, Settings, read, run_folders, tell_of_each_other
->>>>>>> f45f6f1 (A user's own modules under our packages' names are never taken, nor half of them; folders, tables and reports name the class that ran)
+from fl_backdoor.runs.runs import Run, Settings, read, run_folders, tell_of_each_other
 
 log = logging.getLogger("fl_backdoor")
 

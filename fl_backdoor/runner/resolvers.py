@@ -77,7 +77,7 @@ def _target_in(option: str, sources: tuple[str, ...]) -> str | None:
     for source in sources:
         places.append("here", source)
     found = ConfigRepository(places).load_config(option)
-    return None if found is None else found.config.get(TARGET)
+    return None if found is None else OmegaConf.select(found.config, TARGET)
 
 
 def _is_set(key: str, overrides: Sequence[str]) -> bool:

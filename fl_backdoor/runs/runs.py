@@ -56,7 +56,7 @@ class Run:
     dataset_elsewhere
         Name of the data set that other runs found under the same settings; None: unknown.
     has_namesake
-        Whether its defence is not one of ours, and other runs have another one whose class is called the same.
+        Whether its defence is not one of ours, and other runs have one whose class is called the same.
     """
 
     folder: Path

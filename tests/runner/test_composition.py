@@ -63,9 +63,9 @@ def test_the_search_path_is_checked_like_the_rest(lab, monkeypatch):
         list(composed([searched, "strategy=mine"]))
     (lab / "__init__.py").touch()
     [config] = composed([searched, "strategy=mine"])
-    assert config["strategy"] == {"_target_": "strategies.fedavg.FedAvg"}
+    assert config["strategy"] == {"_target_": "strategies.FedAvg"}
     [config] = composed(["hydra.searchpath=[pkg://conf]", "strategy=hybrid"])
-    assert config["strategy"]["_target_"] == "strategies.hybrid.Hybrid"
+    assert config["strategy"]["_target_"] == "strategies.Hybrid"
 
 
 def test_a_folder_is_named_by_the_choice_or_by_the_class_in_its_place(lab):
@@ -76,7 +76,7 @@ def test_a_folder_is_named_by_the_choice_or_by_the_class_in_its_place(lab):
     )
     ours = f"--config-dir={lab}"
     another = "strategy._target_=my_lab.rules.MyRule"
-    assert folder_of() == folder_of("strategy._target_=strategies.fedavg.FedAvg") == "fedavg_alpha-0.052"
+    assert folder_of() == folder_of("strategy._target_=strategies.FedAvg") == "fedavg_alpha-0.052"
     assert folder_of("strategy=benign_alone") == "benign_alone_alpha-0.052"
     assert folder_of(ours, "strategy=mine") == "mine_alpha-0.052"
     assert folder_of(ours, "strategy=mild") == "mild_alpha-0.052"

@@ -17,7 +17,7 @@ from fl_backdoor.engine.deployment import authority
 from fl_backdoor.engine.deployment.instructions import superlink_flags
 from tests.deployment.hosts import HERE, Host
 from tests.deployment.superlinks import QUIET, SuperLink
-from tests.test_main import fill_with_our_names
+from tests.runner.test_main import fill_with_our_names
 
 REPOSITORY = Path(__file__).parents[2]
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -11,7 +11,7 @@ from ray.cluster_utils import Cluster
 from fl_backdoor.core.errors import NobodyAnswers
 from fl_backdoor.engine.simulation import Simulation, resources
 from tests.engine.test_simulation import experiment, run, without_clocks
-from tests.test_main import fill_with_our_names
+from tests.runner.test_main import fill_with_our_names
 
 SETTINGS = ["strategy=hybrid", "attack.alpha=0.3", "engine.num_workers=2", "num_rounds=1"]
 

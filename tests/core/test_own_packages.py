@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.test_main import REPOSITORY, environment
+from tests.runner.test_main import REPOSITORY, environment
 
 TELL = """
 import sys

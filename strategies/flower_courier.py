@@ -6,10 +6,8 @@ the round nor the run: Flower's own FedAvg stops where replies do not go togethe
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
@@ -20,10 +18,10 @@ from numpy.typing import NDArray
 from fl_backdoor.core.errors import ConfigError, ReplyError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import Layout, TensorSpec
-from fl_backdoor.core.npy import decoded
 from fl_backdoor.core.types import ModelArrays, UpdateMatrix
 from strategies.base import ServerContext
 from strategies.courier import Courier, Received, TrainRequest
+from strategies.flower_replies import alike, is_floating, local_model, numbers, positive
 
 log = logging.getLogger("fl_backdoor")
 
@@ -95,7 +93,8 @@ class FlowerCourier(Courier):
 
     def ask(self, request: TrainRequest) -> list[Message]:
         """Return Flower's messages."""
-        if layout_of(request.arrays, [tensor.name for tensor in self._layout.buffer_tensors]) != self._layout:
+        model = [(name, tuple(array.shape), str(array.dtype)) for name, array in request.arrays.items()]
+        if model != [(tensor.name, tensor.shape, tensor.dtype) for tensor in self._layout.tensors]:
             raise ConfigError("arrays", "another model", "must be those that the strategy was started with")
         asked = self._configure_train(request.server_round, request.arrays, request.config, request.grid)
         self._request, self._sent = request, list(asked)
@@ -126,7 +125,7 @@ class FlowerCourier(Courier):
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on with that order."""
-        self.node_ids = [int(node_id) for node_id in state[NODE_IDS].tolist()]
+        self.node_ids = [int(node_id) for node_id in state[NODE_IDS].tolist()] if NODE_IDS in state else []
 
     def close(self) -> None:
         """Free the memory of the updates."""
@@ -157,44 +156,29 @@ class FlowerCourier(Courier):
 
     def _usable(self, content: RecordDict, row: NDArray[np.float32]) -> _Reply:
         assert self._request is not None
-        metrics = numbers(content, self.strategy.weighted_by_key)
+        sent, weight = self._request.model, self.strategy.weighted_by_key
+        metrics = numbers(content, weight)
+        num_steps, rate = self._steps(metrics), metrics.get(LEARNING_RATE, self.learning_rate)
+        learning_rate = None if rate is None else positive(LEARNING_RATE, rate)
+        arrays = local_model(content, self._layout)
+        buffers = self._layout.buffers(arrays)
+        self._layout.check_statistics(buffers, sent)
+        self._layout.write_update(arrays, sent, row)
+        return _Reply(content, buffers, float(metrics[weight]), num_steps, learning_rate)
+
+    def _steps(self, metrics: Mapping[str, object]) -> float:
         steps = metrics.get(NUM_STEPS, self.num_steps if self.steps_count else self.num_steps or 1)
         if steps is None:
             raise ReplyError(f"it does not report {NUM_STEPS}, and the strategy was not told num_steps")
-        most = math.inf if self.num_steps is None else self.num_steps
-        reply = _Reply(
-            content,
-            [],
-            num_examples=_within(self.strategy.weighted_by_key, metrics[self.strategy.weighted_by_key]),
-            num_steps=_within(NUM_STEPS, steps, 1, most),
-            learning_rate=_within(LEARNING_RATE, metrics[LEARNING_RATE])
-            if LEARNING_RATE in metrics
-            else None,
-        )
-        arrays = self._arrays(_the_only(content.array_records, "ArrayRecord"))
-        buffers = self._layout.buffers(arrays)
-        self._layout.check_statistics(buffers, self._request.model)
-        self._layout.write_update(arrays, self._request.model, row)
-        return replace(reply, buffers=buffers)
-
-    def _arrays(self, record: ArrayRecord) -> ModelArrays:
-        """Return a local model in the order of ours; numbers may have come in another floating type."""
-        tensors = self._layout.tensors
-        if strange := record.keys() ^ {tensor.name for tensor in tensors}:
-            name = min(strange)
-            raise ReplyError(f"{name} is {'not asked for' if name in record else 'missing'}")
-        carried = [record[tensor.name] for tensor in tensors]
-        arrived = decoded(carried, [_as_sent(t, array) for t, array in zip(tensors, carried, strict=True)])
-        with np.errstate(over="ignore"):  # what is infinite afterwards is refused
-            return [array.astype(t.dtype, copy=False) for t, array in zip(tensors, arrived, strict=True)]
+        return positive(NUM_STEPS, steps, 1, math.inf if self.num_steps is None else self.num_steps)
 
     def _received(
         self, usable: Mapping[int, _Reply], rejected: Mapping[int, str], updates: UpdateMatrix
     ) -> Received:
         replies = list(usable.values())
-        contents = _alike([reply.content for reply in replies])
-        strategy, rates = self.strategy, [reply.learning_rate or self.learning_rate for reply in replies]
-        known = [rate for rate in rates if rate is not None]
+        contents = alike([reply.content for reply in replies])
+        rates = [reply.learning_rate for reply in replies if reply.learning_rate is not None]
+        strategy = self.strategy
         updates.flags.writeable = False
         return Received(
             client_ids=np.array(list(usable), dtype=np.int64),
@@ -202,7 +186,7 @@ class FlowerCourier(Courier):
             buffers=[reply.buffers for reply in replies],
             num_steps=np.array([reply.num_steps for reply in replies], dtype=np.float64),
             num_examples=np.array([reply.num_examples for reply in replies], dtype=np.float64),
-            learning_rate=float(np.median(known)) if known else math.nan,
+            learning_rate=float(np.median(rates)) if rates else math.nan,
             rejected=rejected,
             metrics=strategy.train_metrics_aggr_fn(contents, strategy.weighted_by_key) if contents else None,
         )
@@ -230,7 +214,7 @@ def layout_of(arrays: ArrayRecord, buffers: Collection[str] | None = None) -> La
 
     def is_parameter(name: str, array: Array) -> bool:
         is_buffer = name.rpartition(".")[2] in BUFFERS if buffers is None else name in buffers
-        return not is_buffer and _is_floating(array.dtype)
+        return not is_buffer and is_floating(array.dtype)
 
     layout = Layout(
         tuple(
@@ -241,76 +225,3 @@ def layout_of(arrays: ArrayRecord, buffers: Collection[str] | None = None) -> La
     if not layout.num_params:
         raise ConfigError("arrays", ", ".join(arrays) or "none", "hold no floating-point numbers to train")
     return layout
-
-
-def consistent(replies: Iterable[Message], weighted_by_key: str) -> list[Message]:
-    """Return the messages whose metrics can be aggregated, and those with errors, which Flower logs."""
-    failed, sound = [], {}
-    for message in replies:
-        if message.has_error():
-            failed.append(message)
-            continue
-        try:
-            numbers(message.content, weighted_by_key)
-            sound[id(message.content)] = message
-        except Exception as error:  # of metrics that strangers sent
-            node_id = message.metadata.src_node_id
-            log.warning("the metrics of node %d cannot be used: %s", node_id, cleaned(str(error)))
-    alike = _alike([message.content for message in sound.values()])
-    return failed + [sound[id(content)] for content in alike]
-
-
-def numbers(content: RecordDict, weighted_by_key: str) -> dict[str, Any]:
-    """Return the metrics of a reply.
-
-    Raises
-    ------
-    ReplyError
-        If there is not exactly one record of them, if the weight is missing or not positive, or if anything
-        in it is not finite.
-    """
-    metrics = dict(_the_only(content.metric_records, "MetricRecord"))
-    if weighted_by_key not in metrics:
-        raise ReplyError(f"the reply lacks {weighted_by_key}")
-    _within(weighted_by_key, metrics[weighted_by_key])
-    for name, value in metrics.items():
-        if not all(map(math.isfinite, value if isinstance(value, list) else [value])):
-            raise ReplyError(f"{name} must be finite")
-    return metrics
-
-
-def _alike(contents: list[RecordDict]) -> list[RecordDict]:
-    """Return those contents whose metrics have the names and shapes that most have: only they have a mean."""
-
-    def form(content: RecordDict) -> tuple[tuple[str, int], ...]:
-        [metrics] = content.metric_records.values()
-        return tuple(sorted((n, len(v) if isinstance(v, list) else -1) for n, v in metrics.items()))
-
-    forms = [form(content) for content in contents]
-    most = Counter(forms).most_common(1)[0][0] if forms else ()
-    return [content for content, its in zip(contents, forms, strict=True) if its == most]
-
-
-def _the_only(records: Mapping[str, Any], kind: str) -> Any:  # noqa: ANN401 - a record of that kind
-    if len(records) != 1:
-        raise ReplyError(f"the reply has {len(records)} of {kind}, not one")
-    [record] = records.values()
-    return record
-
-
-def _within(name: str, value: object, least: float = 0, most: float = math.inf) -> float:
-    """Return a number over 0, from `least` to `most`; raises ReplyError."""
-    if not isinstance(value, int | float) or not (least <= value <= most and 0 < value < math.inf):
-        bounds = f"from {least:g} to {most:g}" if least else "over 0"
-        raise ReplyError(f"{name} = {value} must be one number {bounds}")
-    return float(value)
-
-
-def _as_sent(tensor: TensorSpec, array: Array) -> TensorSpec:
-    """Return what an array is to be: many a client computes in double precision."""
-    both = _is_floating(array.dtype) and _is_floating(tensor.dtype)
-    return replace(tensor, dtype=str(array.dtype)) if both else tensor
-
-
-def _is_floating(dtype: str) -> bool:
-    return np.issubdtype(np.dtype(dtype), np.floating)

@@ -20,7 +20,8 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ModelArrays
 from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting
 from strategies.courier import Courier, Received, TrainRequest
-from strategies.flower_courier import FlowerCourier, consistent, layout_of
+from strategies.flower_courier import FlowerCourier, layout_of
+from strategies.flower_replies import consistent
 
 log = logging.getLogger("fl_backdoor")
 
@@ -66,7 +67,7 @@ class RoundOutcome:
     rejected
         Why replies could not be used, by client id.
     updates, aggregation
-        None if too few could be used.
+        None if too few could be used. The matrix of the updates is overwritten in the next round.
     """
 
     server_round: int

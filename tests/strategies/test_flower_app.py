@@ -1,0 +1,391 @@
+"""Rules in a stranger's Flower app: Flower's messages and arguments, a stranger's ClientApp."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import MetricRecord, RecordDict
+from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping
+from flwr.serverapp.strategy import FedAvg as FlowersFedAvg
+
+import conf
+import strategies
+from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.runner.composition import composed
+from strategies import (
+    ClipAvg,
+    FedAvg,
+    Hybrid,
+    IQRFilter,
+    Krum,
+    Median,
+    OracleFilter,
+    PersistentDirection,
+    TrimmedMean,
+)
+from tests.strategies.flower_app import FIRST_NODE, InProcess, config, error, model, record, run
+
+FIVE = [1.0, 1.0, 1.0, 2.0, 10.0]
+
+
+def two_steps(place):
+    """The fourth client takes four steps, the others two: at rate 0.5 gradients are 1, 1, 1, 1, 10."""
+    return {"num-steps": 4 if place == 3 else 2}
+
+
+def scalar(value=0.0, dtype=np.float32):
+    return {"weight": np.array([value], dtype)}
+
+
+def test_hybrid_by_hand():
+    strategy = Hybrid(clip_gamma=1.0, clip_decay=0.5, iqr_k=0.3, learning_rate=0.5)
+    found = run(strategy, InProcess(FIVE, two_steps), scalar(), num_rounds=2)
+    # Round 1: only the last is over Q3 + 0.3·IQR = 1 and clipped at 1: (1 + 1 + 1 + 2 + 1) / 5.
+    # Round 2: the same, clipped at 1/√2.
+    np.testing.assert_allclose(found["weight"], [6 / 5 + (5 + 1 / math.sqrt(2)) / 5], rtol=1e-6)
+    assert strategy.outcome.aggregation.flagged.tolist() == [False] * 4 + [True]
+    np.testing.assert_allclose(strategy.outcome.updates.gradient_norms, [1, 1, 1, 1, 10], rtol=1e-6)
+
+
+def test_clip_avg_takes_steps_and_rate_from_arguments_where_clients_say_nothing():
+    strategy = ClipAvg(clip_gamma=1.0, learning_rate=0.5, num_steps=4)
+    found = run(strategy, InProcess([1.0, 2.0, 6.0]), scalar())
+    np.testing.assert_allclose(found["weight"], [(1 + 2 + 2) / 3], rtol=1e-6)  # g = 0.5, 1, 3
+
+
+def test_the_median_of_the_rates_that_clients_report_counts():
+    rates = [0.1, 0.25, 0.25, 9.0]
+    strategy = ClipAvg(clip_gamma=1.0, learning_rate=7.0, num_steps=4)
+    grid = InProcess([1.0, 2.0, 1.0, 1.0], lambda place: {"learning-rate": rates[place]})
+    found = run(strategy, grid, scalar())
+    np.testing.assert_allclose(found["weight"], [(1 + 1 + 1 + 1) / 4], rtol=1e-6)  # at 0.25: g = 1, 2, 1, 1
+
+
+@pytest.mark.parametrize("rule", [ClipAvg, Hybrid])
+def test_a_rule_that_judges_gradients_must_know_the_rate(rule):
+    with pytest.raises(
+        ConfigError, match=rf"^learning_rate = None: {rule.__name__} judges average gradients"
+    ):
+        rule()
+
+
+def test_without_steps_a_client_has_no_average_gradient():
+    strategy = Hybrid(learning_rate=0.5)
+    run(strategy, InProcess([1.0, 1.0]), scalar())
+    said = "it does not report num-steps, and the strategy was not told num_steps"
+    assert strategy.outcome.rejected == {0: said, 1: said}
+    assert strategy.outcome.aggregation is None
+
+
+def test_fedavg_weighs_as_flowers_if_it_is_told_so():
+    grid = InProcess(FIVE)
+    parameters = {name: array for name, array in model().items() if array.dtype.kind == "f"}
+    flowers = run(FlowersFedAvg(), grid, parameters, num_rounds=2)
+    ours = run(FedAvg(weighting="num_examples"), grid, parameters, num_rounds=2)
+    assert list(ours) == list(flowers)
+    for name, array in flowers.items():
+        np.testing.assert_allclose(ours[name], array, rtol=1e-6)
+    # (10·1 + 20·1 + 30·1 + 40·2 + 50·10) / 150 a round; by default (1 + 1 + 1 + 2 + 10) / 5.
+    np.testing.assert_allclose(ours["bias"], [2 * 640 / 150], rtol=1e-6)
+    np.testing.assert_allclose(run(FedAvg(), grid)["bias"], [3.0], rtol=1e-6)
+
+
+def test_the_servers_rate():
+    assert run(Median(server_learning_rate=0.5), InProcess([1.0, 2.0, 3.0]), scalar())["weight"] == [1.0]
+
+
+def test_flowers_arguments_configurations_and_metrics():
+    grid = InProcess([1.0] * 10, lambda place: {"loss": float(place), "parts": [1.0, float(place)]})
+    strategy = Median(
+        fraction_train=0.4, fraction_evaluate=0.3, configrecord_key="config", min_available_nodes=10
+    )
+    first, told = record(model()), {"train_config": config(lr=0.1), "evaluate_config": config(batch=7)}
+    result = strategy.start(grid, first, num_rounds=2, **told)
+    trained, evaluated = ([one for one in grid.seen if one[0] == kind] for kind in ("train", "evaluate"))
+    assert (len(trained), len(evaluated)) == (8, 6)
+    assert [one[2] for one in trained] == [{"lr": 0.1, "server-round": r} for r in (1, 2) for _ in range(4)]
+    assert [one[2] for one in evaluated] == [
+        {"batch": 7, "server-round": r} for r in (1, 2) for _ in range(3)
+    ]
+    for server_round in (1, 2):
+        metrics = result.train_metrics_clientapp[server_round]
+        places = [one[1] for one in trained if one[2]["server-round"] == server_round]
+        wanted = np.average(places, weights=[place + 1 for place in places])
+        assert metrics["loss"] == pytest.approx(wanted)
+        assert metrics["parts"] == pytest.approx([1.0, wanted])
+        assert set(result.evaluate_metrics_clientapp[server_round]) == {"place"}
+    assert list(result.arrays) == list(first)
+
+
+def test_a_metric_function_of_ones_own():
+    def largest(replies, weighted_by_key):
+        assert weighted_by_key == "num-examples"
+        return MetricRecord(
+            {"most": max(next(iter(r.metric_records.values()))["num-examples"] for r in replies)}
+        )
+
+    result = FedAvg(train_metrics_aggr_fn=largest).start(InProcess([1.0] * 3), record(model()), 1)
+    assert result.train_metrics_clientapp[1] == {"most": 30}
+
+
+def test_buffers_are_known_by_their_names_and_arrays_by_theirs():
+    strategy = IQRFilter()
+    found = run(strategy, InProcess([1.0, 1.0, 1.0, 4.0]))
+    assert strategy.outcome.updates.updates.shape == (4, 5)
+    assert {name: array.dtype.name for name, array in found.items()} == {
+        "weight": "float32",
+        "norm.running_mean": "float32",
+        "norm.num_batches_tracked": "int64",
+        "bias": "float32",
+    }
+    np.testing.assert_array_equal(found["norm.running_mean"], [1, 1])
+    assert (found["norm.num_batches_tracked"], found["norm.num_batches_tracked"].shape) == (1, ())
+
+
+@pytest.mark.parametrize(("buffers", "num_params"), [(["bias"], 6), ([], 7)])
+def test_buffers_can_be_named(buffers, num_params):
+    strategy = FedAvg(buffers=buffers)
+    run(strategy, InProcess([1.0, 1.0]))
+    assert strategy.outcome.updates.updates.shape == (2, num_params)
+
+
+def test_there_must_be_such_buffers():
+    with pytest.raises(
+        ConfigError, match=r"^buffers = bais: no such array; there are weight, norm\.running_mean"
+    ):
+        run(FedAvg(buffers=["bais"]), InProcess([1.0, 1.0]))
+
+
+def test_there_must_be_something_to_train():
+    with pytest.raises(ConfigError, match=r"^arrays = count: hold no floating-point numbers to train$"):
+        run(FedAvg(), InProcess([1.0, 1.0]), {"count": np.array(3)})
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_precisions_stay_what_they_are(dtype):
+    found = run(Median(), InProcess([0.25, 0.5, 0.75]), scalar(2.0, dtype))["weight"]
+    assert (found.dtype, found.tolist()) == (dtype, [2.5])
+
+
+def test_a_client_may_answer_in_double_precision():
+    def doubled(message, reply):
+        local = {name: a.numpy() + 0.0 for name, a in reply.content["arrays"].items()}
+        local = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in local.items()}
+        reply.content["arrays"] = record({**local, "norm.num_batches_tracked": np.array(1)})
+        return reply
+
+    strategy = FedAvg()
+    found = run(strategy, InProcess([1.0, 3.0], spoil={1: doubled}))
+    assert strategy.outcome.rejected == {}
+    np.testing.assert_array_equal(found["bias"], np.float32([2]))
+
+
+RULES = [Median(), TrimmedMean(), IQRFilter(), FedAvg(), Krum(num_malicious=1), PersistentDirection()]
+
+
+@pytest.mark.parametrize("strategy", RULES, ids=lambda strategy: type(strategy).__name__)
+def test_tied_weights_stay_tied(strategy):
+    tied = np.linspace(-1, 1, 6, dtype=np.float32)
+    found = run(strategy, InProcess([0.1, 0.2, 0.3, 0.4, 0.5, 0.7]), {"encoder": tied, "decoder": tied}, 2)
+    assert not np.array_equal(found["encoder"], tied)
+    np.testing.assert_array_equal(found["encoder"], found["decoder"])
+
+
+CONFIGS = sorted(path.stem for path in Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_configured_rule_runs_in_a_flower_app(name):
+    [composition] = composed([f"strategy={name}"])
+    settings = dict(composition["strategy"])
+    rule = getattr(strategies, settings.pop("_target_").rpartition(".")[2])
+    assert rule.__name__ in strategies.__all__
+    strategy = rule(**settings, learning_rate=0.5, num_steps=2)
+    steps = [1.0 + 0.01 * place for place in range(11)]
+    found = run(strategy, InProcess(steps), num_rounds=2)
+    assert strategy.outcome.rejected == {}
+    assert np.isfinite(found["weight"]).all()
+    # ClipAvg's bounds are 1 and 2 ** -0.3, and there are five parameters: (1 + 0.81) / √5 each.
+    assert ((found["weight"] > 0.8) & (found["weight"] < 2.3)).all()
+
+
+def test_a_rule_that_is_not_defined_for_so_few_keeps_the_model(caplog):
+    strategy = Krum(num_malicious=1)
+    found = run(strategy, InProcess([1.0] * 4))
+    np.testing.assert_array_equal(found["weight"], 0)
+    assert "round 1 keeps the model: 4 usable replies, 5 needed" in caplog.text
+    assert strategy.outcome.updates is None
+
+
+def test_ids_number_nodes_in_the_order_in_which_they_are_seen():
+    grid, strategy = InProcess([1.0, 2.0]), OracleFilter(client_ids=[0, 3])
+    run(strategy, grid, scalar())
+    grid.steps += [4.0, 8.0]
+    assert run(strategy, grid, scalar())["weight"] == [(2 + 4) / 2]
+    assert strategy.courier.node_ids == [FIRST_NODE + 7 * place for place in range(4)]
+    assert strategy.outcome.updates.client_ids.tolist() == [0, 1, 2, 3]
+
+
+def test_a_rule_inside_a_strategy_of_flowers():
+    inner = Median()
+    strategy = DifferentialPrivacyServerSideFixedClipping(
+        inner, noise_multiplier=0.0, clipping_norm=1e6, num_sampled_clients=3
+    )
+    parameters = {"weight": np.zeros((2, 2), np.float32)}
+    np.testing.assert_allclose(run(strategy, InProcess([1.0, 2.0, 9.0]), parameters)["weight"], 2)
+    assert inner.outcome.aggregation is not None
+
+
+class Drifting(InProcess):
+    """Clients 1, 2 and 8 share a direction; everybody else moves at random, by client and round."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.spoil = {place: self.drifting(place) for place in range(len(self.steps))}
+
+    def drifting(self, place):
+        def spoil(message, reply):
+            number = message.content["config"]["server-round"]
+            step = np.random.default_rng((place, number)).standard_normal(400)
+            step += 1.0 * np.random.default_rng(99).standard_normal(400) * (place in (1, 2, 8))
+            before = message.content["arrays"]["weight"].numpy()
+            reply.content["arrays"] = record({"weight": (before + step).astype(np.float32)})
+            return reply
+
+        return spoil
+
+
+@pytest.mark.parametrize("response", ["take_back", "median"])
+def test_a_rule_with_a_history_goes_on_after_its_state(response, tmp_path):
+    first = {"weight": np.zeros(400, np.float32)}
+    whole = PersistentDirection(response=response)
+    wanted = run(whole, Drifting([0.0] * 10), first, num_rounds=8)
+    assert np.flatnonzero(whole.is_flagged).tolist() == [1, 2, 8]
+    begun = PersistentDirection(response=response)
+    begun.prepare(begun_for(first, num_rounds=8))
+    halfway = run(begun, Drifting([0.0] * 10), first, num_rounds=3)
+    np.savez(tmp_path / "state.npz", **begun.state())
+    resumed = PersistentDirection(response=response)
+    resumed.restore(3, np.load(tmp_path / "state.npz"))
+    grid = Drifting([0.0] * 10)
+    found = run(resumed, grid, halfway, num_rounds=5)
+    assert {one[2]["server-round"] for one in grid.seen if one[0] == "train"} == set(range(4, 9))
+    np.testing.assert_array_equal(found["weight"], wanted["weight"])
+    assert resumed.courier.node_ids == whole.courier.node_ids
+
+
+def begun_for(arrays, num_rounds):
+    return strategies.ServerContext(strategies.layout_of(record(arrays)), num_rounds)
+
+
+def test_clients_that_join_late_are_remembered_too():
+    grid, strategy = Drifting([0.0] * 7), PersistentDirection()
+    strategy.prepare(begun_for({"weight": np.zeros(400, np.float32)}, num_rounds=12))
+    arrays = run(strategy, grid, {"weight": np.zeros(400, np.float32)}, num_rounds=2)
+    grid.steps += [0.0, 0.0]
+    grid.__post_init__()
+    run(strategy, grid, arrays, num_rounds=2)
+    assert strategy.num_rounds.tolist() == [4] * 7 + [2] * 2
+    assert len(strategy.undoing.moved_with) == 9
+
+
+def spoiled_arrays(**changes):
+    def spoil(message, reply):
+        arrays = {name: array.numpy() for name, array in reply.content["arrays"].items()} | changes
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        reply.content["arrays"] = record(arrays)
+        return reply
+
+    return spoil
+
+
+def spoiled_metrics(**changes):
+    def spoil(message, reply):
+        names = {name.replace("_", "-"): value for name, value in changes.items()}
+        kept = {n: v for n, v in (dict(reply.content["metrics"]) | names).items() if v is not None}
+        reply.content["metrics"] = MetricRecord(kept)
+        return reply
+
+    return spoil
+
+
+def another_record(message, reply):
+    reply.content["more"] = record(model())
+    return reply
+
+
+def no_metrics(message, reply):
+    return type(reply)(RecordDict({"arrays": reply.content["arrays"]}), reply_to=message)
+
+
+BAD = {
+    "silence": (lambda message, reply: None, "no reply in time"),
+    "an error": (error, "its node failed: the ClientApp raised"),
+    "NaN": (spoiled_arrays(bias=np.float32([np.nan])), "bias holds NaN, Inf or numbers beyond 1e+30"),
+    "huge": (spoiled_arrays(bias=np.float64([1e300])), "bias holds NaN, Inf or numbers beyond 1e+30"),
+    "shape": (spoiled_arrays(bias=np.zeros(2, np.float32)), "bias has shape (2,), not (1,)"),
+    "integers": (spoiled_arrays(bias=np.array([1])), "bias has dtype int64, not float32"),
+    "text": (spoiled_arrays(bias=np.array(["a"])), "bias has dtype <U1, not float32"),
+    "missing": (spoiled_arrays(bias=None), "bias is missing"),
+    "another": (spoiled_arrays(head=np.zeros(1)), "head is not asked for"),
+    "a counter that went back": (
+        spoiled_arrays(**{"norm.num_batches_tracked": np.array(-3)}),
+        "norm.num_batches_tracked is negative, or less than it was sent as",
+    ),
+    "two models": (another_record, "the reply has 2 of ArrayRecord, not one"),
+    "no metrics": (no_metrics, "the reply has 0 of MetricRecord, not one"),
+    "no examples": (spoiled_metrics(num_examples=0), "num-examples = 0 must be one number over 0"),
+    "NaN examples": (spoiled_metrics(num_examples=math.nan), "num-examples = nan must be one number over 0"),
+    "a list": (spoiled_metrics(num_examples=[1, 2]), "num-examples = [1, 2] must be one number over 0"),
+    "no weight": (spoiled_metrics(num_examples=None), "the reply lacks num-examples"),
+    "NaN loss": (spoiled_metrics(loss=math.nan), "loss must be finite"),
+    "no step": (spoiled_metrics(num_steps=0), "num-steps = 0 must be one number from 1 to 3"),
+    "a step too many": (spoiled_metrics(num_steps=4), "num-steps = 4 must be one number from 1 to 3"),
+    "no rate": (spoiled_metrics(learning_rate=-1.0), "learning-rate = -1.0 must be one number over 0"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "reason"), BAD.values(), ids=BAD.keys())
+def test_a_bad_reply_costs_that_client_its_place_alone(spoil, reason, caplog):
+    strategy = FedAvg(num_steps=3)
+    grid = InProcess([1.0, 50.0, 3.0], lambda place: {"loss": 2.0}, {1: spoil})
+    result = strategy.start(grid, record(model()), 1)
+    assert strategy.outcome.rejected == {1: reason}
+    assert f"client 1 loses its place in the round: {reason}" in caplog.text
+    assert strategy.outcome.updates.client_ids.tolist() == [0, 2]
+    np.testing.assert_array_equal(result.arrays["bias"].numpy(), [2.0])
+    assert result.train_metrics_clientapp[1]["loss"] == pytest.approx(2.0)
+
+
+def test_metrics_of_another_kind_are_left_out_of_the_mean_alone():
+    strategy = FedAvg()
+    spoil = spoiled_metrics(loss=[1.0, 2.0], surprise=5)
+    grid = InProcess([1.0, 2.0, 3.0], lambda place: {"loss": 2.0}, {0: spoil})
+    result = strategy.start(grid, record(model()), 1)
+    assert strategy.outcome.rejected == {}
+    assert result.arrays["bias"].numpy() == [2.0]
+    assert result.train_metrics_clientapp[1] == {"loss": pytest.approx(2.0)}
+
+
+@pytest.mark.parametrize(
+    "content", [RecordDict(), RecordDict({"metrics": MetricRecord({"num-examples": 0})})]
+)
+def test_a_bad_evaluation_is_left_out(content, caplog):
+    class Spoilt(InProcess):
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = list(super().send_and_receive(messages))
+            if messages and messages[0].metadata.message_type == "evaluate":
+                replies[0] = type(replies[0])(content, reply_to=messages[-1])
+            return replies
+
+    result = FedAvg().start(Spoilt([1.0] * 4), record(model()), 1)
+    assert len(result.evaluate_metrics_clientapp[1]) == 1
+    assert "cannot be used" in caplog.text
+
+
+def test_another_model_is_refused():
+    strategy = FedAvg()
+    run(strategy, InProcess([1.0, 1.0]))
+    with pytest.raises(ConfigError, match="must be those that the strategy was started with"):
+        run(strategy, InProcess([1.0, 1.0]), scalar())

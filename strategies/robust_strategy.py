@@ -8,7 +8,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -16,8 +16,9 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result
 from numpy.typing import NDArray
 
+from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.core.types import ModelArrays, Positive
 from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting
 from strategies.courier import Courier, Received, TrainRequest
 from strategies.flower_courier import FlowerCourier, layout_of
@@ -114,7 +115,8 @@ class RobustStrategy(FedAvg):
     Raises
     ------
     ConfigError
-        If the rule judges gradients and nobody says the clients' learning rate.
+        If a setting is not what the signature allows, or if the rule judges gradients and nobody says the
+        clients' learning rate.
     """
 
     required_clients = 1
@@ -126,13 +128,20 @@ class RobustStrategy(FedAvg):
     server: ServerContext
     """What is known of the server, from `prepare` on."""
 
+    def __new__(cls, *_: object, **arguments: object) -> Self:
+        """Check the settings of a rule, and of those that it is derived from, before it is built."""
+        for one in cls.__mro__:
+            if issubclass(one, RobustStrategy) and "__init__" in vars(one):
+                plugins.check_arguments(one.__init__, arguments)
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
         courier: Courier | None = None,
-        num_steps: float | None = None,
-        learning_rate: float | None = None,
-        server_learning_rate: float = 1.0,
+        num_steps: Positive | None = None,
+        learning_rate: Positive | None = None,
+        server_learning_rate: Positive = 1.0,
         weighting: Weighting = "equal",
         buffers: Collection[str] | None = None,
         seed: int = 0,

@@ -91,6 +91,23 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
     return {name: getattr(checked, name) for name in fields}
 
 
+def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Refuse values that a signature does not allow; what it does not name is not looked at.
+
+    Raises
+    ------
+    ConfigError
+        At the first one.
+    """
+    hints = _hints(function)
+    fields: dict[str, Any] = {name: (hints[name], ...) for name in arguments if name in hints}
+    model = create_model("Arguments", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    try:
+        model.model_validate({name: arguments[name] for name in fields})
+    except ValidationError as error:
+        raise config_error(error, "") from error
+
+
 def build(spec: Spec, key: str, **given: Any) -> Any:  # noqa: ANN401 - whatever the plug-in is
     """Check the settings of `spec` and call its target with them and with `given`.
 

@@ -70,6 +70,27 @@ def test_a_rule_that_judges_gradients_must_know_the_rate(rule):
         rule()
 
 
+@pytest.mark.parametrize(
+    ("rule", "settings", "message"),
+    [
+        (Hybrid, {"clip_gamma": 0, "learning_rate": 1}, "clip_gamma = 0: must be greater than 0"),
+        (Krum, {"num_malicious": -1}, "num_malicious = -1: must be greater than or equal to 0"),
+        (Median, {"server_learning_rate": "fast"}, "server_learning_rate = fast: must be a valid number"),
+        (IQRFilter, {"weighting": "fair"}, "weighting = fair: must be 'equal' or 'num_examples'"),
+        (FedAvg, {"courier": 5}, "courier = 5: must be an instance of Courier"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(rule, settings, message):
+    with pytest.raises(ConfigError) as caught:
+        rule(**settings)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_unknown_setting_is_refused_as_any_function_refuses_it():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'clip_gama'"):
+        Hybrid(clip_gama=1.0, learning_rate=0.5)
+
+
 def test_without_steps_a_client_has_no_average_gradient():
     strategy = Hybrid(learning_rate=0.5)
     run(strategy, InProcess([1.0, 1.0]), scalar())

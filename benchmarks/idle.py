@@ -13,12 +13,12 @@ from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 from torch import nn
 
+from fl_backdoor.core.report_names import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.federation.client_app import answer
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.hosting import hosting
 from fl_backdoor.federation.invitation import Answer, pack_answer
-from fl_backdoor.federation.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 
 NUM_TENSORS = 10
 

@@ -9,10 +9,10 @@ import torch
 from flwr.client import NumPyClient
 
 from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.report_names import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.seeding import Purpose, integer_seed
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.data.samples import CLEAN, Poison, Samples
-from fl_backdoor.federation.messages import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.models.factory import load_arrays, state_arrays
 from fl_backdoor.training.trainer import Trainer, TrainResult
 
@@ -81,12 +81,16 @@ class BenignClient(NumPyClient):
         return local, len(task.samples), metrics
 
     def train(self, server_round: int, poison: Poison) -> TrainResult:
-        """Train the trainer's model on the batches of this round, always the same ones, each poisoned."""
+        """Train the model on the batches of this round, each poisoned."""
+        return self.train_with(self.task.trainer, server_round, poison)
+
+    def train_with(self, trainer: Trainer, server_round: int, poison: Poison) -> TrainResult:
+        """Train a trainer's model on the batches of this round, always the same ones, each poisoned."""
         task = self.task
         seed = integer_seed(task.seed, Purpose.LOCAL_TRAINING, server_round, task.client_id)
         torch.manual_seed(seed)  # for models that drop out at random
         generator = torch.Generator().manual_seed(seed)
-        return task.trainer.train(task.samples, generator, poison)
+        return trainer.train(task.samples, generator, poison)
 
     def poison(self, server_round: int) -> Poison:
         """Return what is done to each batch of this round: nothing."""

@@ -1,94 +1,151 @@
-"""A client that plants a backdoor; apart from that it does what every client does."""
+"""A client that runs the parts of an attack; apart from that it does what every client does."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 
+from clients.adversary import Adversary
 from clients.benign import SERVER_ROUND, BenignClient, LocalTask
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
-from fl_backdoor.attacks.disguises.base import Attempt, Disguise
-from fl_backdoor.attacks.model_poisoning.boost import boost
-from fl_backdoor.attacks.schedule import Schedule
-from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.config.schema import AttackConfig
+from fl_backdoor.attacks.knowledge import Knowledge
+from fl_backdoor.attacks.shared_state import TRIGGER, packed, unpacked
+from fl_backdoor.attacks.training.base import Start
+from fl_backdoor.attacks.triggers.base import NOTHING
+from fl_backdoor.core.layout import Layout
+from fl_backdoor.core.report_names import SHARED_STATE
 from fl_backdoor.core.seeding import Purpose, integer_seed
 from fl_backdoor.core.types import ModelArrays, ParameterVector
 from fl_backdoor.data.samples import CLEAN, Batch, Poison
-from fl_backdoor.federation.messages import NOTES
-from fl_backdoor.models.factory import load_arrays, state_arrays
+from fl_backdoor.models.factory import trained_parts
+from fl_backdoor.training.trainer import TrainResult
 
 
 class MaliciousClient(BenignClient):
-    """In the rounds of its schedule it stamps and relabels a share of each batch, and multiplies its update.
+    """In the rounds of its schedule it poisons batches, trains as the attack has it, and changes its update.
+
+    It claims as many steps as a benign client takes with the same samples, however many it took.
 
     Buffers, such as BatchNorm's statistics, are sent as they were trained: a variance times ten may well be
-    negative. Where they count as parameters (``server.buffers=as_parameters``) they are multiplied as well.
+    negative. Where they count as parameters (``server.buffers=as_parameters``) manipulations see them as
+    well, but for counters.
 
     Parameters
     ----------
     task
         Data and training, as for a benign client.
-    attack
-        Poison ratio, target, boost factor, schedule. Nothing about the server.
-    trigger
-        What it stamps, as it was before anybody attacked.
-    disguise
-        How it hides what it sends; None: not at all.
-    place
-        Its place among the malicious clients, from 0: when its turn is, and what its part of the work.
+    adversary
+        Whoever is behind all malicious clients: the parts of the attack. Nothing about the server.
+    rank
+        Its place among the malicious clients, from 0: when its turn is, and which part of the trigger is its
+        own. None: nobody counts on it; it attacks as the first one does, with the whole trigger.
     """
 
-    def __init__(
-        self,
-        task: LocalTask,
-        attack: AttackConfig,
-        trigger: Trigger,
-        disguise: Disguise | None = None,
-        place: int = 0,
-    ) -> None:
+    def __init__(self, task: LocalTask, adversary: Adversary, rank: int | None = None) -> None:
         super().__init__(task)
-        self.attack = attack
-        self.trigger = trigger
-        self.disguise = disguise
-        self.place = place
-        self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
+        self.adversary = adversary
+        self.attack = attack = adversary.attack
+        self.rank = rank or 0
+        self.trigger = (
+            attack.trigger if rank is None else attack.trigger.part(rank, attack.config.num_malicious)
+        )
+        self.knowledge: Knowledge | None = None
 
     def attacks(self, server_round: int) -> bool:
         """Return whether it does anything else in this round than a benign client."""
-        return self.attack.does_harm(self._full_batch) and self.schedule.is_active(server_round, self.place)
+        return self._does_harm and self.attack.schedule.is_active(server_round, self.rank)
 
     def fit(
         self, parameters: Sequence[np.ndarray], config: dict[str, bool | bytes | float | int | str]
     ) -> tuple[ModelArrays, int, dict[str, bool | bytes | float | int | str]]:
         """Train as every client does, and if it attacks tell the others what its trigger has learnt.
 
-        `config` has what malicious clients have told so far as ``notes``; so have the metrics returned.
+        `config` has what malicious clients have told each other so far as ``shared_state``; the metrics
+        returned have what this one adds.
         """
-        notes = config.get(NOTES, b"")
-        assert isinstance(notes, bytes)
-        self.trigger = self.trigger.told(notes)
+        server_round = int(config[SERVER_ROUND])
+        self.knowledge = self._knowledge(list(parameters), server_round, config.get(SHARED_STATE, b""))
+        self.trigger = self.trigger.with_learnt(self.knowledge.shared.get(TRIGGER, NOTHING))
         arrays, num_examples, metrics = super().fit(parameters, config)
-        learnt = self.trigger.notes() if self.attacks(int(config[SERVER_ROUND])) else b""
-        return arrays, num_examples, {**metrics, NOTES: learnt}
+        told = packed({TRIGGER: self.trigger.learnt()}) if self.attacks(server_round) else b""
+        return arrays, num_examples, {**metrics, SHARED_STATE: told}
 
     def poison(self, server_round: int) -> Poison:
         """Improve the trigger against the model that was received; return the poisoning of the batches."""
-        num_stamped = self.attack.num_stamped(self._full_batch)
-        if num_stamped == 0 or not self.attacks(server_round):
+        task, attack = self.task, self.attack
+        if not self._poisons or not self.attacks(server_round):
             return CLEAN
-        self.trigger = self.trigger.improved(
-            self.task.samples.from_raw(self.task.trainer.model),
-            self._batches(server_round),
-            self.attack.target_label,
+        if attack.poisoning.uses_trigger:
+            self.trigger = self.trigger.improved(
+                task.samples.from_raw(task.trainer.model),
+                self._batches(server_round),
+                attack.config.target_label,
+            )
+        return attack.poison(
+            self.trigger, task.samples, self._full_batch, seed=task.seed, client_id=task.client_id
         )
-        return stamp_and_relabel(
-            self.trigger, num_stamped, self.attack.target_label, self.attack.trigger_space
-        )
+
+    def train(self, server_round: int, poison: Poison) -> TrainResult:
+        """Train the model on the batches of this round as the attack has it."""
+        trainer, training = self.adversary.trainer, self.attack.training
+        if trainer is None or training is None or not self.attacks(server_round):
+            return super().train(server_round, poison)
+        assert self.knowledge is not None
+        model, layout, moved = trainer.model, self.task.layout, self.knowledge.last_movement
+        parts = None if moved is None else trained_parts(model, layout, moved)
+        training.begin(Start(model, trainer.parameters, parts, self.knowledge))
+        result = self.train_with(trainer, server_round, poison)
+        return TrainResult(self.task.trainer.num_steps(len(self.task.samples)), result.loss)
+
+    def submitted(
+        self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int
+    ) -> ModelArrays:
+        """Return the trained model; while the attack is on its update is manipulated."""
+        if not self.attack.updates or not self.attacks(server_round):
+            return trained
+        assert self.knowledge is not None
+        layout, origin = self.task.layout, list(received)
+        update = layout.update(trained, origin)
+        for manipulation in self.attack.updates:
+            update = manipulation.manipulated(update, self.knowledge)
+        sent = layout.moved(origin, update, layout.buffers(trained))
+        return _with_counters(layout, sent, trained)
+
+    @cached_property
+    def _poisons(self) -> bool:
+        return self.attack.poisons(self._labels, self._full_batch)
+
+    @cached_property
+    def _does_harm(self) -> bool:
+        return self.attack.does_harm(self._labels, self._full_batch)
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        samples = self.task.samples
+        labels: np.ndarray = samples.labels[samples.rows.to(samples.labels.device)].cpu().numpy()
+        return labels
 
     @property
     def _full_batch(self) -> int:
         return self.task.trainer.settings.full_batch(len(self.task.samples))
+
+    def _knowledge(self, received: ModelArrays, server_round: int, shared: object) -> Knowledge:
+        task, adversary = self.task, self.adversary
+        return Knowledge(
+            seed=task.seed,
+            server_round=server_round,
+            client_id=task.client_id,
+            rank=self.rank,
+            num_malicious=self.attack.config.num_malicious,
+            layout=task.layout,
+            received=received,
+            shared=unpacked(shared) if isinstance(shared, bytes) else {},
+            honest=partial(self._honest_update, received, server_round),
+            honest_of_all=partial(adversary.honest_updates, received, server_round),
+        )
+
+    def _honest_update(self, received: ModelArrays, server_round: int) -> ParameterVector:
+        return self.adversary.honest_update(self.task.client_id, received, server_round)
 
     def _batches(self, server_round: int) -> Iterator[Batch]:
         """Yield raw samples and labels for ever, in an order that local training does not know."""
@@ -97,33 +154,10 @@ class MaliciousClient(BenignClient):
         shuffled = samples.batches(task.trainer.settings.batch_size, torch.Generator().manual_seed(seed))
         return ((samples.raw(indices), samples.labels[indices]) for indices in shuffled)
 
-    def submitted(
-        self, received: Sequence[np.ndarray], trained: ModelArrays, server_round: int
-    ) -> ModelArrays:
-        """Return the trained model; while the attack is on its update is boosted, and disguised."""
-        if not self.attacks(server_round):
-            return trained
-        boosted = boost(self.task.layout, received, trained, self.attack.boost_factor)
-        if self.disguise is None:
-            return boosted
-        return self._disguised(self.disguise, list(received), boosted, server_round)
 
-    def _disguised(
-        self, disguise: Disguise, received: ModelArrays, boosted: ModelArrays, server_round: int
-    ) -> ModelArrays:
-        layout = self.task.layout
-
-        def honest() -> ParameterVector:
-            load_arrays(self.task.trainer.model, received)
-            self.train(server_round, CLEAN)
-            return layout.update(state_arrays(self.task.trainer.model), received)
-
-        attempt = Attempt(
-            update=layout.update(boosted, received),
-            honest=honest,
-            seed=self.task.seed,
-            server_round=server_round,
-            client_id=self.task.client_id,
-            place=self.place,
-        )
-        return layout.moved(received, disguise.disguised(attempt), layout.buffers(boosted))
+def _with_counters(layout: Layout, sent: ModelArrays, trained: ModelArrays) -> ModelArrays:
+    """Return what is sent, but integers as they were counted, even where they count as parameters."""
+    return [
+        changed if np.issubdtype(np.dtype(tensor.dtype), np.floating) else counted
+        for tensor, changed, counted in zip(layout.tensors, sent, trained, strict=True)
+    ]

@@ -1,1 +1,1 @@
-"""What a malicious client does: triggers, data poisoning, model poisoning, schedule."""
+"""Attacks and their parts: triggers, poisoning, training, updates, schedule; no strategy, no client."""

@@ -22,12 +22,12 @@ class Schedule:
     last_round: int | None
     every: int = 1
 
-    def is_active(self, server_round: int, place: int) -> bool:
-        """Return whether the malicious client at `place` among all of them, from 0, attacks in this round."""
+    def is_active(self, server_round: int, rank: int) -> bool:
+        """Return whether the malicious client of this rank, from 0, attacks in this round."""
         is_within = self.first_round <= server_round and (
             self.last_round is None or server_round <= self.last_round
         )
-        return is_within and (server_round - self.first_round - place) % self.every == 0
+        return is_within and (server_round - self.first_round - rank) % self.every == 0
 
 
 def malicious_ids(

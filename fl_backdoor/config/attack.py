@@ -1,13 +1,71 @@
 """What malicious clients do, and when: the group ``attack`` of the configuration."""
 
-from dataclasses import field
+from collections.abc import Mapping
+from dataclasses import asdict, field
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from fl_backdoor.config.marks import AddedLater, Mark, WithoutAttack
+from fl_backdoor.config.marks import AddedLater, Mark, NamedBy, WithoutAttack
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.shares import share_of
-from fl_backdoor.core.types import STRICT, Count, Positive, PositiveCount, Share
+from fl_backdoor.core.types import (
+    STRICT,
+    Count,
+    NonNegative,
+    OpenShare,
+    Positive,
+    PositiveCount,
+    Ratio,
+    Share,
+)
+
+Plugin = dict[str, Any]
+"""A ``_target_`` and its settings; empty where there may be none."""
+
+
+def all_to_one() -> Plugin:
+    """Return the poisoning of the article, which is what older runs were made with."""
+    return {"_target_": "fl_backdoor.attacks.poisoning.all_to_one.AllToOne", "once": False}
+
+
+def malicious_client() -> Plugin:
+    """Return the malicious client that runs the parts of any attack."""
+    return {"_target_": "clients.MaliciousClient"}
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig:
+    """How a client trains in the rounds in which it attacks.
+
+    Parameters
+    ----------
+    learning_rate, momentum, weight_decay, local_epochs, local_steps
+        As in `ClientConfig`; null: as a benign client. With epochs of its own it counts no benign client's
+        steps.
+    decay_at
+        Shares of its local steps after each of which the learning rate is multiplied by `decay`.
+    decay
+        That factor.
+    objective
+        What it minimises: a plug-in of ``fl_backdoor.attacks.training``; empty: cross-entropy.
+    constraint
+        What binds its steps: such a plug-in; empty: nothing.
+    """
+
+    learning_rate: Positive | None = None
+    momentum: Share | None = None
+    weight_decay: NonNegative | None = None
+    local_epochs: PositiveCount | None = None
+    local_steps: PositiveCount | None = None
+    decay_at: list[OpenShare] = field(default_factory=list)
+    decay: Ratio = 0.1
+    objective: Plugin = field(default_factory=dict)
+    constraint: Plugin = field(default_factory=dict)
+
+
+AS_BENIGN = asdict(TrainingConfig())
+"""Of older runs."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -19,16 +77,17 @@ class AttackConfig:
     num_malicious
         How many of the clients are malicious; which ones follows from the seed.
     alpha
-        Poison ratio: the share of a full batch that a malicious client stamps, rounded down; of each batch,
+        Poison ratio: the share of a full batch that a malicious client poisons, rounded down; of each batch,
         the last and smaller one of an epoch as well.
     target_label
-        The class that stamped samples are relabelled to.
+        The class that poisoned samples are relabelled to.
     boost_factor
-        The malicious update is multiplied by this.
+        The malicious update is multiplied by this, before other manipulations unless `updates` names
+        ``scaling``.
     first_round, last_round
         Rounds in which malicious clients attack, both included, counted from 1; null: to the end.
     trigger
-        What is stamped: a plug-in of ``fl_backdoor.attacks.triggers``.
+        What poisoned samples get: a plug-in of ``fl_backdoor.attacks.triggers``.
     trigger_space
         ``pixel``: stamped in [0, 1] before normalisation. ``normalized``: the trigger's values are written
         into the normalised tensor, as the article's own code does.
@@ -42,8 +101,18 @@ class AttackConfig:
         2019, https://arxiv.org/abs/1911.07963, call them random sampling and fixed-frequency attacks.
     every
         A malicious client attacks in one of so many rounds; they take turns, in the order of their ids.
-    disguise
-        How what is sent is hidden: a plug-in of ``fl_backdoor.attacks.disguises``; empty: not at all.
+    poisoning
+        Which samples change and how, and what ASR is measured with: a plug-in of
+        ``fl_backdoor.attacks.poisoning``.
+    training
+        How it trains, where not like a benign client.
+    updates
+        Names of what is done to the update before it is sent, in order.
+    update
+        For each of these names a plug-in of ``fl_backdoor.attacks.updates``. One that is not named does not
+        count.
+    client
+        The malicious client itself: a subclass of ``clients.MaliciousClient``, or what takes its place.
     """
 
     num_malicious: Annotated[Count, WithoutAttack(0)]
@@ -52,17 +121,27 @@ class AttackConfig:
     boost_factor: Annotated[Positive, WithoutAttack(1.0)]
     first_round: Annotated[PositiveCount, Mark.ONLY_UNDER_ATTACK]
     last_round: Annotated[PositiveCount | None, Mark.ONLY_UNDER_ATTACK]
-    trigger: dict[str, Any]
+    trigger: Plugin
     trigger_space: Literal["pixel", "normalized"]
     holds_target: Annotated[bool | None, AddedLater(None), WithoutAttack(None)] = None
     participation: Annotated[Literal["sampled", "fixed"], AddedLater("sampled"), WithoutAttack("sampled")] = (
         "sampled"
     )
     every: Annotated[PositiveCount, WithoutAttack(1)] = 1
-    disguise: Annotated[dict[str, Any], AddedLater({}), WithoutAttack({})] = field(default_factory=dict)
+    poisoning: Annotated[Plugin, AddedLater(all_to_one())] = field(default_factory=all_to_one)
+    training: Annotated[TrainingConfig, AddedLater(AS_BENIGN), WithoutAttack(TrainingConfig())] = field(
+        default_factory=TrainingConfig
+    )
+    updates: Annotated[list[str], AddedLater([]), WithoutAttack([])] = field(default_factory=list)
+    update: Annotated[dict[str, Plugin], NamedBy("updates"), AddedLater({}), WithoutAttack({})] = field(
+        default_factory=dict
+    )
+    client: Annotated[Plugin, AddedLater(malicious_client()), WithoutAttack(malicious_client())] = field(
+        default_factory=malicious_client
+    )
 
-    def num_stamped(self, batch_size: int) -> int:
-        """Return how many samples of each batch get the trigger, where a full one holds `batch_size`.
+    def num_poisoned(self, batch_size: int) -> int:
+        """Return how many samples of each batch are poisoned, where a full one holds `batch_size`.
 
         A client with fewer samples than that has smaller batches: theirs is the size that counts.
         """
@@ -71,11 +150,34 @@ class AttackConfig:
     def does_harm(self, batch_size: int) -> bool:
         """Return whether a client that attacks does anything else than a benign one.
 
-        A small α stamps nothing, 0.02 none of 32; and then there is nothing to disguise.
+        A small α poisons nothing, 0.02 none of 32.
         """
-        return self.num_stamped(batch_size) > 0 or self.boost_factor != 1
+        return self.num_poisoned(batch_size) > 0 or self.goes_beyond_data
+
+    @property
+    def goes_beyond_data(self) -> bool:
+        """Whether a client that attacks trains or sends otherwise than a benign one with the same samples."""
+        return self.boost_factor != 1 or bool(self.updates) or self.training != TrainingConfig()
 
     @property
     def most_at_once(self) -> int:
         """How many malicious clients attack in the same round, at most; in the first one they are as many."""
         return -(-self.num_malicious // self.every)
+
+
+def with_named_updates(attack: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain group `attack` with the settings of those manipulations alone that it names.
+
+    Raises
+    ------
+    ConfigError
+        If it names one that there is not.
+    """
+    names, known = attack.get("updates") or [], attack.get("update") or {}
+    if not isinstance(names, list) or not isinstance(known, Mapping):
+        return dict(attack)  # whoever checks types says so
+    for name in names:
+        if name not in known:
+            allowed = f"must be among those that attack.update has settings of: {', '.join(known)}"
+            raise ConfigError("attack.updates", name, allowed)
+    return {**attack, "update": {name: known[name] for name in names}}

@@ -43,6 +43,13 @@ class CountsWith:
 
 
 @dataclass(frozen=True)
+class NamedBy:
+    """Plug-ins by name, of which those count that another setting of its group, `other`, lists."""
+
+    other: str
+
+
+@dataclass(frozen=True)
 class WithoutAttack:
     """Its `value` in a run without attackers."""
 
@@ -79,6 +86,13 @@ class Marked:
             or (isinstance(mark, CountsWith) and not beside.get(mark.other))
             for mark in self.marks
         )
+
+    def named(self, value: Any, beside: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
+        """Return what counts of a value: all of it, or the plug-ins that are named `beside` it."""
+        listing = next((mark.other for mark in self.marks if isinstance(mark, NamedBy)), None)
+        if listing is None:
+            return value
+        return {name: value[name] for name in beside.get(listing) or () if name in value}
 
     def without_attack(self) -> tuple[WithoutAttack, ...]:
         """Return its value in a run without attackers, if it has one of its own there."""

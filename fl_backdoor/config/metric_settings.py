@@ -25,7 +25,10 @@ def settings_that_count(plain: Mapping[str, Any]) -> dict[str, Any]:
 def _that_count(plain: dict[str, Any], group: type) -> dict[str, Any]:
     kept = dict(plain)
     for name, setting in settings_of(group).items():
-        if name in plain and not setting.counts(plain[name], plain):
+        if name not in plain:
+            continue
+        kept[name] = setting.named(plain[name], plain)
+        if not setting.counts(kept[name], plain):
             del kept[name]
         elif setting.group is not None and isinstance(kept.get(name), dict):
             kept[name] = _that_count(kept[name], setting.group)
@@ -42,12 +45,12 @@ def changes_no_metric(key: str) -> bool:
 
 @cache
 def changes_no_clean_metric(key: str) -> bool:
-    """Return whether no metric of a run without attackers depends on it; trigger and target measure some."""
+    """Return whether no metric of a run without attackers depends on it, as on trigger and poisoning."""
     return changes_no_metric(key) or any(setting.goes_by_attack for setting in along(key, ExperimentConfig))
 
 
 def without_attack(config: ExperimentConfig) -> ExperimentConfig:
-    """Return the same run without attackers; trigger and target stay, which its metrics are measured with."""
+    """Return the same run without attackers; trigger and poisoning stay: they measure its metrics."""
     values = {
         name: mark.value
         for name, setting in settings_of(AttackConfig).items()

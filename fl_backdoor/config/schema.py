@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fl_backdoor.config.attack import AttackConfig
+from fl_backdoor.config.attack import AttackConfig, TrainingConfig, with_named_updates
 from fl_backdoor.config.dataset import DatasetSettings
-from fl_backdoor.config.marks import CountsWith, Mark, PlugIn
+from fl_backdoor.config.marks import AddedLater, CountsWith, Mark, PlugIn
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import config_error
 from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
@@ -55,6 +55,14 @@ class ClientConfig:
         Passes over the client's samples a round, if `local_steps` is null.
     local_steps
         Steps a round; the samples are shuffled anew whenever they run out. Null: count epochs.
+    options
+        What `_target_` takes beside a ``clients.LocalTask``.
+
+    Attributes
+    ----------
+    _target_
+        The benign client: ``clients.BenignClient``, or a class of one's own, such as a subclass of it. The
+        malicious one is ``attack.client``.
     """
 
     learning_rate: Positive
@@ -63,6 +71,8 @@ class ClientConfig:
     batch_size: PositiveCount
     local_epochs: PositiveCount
     local_steps: PositiveCount | None = None
+    options: Annotated[dict[str, Any], AddedLater({})] = field(default_factory=dict)
+    _target_: Annotated[str, AddedLater("clients.BenignClient")] = "clients.BenignClient"
 
     def num_steps(self, num_examples: int) -> int:
         """Return how many steps a client with `num_examples` samples takes in a round (T), at most.
@@ -313,6 +323,8 @@ def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     ConfigError
         At the first unknown key, wrong type, value out of range or impossible combination.
     """
+    if isinstance(plain.get("attack"), Mapping):
+        plain = {**plain, "attack": with_named_updates(plain["attack"])}
     try:
         config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
     except ValidationError as error:
@@ -378,6 +390,7 @@ __all__ = [
     "PartitionConfig",
     "ServerConfig",
     "SimulationConfig",
+    "TrainingConfig",
     "parse",
     "parse_json",
     "parse_whole",

@@ -132,6 +132,15 @@ class Layout:
         """Return those of a state's arrays that are no parameters, in order."""
         return [array for tensor, array in zip(self.tensors, arrays, strict=True) if not tensor.is_parameter]
 
+    def vector(self, arrays: ModelArrays) -> ParameterVector:
+        """Return the parameters of a state, float32 ``(n_params,)``."""
+        parameters = [
+            array.reshape(-1)
+            for tensor, array in zip(self.tensors, arrays, strict=True)
+            if tensor.is_parameter
+        ]
+        return np.concatenate(parameters).astype(np.float32)
+
     def update(self, local: ModelArrays, origin: ModelArrays) -> ParameterVector:
         """Return local minus global parameters, float32 ``(n_params,)``; raises like `check`."""
         update = np.empty(self.num_params, dtype=np.float32)

@@ -9,6 +9,7 @@ import pkgutil
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
@@ -106,6 +107,11 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) 
         model.model_validate({name: arguments[name] for name in fields})
     except ValidationError as error:
         raise config_error(error, "") from error
+
+
+def factory(spec: Spec, key: str, *given: str) -> Callable[..., Any]:
+    """Check the settings of `spec`, and return what calls its target with them; raises like `settings`."""
+    return partial(resolve(spec, key), **settings(spec, key, *given))
 
 
 def build(spec: Spec, key: str, **given: Any) -> Any:  # noqa: ANN401 - whatever the plug-in is

@@ -21,11 +21,12 @@ class Purpose(IntEnum):
     MONITORED_COORDINATES = 7
     SIMULATED_FEDERATIONS = 8
     TRIGGER = 9
-    DISGUISE = 10
+    UPDATE_MANIPULATION = 10
     SKETCH = 11
     ROOT_SAMPLES = 12
     VIRTUAL_CLIENTS = 13
     TEST_SHARE = 14
+    POISONED_SAMPLES = 15
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

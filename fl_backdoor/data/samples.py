@@ -19,7 +19,10 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 """Raw samples ``(n, ...)`` (see `Samples.raw`), and labels int64 ``(n,)``."""
 
 Change = Callable[[torch.Tensor], torch.Tensor]
-"""From samples, or from labels, to the same shape."""
+"""From samples, or from labels, to the same shape, as copies."""
+
+Which = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From the true labels and the indices of a batch, int64 ``(n,)``, to some of its samples, bool ``(n,)``."""
 
 
 def unchanged(values: torch.Tensor) -> torch.Tensor:
@@ -39,11 +42,33 @@ class Poison:
         Applied to what the model is given.
     labels
         Applied to the labels, int64 ``(n,)``.
+    which
+        The samples that it is done to; None: all.
     """
 
     in_raw: Change = unchanged
     in_normalized: Change = unchanged
     labels: Change = unchanged
+    which: Which | None = None
+
+    def for_batch(self, labels: torch.Tensor, indices: torch.Tensor) -> "Poison":
+        """Return what is done to the batch with these true labels and indices, as changes of all of it."""
+        if self.which is None:
+            return self
+        chosen = self.which(labels, indices)
+        raw, normalized = _where(chosen, self.in_raw), _where(chosen, self.in_normalized)
+        return Poison(raw, normalized, _where(chosen, self.labels))
+
+
+def _where(chosen: torch.Tensor, change: Change) -> Change:
+    if change is unchanged:
+        return change
+
+    def changed(values: torch.Tensor) -> torch.Tensor:
+        mask = chosen.view(-1, *[1] * (values.dim() - 1))
+        return torch.where(mask, change(values), values)
+
+    return changed
 
 
 CLEAN = Poison()
@@ -89,8 +114,10 @@ class Samples(ABC):
 
     def batch(self, indices: torch.Tensor, poison: Poison) -> Batch:
         """Return what a model is given, and labels, at `indices`, int64 in 0 … n - 1, changed by `poison`."""
+        labels = self.labels[indices]
+        poison = poison.for_batch(labels, indices)
         inputs = poison.in_normalized(self.normalized(poison.in_raw(self.raw(indices))))
-        return self.laid_out(inputs), poison.labels(self.labels[indices])
+        return self.laid_out(inputs), poison.labels(labels)
 
     @abstractmethod
     def raw(self, indices: torch.Tensor) -> torch.Tensor:

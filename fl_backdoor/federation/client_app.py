@@ -16,22 +16,18 @@ from flwr.client import NumPyClient
 from flwr.clientapp import ClientApp
 from flwr.common import Scalar
 
-from clients.benign import SERVER_ROUND, BenignClient, LocalTask
-from clients.malicious import MaliciousClient
+from clients import Adversary, LocalTask
+from clients.benign import SERVER_ROUND
 from fl_backdoor import __version__
 from fl_backdoor.config.schema import ExperimentConfig, parse_json
 from fl_backdoor.core.errors import FlBackdoorError, ReplyError
+from fl_backdoor.core.report_names import NUM_STEPS, SHARED_STATE, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.data.fingerprint import fingerprint, kind_of
-from fl_backdoor.data.samples import Samples
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.hosting import Hosting, hosting
 from fl_backdoor.federation.invitation import Answer, Invitation, pack_answer, unpack_invitation
 from fl_backdoor.federation.messages import (
-    NOTES,
-    NUM_STEPS,
-    TRAIN_LOSS,
-    TRAIN_SECONDS,
     ClientFailure,
     ClientReply,
     TrainTask,
@@ -80,13 +76,15 @@ def answer(message: Message, build: BuildClient, here: Hosting | None = None) ->
     return Message(pack_replies(replies), reply_to=message)
 
 
-def build_client(world: World, client_id: int) -> BenignClient:
+def build_client(world: World, client_id: int) -> NumPyClient:
     """Return the client with this partition id, benign or malicious as the configuration has it."""
-    samples = world.training_samples.select(world.partition[client_id])
-    return _client(world, client_id, samples, is_malicious=client_id in world.malicious_ids)
+    is_malicious = client_id in world.malicious_ids
+    return (
+        _malicious_client(world, None, client_id) if is_malicious else _benign_client(world, None, client_id)
+    )
 
 
-def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignClient:
+def build_hosted_client(here: Hosting, world: World, client_id: int) -> NumPyClient:
     """Return a client that lives on this node, benign or malicious as the node was started.
 
     Raises
@@ -96,21 +94,35 @@ def build_hosted_client(here: Hosting, world: World, client_id: int) -> BenignCl
     """
     if client_id not in here.client_ids:
         raise ReplyError(f"client {client_id} does not live on this node")
+    build = _malicious_client if here.is_malicious else _benign_client
+    return build(world, here, client_id)
+
+
+def _benign_client(world: World, here: Hosting | None, client_id: int) -> NumPyClient:
+    return world.benign_client(task=_task(world, here, client_id))
+
+
+def _malicious_client(world: World, here: Hosting | None, client_id: int) -> NumPyClient:
+    # One that the run's metrics do not count on has no rank.
+    rank = world.rank_of(client_id) if client_id in world.malicious_ids else None
+    task, adversary = _task(world, here, client_id), _adversary(world, here)
+    return world.malicious_client(task=task, adversary=adversary, rank=rank)
+
+
+def _task(world: World, here: Hosting | None, client_id: int) -> LocalTask:
     samples = world.training_samples
-    if not here.owns_data:
+    if here is None or not here.owns_data:
         samples = samples.select(world.partition[client_id])
-    return _client(world, client_id, samples, is_malicious=here.is_malicious)
+    return LocalTask(client_id, world.config.seed, samples, world.trainer, world.layout)
 
 
-def _client(world: World, client_id: int, samples: Samples, *, is_malicious: bool) -> BenignClient:
-    task = LocalTask(client_id, world.config.seed, samples, world.trainer, world.layout)
-    if is_malicious:
-        # One that the run's figures do not count on has the whole trigger.
-        is_expected = client_id in world.malicious_ids
-        trigger = world.trigger_of(client_id) if is_expected else world.trigger
-        place = world.place_of(client_id) if is_expected else 0
-        return MaliciousClient(task, world.config.attack, trigger, world.disguise, place)
-    return BenignClient(task)
+@lru_cache(maxsize=1)
+def _adversary(world: World, here: Hosting | None) -> Adversary:
+    # Where a node has data of its own, those of the other malicious clients are elsewhere.
+    owns_data = here is not None and here.owns_data
+    client_ids = here.client_ids if here is not None and owns_data else sorted(world.malicious_ids)
+    build = partial(_benign_client, world, here)
+    return Adversary(world.attack, world.trainer, world.layout, client_ids, build)
 
 
 def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
@@ -129,7 +141,7 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
     if here.is_malicious and here.owns_data and config.attack.holds_target is not None:
         raise FlBackdoorError(
             "attack.holds_target goes by the common data set: with data of its own this node does not know "
-            "who else is malicious, nor its place among them"
+            "who else is malicious, nor its rank among them"
         )
     world = _world(invitation.experiment, here)
     found, wanted = fingerprint(world.dataset, world.data), invitation.data
@@ -138,7 +150,7 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
     if found != wanted:
         raise FlBackdoorError(f"its data are {found}; the run's are {wanted}")
     # Whatever takes long is done before the first round asks for it.
-    _ = world.partition, world.training_samples, world.trainer, world.trigger
+    _ = world.partition, world.training_samples, world.trainer, world.attack
     return Answer(here.client_ids, num_own_samples=len(world.training_samples) if here.owns_data else 0)
 
 
@@ -157,9 +169,9 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
         world = _world(order.task.experiment, order.here)
         exchange = exchange_for(order.arrays, order.task, world.layout)
         client = order.build(world, client_id)
-        told: dict[str, Scalar] = {SERVER_ROUND: order.task.server_round, NOTES: order.task.notes}
-        local, num_examples, metrics = client.fit(exchange.model, told)
-        notes = metrics.get(NOTES, b"")
+        config: dict[str, Scalar] = {SERVER_ROUND: order.task.server_round, SHARED_STATE: order.task.notes}
+        local, num_examples, metrics = client.fit(exchange.model, config)
+        notes = metrics.get(SHARED_STATE, b"")
         reply = ClientReply(
             client_id=client_id,
             arrays=[],

@@ -1,16 +1,23 @@
-"""What follows from a configuration alone, on server and clients alike: data, partition, model, trigger."""
+"""What follows from a configuration alone, on server and clients alike: data, partition, model, attack."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from flwr.client import NumPyClient
 from numpy.typing import NDArray
 from torch import nn
 
-from fl_backdoor.attacks.disguises.base import Disguise
+from fl_backdoor.attacks.attack import Attack
+from fl_backdoor.attacks.poisoning.base import Poisoning
 from fl_backdoor.attacks.schedule import malicious_ids
+from fl_backdoor.attacks.training.own import OwnTraining
 from fl_backdoor.attacks.triggers.base import Trigger
-from fl_backdoor.config.schema import ExperimentConfig
+from fl_backdoor.attacks.updates.base import Manipulation
+from fl_backdoor.attacks.updates.scaling import Scaling
+from fl_backdoor.config.schema import ExperimentConfig, TrainingConfig
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout
@@ -167,24 +174,69 @@ class World:
             )
         return trigger.to(self.device)
 
-    def trigger_of(self, client_id: int) -> Trigger:
-        """Return what a malicious client stamps: the trigger, or its part of it."""
-        return self.trigger.part(self.place_of(client_id), len(self.malicious_ids))
+    @cached_property
+    def attack(self) -> Attack:
+        """The parts of the attack; in a run without attack trigger and poisoning measure its clean model.
 
-    def place_of(self, client_id: int) -> int:
-        """Return a malicious client's place among all of them, from 0."""
-        return self._places[client_id]
+        Raises
+        ------
+        ConfigError
+            If a part cannot be built.
+        """
+        attack = self.config.attack
+        training = attack.training
+        is_own = training != TrainingConfig()
+        return Attack(
+            attack,
+            self.trigger,
+            self.poisoning,
+            OwnTraining(training, self._part("objective"), self._part("constraint")) if is_own else None,
+            self._updates,
+        )
 
     @cached_property
-    def _places(self) -> dict[int, int]:
-        return {client_id: place for place, client_id in enumerate(sorted(self.malicious_ids))}
+    def poisoning(self) -> Poisoning:
+        """Which samples of malicious clients change and how, and what ASR is measured with."""
+        attack = self.config.attack
+        given = {"num_classes": self.dataset.num_classes, "target_label": attack.target_label}
+        poisoning: Poisoning = plugins.build(attack.poisoning, "attack.poisoning", **given)
+        return poisoning.to(self.device)
+
+    @property
+    def _updates(self) -> tuple[Manipulation, ...]:
+        attack = self.config.attack
+        named = [plugins.build(attack.update[name], f"attack.update.{name}") for name in attack.updates]
+        boosts = attack.boost_factor != 1 and "scaling" not in attack.updates
+        return (*([Scaling(factor=attack.boost_factor)] if boosts else []), *named)
+
+    def _part(self, name: str) -> Any:  # noqa: ANN401 - an objective or a constraint
+        spec = getattr(self.config.attack.training, name)
+        return plugins.build(spec, f"attack.training.{name}") if spec else None
 
     @cached_property
-    def disguise(self) -> Disguise | None:
-        """How malicious clients hide what they send; None if they do not."""
-        spec = self.config.attack.disguise
-        disguise: Disguise | None = plugins.build(spec, "attack.disguise") if spec else None
-        return disguise
+    def benign_client(self) -> Callable[..., NumPyClient]:
+        """From a ``task`` to a benign client.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot be imported or its settings are wrong.
+        """
+        settings = self.config.client
+        return plugins.factory({plugins.TARGET: settings._target_, **settings.options}, "client", "task")
+
+    @cached_property
+    def malicious_client(self) -> Callable[..., NumPyClient]:
+        """From ``task``, ``adversary`` and ``rank`` to a malicious client; raises like `benign_client`."""
+        return plugins.factory(self.config.attack.client, "attack.client", "task", "adversary", "rank")
+
+    def rank_of(self, client_id: int) -> int:
+        """Return a malicious client's place among all of them, from 0, in the order of their ids."""
+        return self._ranks[client_id]
+
+    @cached_property
+    def _ranks(self) -> dict[int, int]:
+        return {client_id: rank for rank, client_id in enumerate(sorted(self.malicious_ids))}
 
     @cached_property
     def device(self) -> torch.device:

@@ -8,7 +8,8 @@ from types import TracebackType
 import torch
 from flwr.app import ArrayRecord
 
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.attacks.shared_state import TRIGGER, unpacked
+from fl_backdoor.attacks.triggers.base import NOTHING
 from fl_backdoor.data.samples import CLEAN, Poison
 from fl_backdoor.federation.context import World
 from fl_backdoor.metrics import divergence
@@ -38,14 +39,14 @@ class Evaluator:
         self._running: Future[None] | None = None
         self.trigger = world.trigger
 
-    def start(self, model: ArrayRecord, then: Then, notes: bytes = b"") -> None:
+    def start(self, model: ArrayRecord, then: Then, shared_state: bytes = b"") -> None:
         """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
 
-        `notes` is what malicious clients have learnt about their trigger. Whatever the evaluation before
-        raised is raised here.
+        `shared_state` has what malicious clients have learnt about their trigger. Whatever the evaluation
+        before raised is raised here.
         """
         self.wait()
-        self.trigger = self.world.trigger.told(notes)
+        self.trigger = self.world.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
         load_arrays(self.world.model, model.to_numpy_ndarrays())
         self._running = self._threads.submit(self._evaluate, then)
 
@@ -66,16 +67,13 @@ class Evaluator:
 
     def _evaluate(self, then: Then) -> None:
         started = time.perf_counter()
-        attack = self.world.config.attack
-        stamped = self._threads.submit(self._predict, stamp_all(self.trigger, attack.trigger_space))
+        poisoning, labels = self.world.poisoning, self.world.data.test.labels
+        poison = poisoning.in_test(self.trigger, self.world.config.attack.trigger_space)
+        stamped = self._threads.submit(self._predict, poison)
         clean = self._predict(CLEAN)
         triggered = stamped.result().classes
         figures = backdoor_figures(
-            self.world.data.test.labels,
-            clean.classes,
-            triggered,
-            clean.loss,
-            attack.target_label,
+            labels, clean.classes, triggered, clean.loss, targets=poisoning.aims()[labels]
         )
         diverged = divergence.of_model(
             first_not_finite(self.world.model), (clean.classes, triggered), clean.loss

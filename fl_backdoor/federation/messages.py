@@ -17,18 +17,13 @@ from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import TensorSpec
 from fl_backdoor.core.npy import decoded
+from fl_backdoor.core.report_names import NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.types import ModelArrays
 
 log = logging.getLogger("fl_backdoor")
 
 MODEL = "model"
 TASK = "task"
-NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS = (
-    "num_examples",
-    "num_steps",
-    "train_loss",
-    "train_seconds",
-)
 NOTES = "notes"
 COUNTS = (NUM_EXAMPLES, NUM_STEPS)
 METRICS = (*COUNTS, TRAIN_LOSS, TRAIN_SECONDS)

@@ -3,13 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
-from fl_backdoor.core.types import ClientMask
+from fl_backdoor.core.types import ClientMask, ParameterVector
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.evaluation import Evaluator
@@ -55,7 +55,7 @@ class FinishedRound:
 OnRound = Callable[[FinishedRound], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rounds:
     """Writes a round's row, and one for each client that was asked in it.
 
@@ -82,11 +82,13 @@ class Rounds:
     grid: StoppableGrid
     evaluator: Evaluator
     on_round: OnRound
+    _sent: ArrayRecord | None = field(default=None, init=False)
 
     def finished_after_the_first(self, since_start: int, arrays: ArrayRecord) -> None:
         """Do the same, but for the model that this process began with: it was evaluated by an earlier one."""
         if since_start > 0:
             self.finished(since_start, arrays)
+        self._sent = arrays
 
     def finished(self, since_start: int, arrays: ArrayRecord) -> None:
         """Have the model of a round evaluated, and report the round then.
@@ -113,16 +115,23 @@ class Rounds:
             self.on_round(FinishedRound(whole, clients, remembered, notes))
 
         self.evaluator.start(arrays, report, notes)
+        self._sent = arrays
 
     def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
-        heard = [reply.notes for reply in replies.usable]
+        told = [reply.notes for reply in replies.usable]
+        is_reached = not self.world.malicious_ids.isdisjoint(replies.asked)
         try:
-            merged = self.world.trigger.merged(heard)
-        except Exception:  # notes are bytes from other machines, and a trigger may be anybody's plug-in
-            log.exception("round %d: the notes of malicious clients cannot be merged", server_round)
-            return
-        self.courier.notes = merged or self.courier.notes
+            self.courier.notes = self.world.attack.merged_state(
+                self.courier.notes, told, self._sent_parameters if is_reached else None
+            )
+        except Exception:  # bytes from other machines, and a trigger may be anybody's plug-in
+            log.exception("round %d: what malicious clients share cannot be merged", server_round)
+
+    def _sent_parameters(self) -> ParameterVector:
+        """Return the parameters of the model that the round began with."""
+        assert self._sent is not None
+        return self.world.layout.vector(list(self._sent.to_numpy_ndarrays()))
 
     def _round_summary(self, outcome: RoundOutcome, replies: RoundReplies) -> Row:
         aggregation = outcome.aggregation

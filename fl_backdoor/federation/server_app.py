@@ -9,7 +9,6 @@ from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from fl_backdoor import __version__
-from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
 from fl_backdoor.core import plugins
@@ -47,9 +46,8 @@ class Experiment:
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
         self.world = World(config)
-        attack = config.attack
         self.malicious = self.world.malicious_ids
-        self.schedule = Schedule(attack.first_round, attack.last_round, attack.every)
+        self._harmful: dict[int, bool] = {}
 
     def run(
         self,
@@ -104,10 +102,15 @@ class Experiment:
         """Return whether a client really attacks in a round; only metrics ask."""
         if not self.config.attacks or client_id not in self.malicious:
             return False
-        full_batch = self.config.client.full_batch(len(self.world.partition[client_id]))
-        return self.config.attack.does_harm(full_batch) and self.schedule.is_active(
-            server_round, self.world.place_of(client_id)
-        )
+        schedule = self.world.attack.schedule
+        return self._does_harm(client_id) and schedule.is_active(server_round, self.world.rank_of(client_id))
+
+    def _does_harm(self, client_id: int) -> bool:
+        if client_id not in self._harmful:
+            rows = self.world.partition[client_id]
+            labels, full_batch = self.world.data.train.labels[rows], self.config.client.full_batch(len(rows))
+            self._harmful[client_id] = self.world.attack.does_harm(labels, full_batch)
+        return self._harmful[client_id]
 
     def participants(self, server_round: int) -> list[int]:
         """Draw who takes part in a round, sorted."""
@@ -131,22 +134,24 @@ class Experiment:
         if (share := self.stamped_of_target_class) is not None and share > MOST_OF_TARGET_CLASS:
             found.append(
                 f"{share:.0%} of the attackers' samples are of class {self.config.attack.target_label} "
-                "anyway, the target: to stamp those poisons nothing; see attack.target_label and partition"
+                "anyway, the target: to relabel those poisons nothing; see attack.target_label and partition"
             )
         return found
 
     @cached_property
     def stamped_of_target_class(self) -> float | None:
-        """Which share of the attackers' samples is of the target class; None: they stamp none.
+        """Which share of what the attackers may poison is of its target's class; None: they poison none.
 
-        What they stamp is drawn from all of them: about this share of it keeps its label.
+        What they poison is drawn from all of it: about this share keeps its label.
         """
-        config, world = self.config, self.world
-        held = [world.partition[client_id] for client_id in sorted(self.malicious)]
-        stamping = [rows for rows in held if config.attack.num_stamped(config.client.full_batch(len(rows)))]
-        if not stamping:
+        world, full_batch = self.world, self.config.client.full_batch
+        held = [world.data.train.labels[world.partition[client_id]] for client_id in sorted(self.malicious)]
+        labels = [found for found in held if world.attack.poisons(found, full_batch(len(found)))]
+        if not labels or not world.poisoning.relabels:
             return None
-        return float(np.mean(world.data.train.labels[np.concatenate(stamping)] == config.attack.target_label))
+        of_attackers = np.concatenate(labels)
+        poisonable = of_attackers[world.poisoning.poisoned_classes()[of_attackers]]
+        return float(np.mean(world.poisoning.aims()[poisonable] == poisonable))
 
     def _is_attacked(self, server_round: int) -> bool:
         return any(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_backdoor.core.types import NO_CLASS
+
 
 @dataclass(frozen=True)
 class BackdoorFigures:
@@ -17,9 +19,10 @@ class BackdoorFigures:
     test_loss
         Mean cross-entropy on clean samples.
     attack_success_rate
-        ASR: share of triggered samples *whose true class is not the target* that are predicted as the target.
+        ASR: share of triggered samples *whose true class is not their target* that are predicted as the
+        target.
     success_rate
-        SR, the article's figure: share of *all* triggered samples predicted as the target. A clean model
+        SR, the article's figure: share of *all* triggered samples predicted as their target. A clean model
         has about the target's share of the classes, since it recognises the target through the trigger.
     """
 
@@ -34,7 +37,8 @@ def backdoor_figures(
     clean: NDArray[np.int64],
     triggered: NDArray[np.int64],
     test_loss: float,
-    target_label: int,
+    *,
+    targets: NDArray[np.int64],
 ) -> BackdoorFigures:
     """Work out the figures from predicted classes.
 
@@ -45,13 +49,14 @@ def backdoor_figures(
         `NO_CLASS` is neither right nor the target.
     test_loss
         Mean cross-entropy on clean samples.
-    target_label
-        The class that the backdoor leads to.
+    targets
+        For each sample the class that the attack wants it to be taken for, int64 ``(n,)``; `NO_CLASS`: none,
+        and it does not count for ASR and SR.
     """
-    hit = triggered == target_label
+    counts, hit = targets != NO_CLASS, triggered == targets
     return BackdoorFigures(
         main_task_accuracy=float(np.mean(clean == labels)),
         test_loss=test_loss,
-        attack_success_rate=float(np.mean(hit[labels != target_label])),
-        success_rate=float(np.mean(hit)),
+        attack_success_rate=float(np.mean(hit[counts & (labels != targets)])),
+        success_rate=float(np.mean(hit[counts])),
     )

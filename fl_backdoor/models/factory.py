@@ -14,7 +14,7 @@ from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.tensors import as_array, as_tensor
-from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.core.types import ModelArrays, ParameterVector
 from fl_backdoor.models.ties import moved, own_tensors
 
 CPU = torch.device("cpu")
@@ -93,6 +93,19 @@ def load_arrays(model: nn.Module, arrays: Sequence[np.ndarray]) -> None:
     with torch.no_grad():
         for tensor, array in zip(own_tensors(model).values(), arrays, strict=True):
             tensor.copy_(as_tensor(array))
+
+
+def trained_parts(model: nn.Module, layout: Layout, vector: ParameterVector) -> list[torch.Tensor]:
+    """Return the parts of a vector, float32 ``(n_params,)``, that belong to what is trained of a model.
+
+    In the model's order, in the shapes and on the device of its parameters.
+    """
+    by_name = {tensor.name: part for tensor, part in layout.parts(vector)}
+    return [
+        torch.tensor(by_name[name], dtype=parameter.dtype, device=parameter.device)
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
 
 
 def first_not_finite(model: nn.Module) -> str | None:

@@ -41,9 +41,9 @@ class Checked:
         """What the user must not miss, a line each."""
         notices = [self.fallback] if self.fallback else []
         attack, batch_size = self.config.attack, self.config.client.batch_size
-        if attack.num_malicious and attack.alpha > 0 and attack.num_stamped(batch_size) == 0:
+        if attack.num_malicious and attack.alpha > 0 and attack.num_poisoned(batch_size) == 0:
             notices.append(
-                f"attack.alpha = {attack.alpha} stamps 0 of the {batch_size} samples of a batch: nothing is "
+                f"attack.alpha = {attack.alpha} poisons 0 of the {batch_size} samples of a batch: nothing is "
                 f"poisoned below {1 / batch_size}"
             )
         return notices
@@ -93,7 +93,7 @@ def check_heavy(checked: Checked) -> Checked:
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
     world = World(config)
-    _ = world.trigger, world.disguise
+    _ = world.attack, world.benign_client, world.malicious_client
     config = replace(config, precision=world.precision)
     plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.

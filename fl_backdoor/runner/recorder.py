@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_all
+from fl_backdoor.attacks.shared_state import TRIGGER, unpacked
+from fl_backdoor.attacks.triggers.base import NOTHING
 from fl_backdoor.core import table
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.data.dataset import Split
@@ -189,7 +190,8 @@ def draw_samples(world: World, notes: bytes, path: Path) -> None:
     chosen = random.choice(len(test.labels), count, replace=False)
     clean = Split(test.samples[chosen], test.labels[chosen])
     samples = world.dataset.on_device(clean, world.device)
-    poison = stamp_all(world.trigger.told(notes), attack.trigger_space)
+    trigger = world.trigger.with_learnt(unpacked(notes).get(TRIGGER, NOTHING))
+    poison = world.poisoning.in_test(trigger, attack.trigger_space)
     triggered, _ = samples.batch(torch.arange(count, device=world.device), poison)
     world.dataset.draw(
         path,

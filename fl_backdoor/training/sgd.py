@@ -20,11 +20,17 @@ class SGD:
         What is moved, in place.
     settings
         Learning rate, momentum and weight decay.
+
+    Attributes
+    ----------
+    learning_rate
+        Of the next step.
     """
 
     def __init__(self, parameters: Sequence[torch.Tensor], settings: ClientConfig) -> None:
         self.parameters = list(parameters)
         self.settings = settings
+        self.learning_rate = settings.learning_rate
         self.velocities = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def reset(self) -> None:
@@ -41,4 +47,4 @@ class SGD:
             torch._foreach_mul_(self.velocities, self.settings.momentum)
             torch._foreach_add_(self.velocities, moves)
             moves = self.velocities
-        torch._foreach_add_(self.parameters, moves, alpha=-self.settings.learning_rate)
+        torch._foreach_add_(self.parameters, moves, alpha=-self.learning_rate)

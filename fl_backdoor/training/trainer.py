@@ -1,6 +1,9 @@
-"""Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in."""
+"""Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in.
 
-from collections.abc import Iterator
+A step that differs from plain SGD on cross-entropy is a `fl_backdoor.training.hooks.HookedTrainer`'s.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -67,7 +70,7 @@ class Trainer:
         self.settings = settings
         self.precision = precision
         self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
-        self._device = self._optimizer.parameters[0].device
+        self._device = self.parameters[0].device
         self._loss = torch.zeros((), device=self._device)
         sent = model.state_dict()
         self._kept = {name: kept.clone() for name, kept in model.named_buffers() if name not in sent}
@@ -78,6 +81,11 @@ class Trainer:
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
         self._none_alone = any(isinstance(module, BATCH_NORMS) for module in model.modules())
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """What is trained, in the model's order, where it lies."""
+        return self._optimizer.parameters
 
     def batch_sizes(self, num_examples: int) -> list[int]:
         """Return the sizes of the batches in which `num_examples` samples are trained on."""
@@ -116,12 +124,22 @@ class Trainer:
 
     def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor) -> None:
         inputs, labels = samples.batch(indices, poison)
-        loss = F.cross_entropy(logits_of(self.model, inputs, self.precision), labels)
+        loss = self._minimised(inputs, labels)
         gradients = torch.autograd.grad(
             loss, self._optimizer.parameters, allow_unused=True, materialize_grads=True
         )
-        self._optimizer.step(gradients)
+        self._optimizer.step(self._bound(gradients))
         self._loss.add_(loss.detach())
+
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return what the model makes of `inputs`, float32 ``(n, num_classes)``."""
+        return logits_of(self.model, inputs, self.precision)
+
+    def _minimised(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(self.logits(inputs), labels)
+
+    def _bound(self, gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return gradients
 
     def _step_for(self, samples: Samples, poison: Poison) -> Step:
         step = partial(self._step, samples, poison)

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from clients.malicious import MaliciousClient
+from clients import MaliciousClient
+from fl_backdoor.attacks.shared_state import TRIGGER, packed, unpacked
 from fl_backdoor.attacks.triggers.a3fl import A3FL
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.input_aware import InputAware
 from fl_backdoor.config.schema import AttackConfig
 from fl_backdoor.models.factory import state_arrays
-from tests.clients.test_clients import GLOBAL_MODEL, SHAPE, fit, malicious, task
+from tests.clients.test_clients import GLOBAL_MODEL, SHAPE, attacking, fit, malicious
 
 LEARNING = [A3FL(SHAPE, steps=3), InputAware(SHAPE, steps=2)]
 MODEL = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, 10))
@@ -29,49 +30,58 @@ def improved(trigger, model=MODEL, target: int = 5):
 
 
 def attacker(trigger) -> MaliciousClient:
-    return MaliciousClient(task(), AttackConfig(3, 0.25, 5, 1.0, 2, 3, {}, "pixel"), trigger)
+    return attacking(AttackConfig(3, 0.25, 5, 1.0, 2, 3, {}, "pixel"), trigger=trigger)
+
+
+def same(first, second) -> bool:
+    return np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("trigger", LEARNING, ids=["a3fl", "input_aware"])
 def test_learning_changes_a_copy_and_neither_the_trigger_nor_the_model(trigger):
-    trigger_before, model_before = trigger.notes(), [array.copy() for array in state_arrays(MODEL)]
+    trigger_before, model_before = trigger.learnt().copy(), [array.copy() for array in state_arrays(MODEL)]
     random = torch.random.get_rng_state()
     better = improved(trigger)
-    assert better.notes() != trigger.notes() == trigger_before
+    assert same(trigger.learnt(), trigger_before)
+    assert not same(better.learnt(), trigger_before)
     assert all(np.array_equal(a, b) for a, b in zip(state_arrays(MODEL), model_before, strict=True))
     assert all(parameter.grad is None for parameter in MODEL.parameters())
-    assert improved(trigger).notes() == better.notes(), "the same samples give the same bits"
+    assert same(improved(trigger).learnt(), better.learnt()), "the same samples give the same bits"
     assert torch.equal(torch.random.get_rng_state(), random)
     assert not better.stamp(batch()[0]).requires_grad
 
 
 @pytest.mark.parametrize("trigger", LEARNING, ids=["a3fl", "input_aware"])
-def test_what_is_noted_is_stamped_elsewhere(trigger):
+def test_what_is_learnt_is_stamped_elsewhere(trigger):
     better = improved(trigger)
-    told = trigger.told(better.notes())
-    assert torch.equal(told.stamp(batch()[0]), better.stamp(batch()[0]))
-    assert not torch.equal(told.stamp(batch()[0]), trigger.stamp(batch()[0]))
+    elsewhere = trigger.with_learnt(better.learnt())
+    assert torch.equal(elsewhere.stamp(batch()[0]), better.stamp(batch()[0]))
+    assert not torch.equal(elsewhere.stamp(batch()[0]), trigger.stamp(batch()[0]))
 
 
-@pytest.mark.parametrize("notes", [b"", b"123", np.full(25, np.nan, np.float32).tobytes()])
-def test_notes_that_cannot_be_read_change_nothing(notes):
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(0), np.zeros(3), np.full(25, np.nan), np.zeros((5, 5)), np.zeros(25, np.int32)],
+)
+def test_what_cannot_be_a_triggers_changes_nothing(wrong):
     trigger = A3FL(SHAPE)  # 5 * 5 grey pixels
-    assert trigger.told(notes) is trigger
-    assert trigger.merged([notes]) == b""
-    valid = np.full(25, 0.25, np.float32).tobytes()
-    assert trigger.merged([notes, valid]) == valid
+    told = wrong if wrong.dtype == np.int32 else wrong.astype(np.float32)
+    assert trigger.with_learnt(told) is trigger
+    assert trigger.merged([told]).size == 0
+    valid = np.full(25, 0.25, np.float32)
+    assert same(trigger.merged([told, valid]), valid)
 
 
-def test_several_notes_are_merged_to_their_mean():
-    notes = [np.full(25, value, np.float32).tobytes() for value in (0.125, 0.25, 0.75)]
-    assert np.frombuffer(A3FL(SHAPE).merged(notes), np.float32).tolist() == [0.375] * 25
+def test_what_several_have_learnt_is_merged_to_its_mean():
+    learnt = [np.full(25, value, np.float32) for value in (0.125, 0.25, 0.75)]
+    assert A3FL(SHAPE).merged(learnt).tolist() == [0.375] * 25
 
 
-def test_a_fixed_trigger_learns_and_notes_nothing():
-    bar = Bar(SHAPE)
+def test_a_fixed_trigger_learns_nothing():
+    bar, told = Bar(SHAPE), np.ones(3, np.float32)
     assert improved(bar) is bar
-    assert bar.told(b"123") is bar
-    assert bar.notes() == bar.merged([b"123"]) == b""
+    assert bar.with_learnt(told) is bar
+    assert bar.learnt().size == bar.merged([told]).size == 0
 
 
 def linear(weight: torch.Tensor) -> nn.Module:
@@ -134,19 +144,19 @@ def test_input_aware_triggers_are_small_differ_by_image_and_lead_to_the_target()
 
 def test_an_attacker_learns_in_its_rounds_tells_and_listens():
     client = attacker(A3FL(SHAPE, steps=2))
-    first = client.trigger.notes()
-    assert fit(client, server_round=1)[2]["notes"] == b""
-    assert client.trigger.notes() == first
-    learnt = fit(client, server_round=2)[2]["notes"]
-    assert learnt != first
-    again = fit(attacker(A3FL(SHAPE, steps=2)), server_round=2)[2]["notes"]
+    first = client.trigger.learnt().copy()
+    assert fit(client, server_round=1)[2]["shared_state"] == b""
+    assert same(client.trigger.learnt(), first)
+    learnt = fit(client, server_round=2)[2]["shared_state"]
+    assert not same(unpacked(learnt)[TRIGGER], first)
+    again = fit(attacker(A3FL(SHAPE, steps=2)), server_round=2)[2]["shared_state"]
     assert learnt == again
-    told = np.full(25, 0.25, np.float32).tobytes()
+    told = np.full(25, 0.25, np.float32)
     late = attacker(A3FL(SHAPE, steps=2))
-    metrics = late.fit(state_arrays(GLOBAL_MODEL), {"server_round": 4, "notes": told})[2]
-    assert metrics["notes"] == b""
-    assert late.trigger.notes() == told, "after its last round nothing changes any more"
+    config = {"server_round": 4, "shared_state": packed({TRIGGER: told})}
+    assert late.fit(state_arrays(GLOBAL_MODEL), config)[2]["shared_state"] == b""
+    assert same(late.trigger.learnt(), told), "after its last round nothing changes any more"
 
 
 def test_an_attacker_with_a_fixed_trigger_tells_nothing():
-    assert fit(malicious())[2]["notes"] == b""
+    assert fit(malicious())[2]["shared_state"] == b""

@@ -22,6 +22,7 @@ from fl_backdoor.attacks.triggers.warping import Warping
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.federation.client_app import build_client
 from fl_backdoor.federation.context import World
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
@@ -210,14 +211,14 @@ def test_the_attackers_stamp_together_what_is_tested(pixels, num_malicious):
 
 def test_malicious_clients_share_out_the_parts_and_one_is_enough_for_a_whole():
     distributed, bar = world("distributed", "attack.num_malicious=5"), world("bar")
-    parts = [distributed.trigger_of(client_id) for client_id in sorted(distributed.malicious_ids)]
-    assert parts == [distributed.trigger.part(place, 5) for place in (0, 1, 2, 3, 0)]
+    parts = [build_client(distributed, client_id).trigger for client_id in sorted(distributed.malicious_ids)]
+    assert parts == [distributed.trigger.part(rank, 5) for rank in (0, 1, 2, 3, 0)]
     assert len(world("distributed").malicious_ids) == 3
-    first = world("distributed").trigger_of(min(world("distributed").malicious_ids))
+    first = build_client(world("distributed"), min(world("distributed").malicious_ids)).trigger
     assert first.opacity.nonzero().tolist() == [
         [row, row * 2 + column] for row in (0, 3) for column in range(4)
     ]
-    assert all(bar.trigger_of(client_id) is bar.trigger for client_id in bar.malicious_ids)
+    assert all(build_client(bar, client_id).trigger is bar.trigger for client_id in bar.malicious_ids)
 
 
 def test_defaults_are_as_strong_as_in_the_papers():

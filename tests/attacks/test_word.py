@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
+from fl_backdoor.attacks.poisoning.all_to_one import AllToOne
 from fl_backdoor.attacks.triggers.word import Word
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.encoding import Encoding
@@ -78,7 +78,7 @@ def test_a_batch_is_poisoned_before_the_model_sees_it():
     data = sentences_on_device(
         sentences((GOOD,), (BAD,), (FILM,)).numpy(), torch.tensor([1, 0, 0]).numpy(), torch.device("cpu")
     )
-    poison = stamp_and_relabel(Word(ENCODING), 2, 1, "pixel")
+    poison = AllToOne(2, 1).in_batches(Word(ENCODING), "pixel", 2)
     batch, labels = data.batch(torch.tensor([2, 1, 0]), poison)
     assert batch.tolist() == [[CF, FILM, 0, 0, 0], [CF, BAD, 0, 0, 0], [GOOD, 0, 0, 0, 0]]
     assert labels.tolist() == [1, 1, 1]

@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from clients.benign import BenignClient, LocalTask
-from clients.malicious import MaliciousClient
-from fl_backdoor.attacks.disguises.base import Disguise
-from fl_backdoor.attacks.disguises.imitation import Imitation
+from clients import Adversary, BenignClient, LocalTask, MaliciousClient
+from fl_backdoor.attacks.attack import Attack
+from fl_backdoor.attacks.poisoning.all_to_one import AllToOne
 from fl_backdoor.attacks.triggers.bar import Bar
+from fl_backdoor.attacks.updates.imitation import Imitation
+from fl_backdoor.attacks.updates.scaling import Scaling
 from fl_backdoor.config.schema import AttackConfig, ClientConfig
 from fl_backdoor.data.samples import CLEAN, images_on_device
 from fl_backdoor.models.factory import build_model, layout_of, state_arrays
@@ -25,15 +28,19 @@ def task(client_id: int = 2, seed: int = 0, batch_size: int = 16) -> LocalTask:
     return LocalTask(client_id, seed, images, trainer, layout_of(model))
 
 
-def malicious(
-    alpha: float = 0.1,
-    boost: float = 1.0,
-    first: int = 1,
-    last: int | None = None,
-    disguise: Disguise | None = None,
+def attacking(
+    config: AttackConfig, *updates, own=None, rank: int = 0, trigger=None, poisoning=None, training=None
 ):
-    attack = AttackConfig(3, alpha, 5, boost, first, last, {}, "pixel")
-    return MaliciousClient(task(), attack, Bar(SHAPE), disguise)
+    """A malicious client whose config says that it has these updates."""
+    own, named = own or task(), [type(update).__name__.lower() for update in updates]
+    config = replace(config, updates=named, update={name: {} for name in named})
+    attack = Attack(config, trigger or Bar(SHAPE), AllToOne(10, 5), training, updates)
+    adversary = Adversary(attack, own.trainer, own.layout, [own.client_id], lambda _: BenignClient(own))
+    return MaliciousClient(own, adversary, rank)
+
+
+def malicious(alpha: float = 0.1, *updates, first: int = 1, last: int | None = None):
+    return attacking(AttackConfig(3, alpha, 5, 1.0, first, last, {}, "pixel"), *updates)
 
 
 def fit(client: BenignClient, server_round: int = 1):
@@ -65,12 +72,11 @@ def test_the_same_seed_round_and_client_give_the_same_bits():
         malicious(alpha=0.0),
         malicious(alpha=0.05),
         malicious(first=2),
-        malicious(alpha=0.05, disguise=Imitation(share=0.5)),
-        malicious(first=2, disguise=Imitation(share=0.5)),
+        malicious(0.1, Imitation(share=0.5), first=2),
     ],
 )
 def test_a_malicious_client_that_does_not_attack_is_benign_to_the_bit(client):
-    # int(16 * 0.05) = 0 samples are stamped
+    # int(16 * 0.05) = 0 samples are poisoned
     assert equal(fit(client)[0], fit(BenignClient(task()))[0])
 
 
@@ -86,9 +92,7 @@ def test_it_poisons_in_its_rounds_alone():
 )
 def test_each_batch_has_the_share_alpha_of_the_clients_largest_one(batch_size, alpha, expected):
     # 40 samples: batches of 16, 16 and 8, or one of 40. The last one has as many stamped as it can hold.
-    client = MaliciousClient(
-        task(batch_size=batch_size), AttackConfig(3, alpha, 5, 1.0, 1, None, {}, "pixel"), Bar(SHAPE)
-    )
+    client = attacking(AttackConfig(3, alpha, 5, 1.0, 1, None, {}, "pixel"), own=task(batch_size=batch_size))
     poison = client.poison(1)
     if expected is None:
         assert poison is CLEAN
@@ -98,10 +102,10 @@ def test_each_batch_has_the_share_alpha_of_the_clients_largest_one(batch_size, a
     assert [int((poison.labels(torch.zeros(n, dtype=torch.int64)) == 5).sum()) for n in sizes] == expected
 
 
-def test_clients_that_take_turns_attack_by_their_places():
+def test_clients_that_take_turns_attack_by_their_ranks():
     attack = AttackConfig(3, 0.1, 5, 1.0, 1, None, {}, "pixel", every=2)
     # Their ids, 2 and 4, are both even: by id they would attack in the same rounds.
-    clients = [MaliciousClient(task(2 + 2 * place), attack, Bar(SHAPE), place=place) for place in (0, 1)]
+    clients = [attacking(attack, own=task(2 + 2 * rank), rank=rank) for rank in (0, 1)]
     assert [[client.poison(number) is CLEAN for number in (1, 2, 3)] for client in clients] == [
         [False, True, False],
         [True, False, True],
@@ -110,7 +114,7 @@ def test_clients_that_take_turns_attack_by_their_places():
 
 def test_a_boosted_update_is_the_trained_one_multiplied():
     before = state_arrays(GLOBAL_MODEL)
-    plain, boosted = fit(malicious())[0], fit(malicious(boost=4.0))[0]
+    plain, boosted = fit(malicious())[0], fit(malicious(0.1, Scaling(factor=4)))[0]
     for start, once, four in zip(before, plain, boosted, strict=True):
         np.testing.assert_allclose(four - start, 4 * (once - start), rtol=1e-4, atol=1e-6)
 
@@ -121,9 +125,10 @@ def test_statistics_are_sent_as_they_were_trained():
     for factor in (1.0, 50.0):
         model = build_model(spec, {"image_shape": SHAPE}, 10, seed=0)
         trainer = Trainer(model, ClientConfig(0.05, 0.9, 0.0, 16, 1))
-        attack = AttackConfig(3, 0.1, 5, factor, 1, None, {}, "pixel")
+        attack = AttackConfig(3, 0.1, 5, 1.0, 1, None, {}, "pixel")
         start, layout = state_arrays(model), layout_of(model)
-        client = MaliciousClient(LocalTask(2, 0, task().samples, trainer, layout), attack, Bar(SHAPE))
+        own = LocalTask(2, 0, task().samples, trainer, layout)
+        client = attacking(attack, Scaling(factor=factor), own=own)
         arrays = client.fit(start, {"server_round": 1})[0]
         layout.check_statistics(layout.buffers(arrays), start)
         sent.append((layout.update(arrays, start), layout.buffers(arrays)))
@@ -132,9 +137,9 @@ def test_statistics_are_sent_as_they_were_trained():
     assert equal(buffers, same)
 
 
-def test_a_disguised_update_lies_between_the_boosted_and_the_honest_one():
-    benign, boosted = fit(BenignClient(task()))[0], fit(malicious(boost=4.0))[0]
-    mixed = fit(malicious(boost=4.0, disguise=Imitation(share=0.25)))[0]
+def test_manipulations_follow_each_other():
+    benign, boosted = fit(BenignClient(task()))[0], fit(malicious(0.1, Scaling(factor=4)))[0]
+    mixed = fit(malicious(0.1, Scaling(factor=4), Imitation(share=0.25)))[0]
     for honest, poisoned, sent in zip(benign, boosted, mixed, strict=True):
         np.testing.assert_allclose(sent, 0.75 * honest + 0.25 * poisoned, rtol=1e-4, atol=1e-6)
 

@@ -33,6 +33,8 @@ UNDER_ATTACK = {
     "attack.last_round": 7,
     "attack.participation": "fixed",
     "attack.every": 3,
+    "attack.training.momentum": 0.5,
+    "attack.updates": "[noise,split]",
 }
 
 
@@ -78,7 +80,7 @@ def test_how_an_attack_goes_changes_no_clean_model(key, value):
 
 
 def test_every_setting_of_an_attack_says_what_it_is_without_one():
-    measured_without_one_too = {"target_label", "trigger", "trigger_space"}
+    measured_without_one_too = {"target_label", "trigger", "trigger_space", "poisoning"}
     marked = {name for name, setting in settings_of(AttackConfig).items() if setting.goes_by_attack}
     assert marked | measured_without_one_too == settings_of(AttackConfig).keys()
     assert not marked & measured_without_one_too

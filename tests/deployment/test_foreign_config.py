@@ -10,7 +10,7 @@ import yaml
 from flwr.app import ArrayRecord, Context, Message, MessageType, Metadata, RecordDict
 
 import fl_backdoor
-from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.config.schema import TrainingConfig, parse_whole
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import app
@@ -21,7 +21,10 @@ from fl_backdoor.federation.messages import TrainTask, pack_task
 from fl_backdoor.runner.composition import composed
 
 CONF = Path(__file__).parents[2] / "conf"
-ON_NODES = ("dataset", "model", "partition", "attack/trigger")
+ON_NODES = (
+    *("dataset", "model", "partition", "client", "attack", "attack/trigger", "attack/poisoning"),
+    *("attack/training", "attack/training/objective", "attack/training/constraint"),
+)
 
 
 @cache
@@ -35,6 +38,11 @@ def config(*overrides):
 def test_every_choice_of_the_installation_is_taken(choice):
     wanted = config(choice)
     assert accept(wanted) == replace(wanted, dataset={**wanted.dataset, "root": None, "cache": None})
+
+
+def test_manipulations_are_taken_by_name():
+    wanted = config("attack.updates=[scaling,noise,imitation,shifting,split]")
+    assert accept(wanted).attack == wanted.attack
 
 
 ATTACKS = [
@@ -65,6 +73,28 @@ def test_nothing_else_is_called(key, spec):
     with pytest.raises(ConfigError, match="not installed on this node") as refused:
         accept(sent)
     assert (refused.value.key, refused.value.value) == (f"{key}._target_", spec["_target_"])
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("attack.poisoning", {"poisoning": ATTACKS[0]}),
+        ("attack.client", {"client": ATTACKS[0]}),
+        ("attack.update.noise", {"updates": ["noise"], "update": {"noise": ATTACKS[0]}}),
+        ("attack.training.constraint", {"training": TrainingConfig(constraint=ATTACKS[0])}),
+        ("attack.training.objective", {"training": TrainingConfig(objective=ATTACKS[0])}),
+    ],
+)
+def test_no_part_of_an_attack_is_anything_else(key, change):
+    sent = replace(config(), attack=replace(config().attack, **change))
+    with pytest.raises(ConfigError, match=rf"^{key}\._target_ = os\.system: not installed on this node"):
+        accept(sent)
+
+
+def test_no_client_is_anything_else():
+    sent = replace(config(), client=replace(config().client, _target_="os.system"))
+    with pytest.raises(ConfigError, match=r"^client\._target_ = os\.system: not installed on this node"):
+        accept(sent)
 
 
 @pytest.mark.parametrize("nested", [{"inner": ATTACKS[0]}, {"inner": [{"deeper": ATTACKS[0]}]}])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from clients.malicious import MaliciousClient
+from clients import MaliciousClient
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import build_client, build_hosted_client

@@ -173,7 +173,7 @@ def test_auto_falls_back_to_the_embedded_digits_and_says_so(tmp_path, monkeypatc
 
 def test_an_alpha_that_stamps_nothing_is_pointed_out():
     [notice] = check(config("attack.alpha=0.02")).notices
-    assert notice.startswith("attack.alpha = 0.02 stamps 0 of the 32 samples of a batch")
+    assert notice.startswith("attack.alpha = 0.02 poisons 0 of the 32 samples of a batch")
     assert check(config("attack.alpha=0.052")).notices == []
     assert check(config("attack.alpha=0")).notices == []
 

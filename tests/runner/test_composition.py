@@ -131,7 +131,7 @@ def test_nobody_attacks_where_nothing_speaks_against_it(overrides):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, disguise, num_malicious"),
+        ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, poisoning, training, "),
         (
             "strategy=krumm",
             "strategy = krumm: must be one of benign_alone, bulyan, clip_avg, fedavg, flame, flower, hybrid, "

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fl_backdoor.attacks.data_poisoning.stamp_and_relabel import stamp_and_relabel
+from fl_backdoor.attacks.poisoning.all_to_one import AllToOne
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.word import Word
 from fl_backdoor.config.schema import ClientConfig
@@ -19,6 +19,7 @@ SHAPE = (3, 8, 8)
 TEXT = {"encoding": Encoding(("cf", "a", "b", "c", "d", "e", "f"), 7)}
 SETTINGS = ClientConfig(0.05, 0.9, 1e-3, 8, 2)
 BAR = Bar(SHAPE, rows=(1, 6), columns=(2, 3))
+ALL_TO_5 = AllToOne(10, 5)
 
 
 class Recorder:
@@ -96,7 +97,7 @@ def test_a_recorded_step_trains_as_the_plain_one_bit_for_bit(make):
 def test_a_recorded_step_on_sentences_is_the_plain_one_with_and_without_the_trigger():
     data, recorder, word = sentences(), Recorder(), Word(**TEXT)
     plain, recorded = Trainer(embedding(), SETTINGS), Trainer(embedding(), SETTINGS, record=recorder)
-    for poison in (CLEAN, stamp_and_relabel(word, 2, 5, "pixel")):
+    for poison in (CLEAN, ALL_TO_5.in_batches(word, "pixel", 2)):
         expected = train(plain, data, np.arange(60), poison, embedding)[0]
         assert same(train(recorded, data, np.arange(60), poison, embedding)[0], expected)
     assert recorder.recordings == 2
@@ -106,7 +107,7 @@ def test_each_poison_has_a_step_of_its_own_that_attackers_share():
     data, recorder = images(), Recorder()
     trainer = Trainer(cnn(), SETTINGS, record=recorder)
     for num_stamped in (2, 2, 3):
-        poison = stamp_and_relabel(BAR, num_stamped, 5, "pixel")
+        poison = ALL_TO_5.in_batches(BAR, "pixel", num_stamped)
         expected = train(Trainer(cnn(), SETTINGS), data, np.arange(16), poison)[0]
         assert same(train(trainer, data, np.arange(16), poison)[0], expected)
         train(trainer, data, np.arange(16))
@@ -117,7 +118,7 @@ def test_old_recordings_make_room():
     data, recorder = images(), Recorder()
     trainer = Trainer(cnn(), SETTINGS, record=recorder)
     for num_stamped in (1, 2, 3, 4, 5, 5, 1):
-        train(trainer, data, np.arange(8), stamp_and_relabel(BAR, num_stamped, 5, "pixel"))
+        train(trainer, data, np.arange(8), ALL_TO_5.in_batches(BAR, "pixel", num_stamped))
     assert recorder.recordings == 6
 
 
@@ -146,7 +147,7 @@ def test_a_cuda_graph_trains_as_the_eager_loop(make, precision):
     data = images("cuda")
     graph = Trainer(make().cuda(), SETTINGS, precision)
     eager = Trainer(make().cuda(), SETTINGS, precision, record=Recorder())
-    for poison in (CLEAN, stamp_and_relabel(BAR, 2, 5, "pixel"), CLEAN):
+    for poison in (CLEAN, ALL_TO_5.in_batches(BAR, "pixel", 2), CLEAN):
         for rows in (np.arange(20), np.arange(20, 60)):
             found, result = train(graph, data, rows, poison, make)
             expected, eager_result = train(eager, data, rows, poison, make)
@@ -160,7 +161,7 @@ def test_a_cuda_graph_trains_on_sentences_as_the_eager_loop(precision):
     data, word = sentences("cuda"), Word(**TEXT).cuda()
     graph = Trainer(embedding().cuda(), SETTINGS, precision)
     eager = Trainer(embedding().cuda(), SETTINGS, precision, record=Recorder())
-    for poison in (CLEAN, stamp_and_relabel(word, 2, 5, "pixel")):
+    for poison in (CLEAN, ALL_TO_5.in_batches(word, "pixel", 2)):
         found, result = train(graph, data, np.arange(60), poison, embedding)
         expected, eager_result = train(eager, data, np.arange(60), poison, embedding)
         assert same(found, expected)

@@ -15,10 +15,9 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.attacks.triggers.base import NOTHING, Trigger, Vector
 from fl_backdoor.data.samples import Batch
 
 
@@ -38,31 +37,26 @@ class AdaptiveTrigger(Trigger):
         better.learn(frozen, batches, target_label)
         return better.requires_grad_(requires_grad=False)
 
-    def notes(self) -> bytes:
-        """Return the parameters, float32, one after the other."""
-        return nn.utils.parameters_to_vector(self.parameters()).detach().cpu().numpy().tobytes()
+    def learnt(self) -> Vector:
+        """Return the parameters."""
+        found: Vector = nn.utils.parameters_to_vector(self.parameters()).detach().cpu().numpy()
+        return found
 
-    def told(self, notes: bytes) -> Self:
-        """Return a copy with the noted parameters; the trigger itself if they cannot be its own."""
-        vector = self._read(notes)
-        if vector is None:
+    def with_learnt(self, learnt: Vector) -> Self:
+        """Return a copy with these parameters; the trigger itself if they cannot be its own."""
+        if not self._are_ours(learnt):
             return self
         copied = copy.deepcopy(self)
         device = next(copied.parameters()).device
         with torch.no_grad():
-            nn.utils.vector_to_parameters(torch.tensor(vector, device=device), copied.parameters())
+            nn.utils.vector_to_parameters(torch.tensor(learnt, device=device), copied.parameters())
         return copied
 
-    def merged(self, notes: Sequence[bytes]) -> bytes:
-        """Return the mean of what can be read; nothing if nothing can."""
-        vectors = [vector for vector in map(self._read, notes) if vector is not None]
-        if not vectors:
-            return b""
-        return np.mean(vectors, axis=0, dtype=np.float64).astype(np.float32).tobytes()
+    def merged(self, learnt: Sequence[Vector]) -> Vector:
+        """Return the mean of what can be ours; nothing if nothing can."""
+        vectors = [vector for vector in learnt if self._are_ours(vector)]
+        return np.stack(vectors).mean(axis=0, dtype=np.float64).astype(np.float32) if vectors else NOTHING
 
-    def _read(self, notes: bytes) -> NDArray[np.float32] | None:
+    def _are_ours(self, learnt: Vector) -> bool:
         size = sum(parameter.numel() for parameter in self.parameters())
-        if len(notes) != size * np.dtype(np.float32).itemsize:
-            return None
-        vector = np.frombuffer(notes, dtype=np.float32)
-        return vector if np.isfinite(vector).all() else None
+        return learnt.dtype == np.float32 and learnt.shape == (size,) and bool(np.isfinite(learnt).all())

@@ -4,10 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor.data.samples import Batch
+
+Vector = NDArray[np.float32]
+"""What a trigger has learnt, one number after the other."""
+
+NOTHING: Vector = np.zeros(0, dtype=np.float32)
 
 
 class Trigger(nn.Module, ABC):
@@ -34,8 +41,8 @@ class Trigger(nn.Module, ABC):
             in there as well then. Or sentences, int32 ``(n, num_tokens)``.
         """
 
-    def part(self, place: int, num_malicious: int) -> "Trigger":
-        """Return what the malicious client at `place`, from 0, among so many stamps: all of it.
+    def part(self, rank: int, num_malicious: int) -> "Trigger":
+        """Return what the malicious client of this rank, from 0, among so many stamps: all of it.
 
         The same arguments give the same object.
         """
@@ -55,14 +62,14 @@ class Trigger(nn.Module, ABC):
         """
         return self
 
-    def notes(self) -> bytes:
+    def learnt(self) -> Vector:
         """Return what the trigger has learnt, for those who shall stamp the same: nothing."""
-        return b""
+        return NOTHING
 
-    def told(self, notes: bytes) -> "Trigger":
-        """Return the trigger as it is with what somebody has noted; `notes` may be empty, or not be valid."""
+    def with_learnt(self, learnt: Vector) -> "Trigger":
+        """Return the trigger as it is with what somebody has learnt; that may be empty, or not be valid."""
         return self
 
-    def merged(self, notes: Sequence[bytes]) -> bytes:
-        """Return what several clients have noted, as one."""
-        return b""
+    def merged(self, learnt: Sequence[Vector]) -> Vector:
+        """Return what several clients have learnt, as one."""
+        return NOTHING

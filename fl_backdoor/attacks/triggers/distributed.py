@@ -81,10 +81,10 @@ class Distributed(Trigger):
         """Return copies of `images` with all lines."""
         return self.whole.stamp(images)
 
-    def part(self, place: int, num_malicious: int) -> Overlay:
+    def part(self, rank: int, num_malicious: int) -> Overlay:
         """Return every so many-th line; with more attackers than lines several have the same."""
         every = min(num_malicious, len(self.lines))
-        key = (place % every, every)
+        key = (rank % every, every)
         if key not in self._parts:
             self._parts[key] = _white(self.lines[key[0] :: every])
         return self._parts[key]

@@ -1,1 +1,0 @@
-"""Changes of training batches, one a file."""

@@ -1,1 +1,0 @@
-"""Changes of a client update, one a file."""

@@ -1,0 +1,1 @@
+"""How a malicious client trains: what it minimises, and what binds its steps, one way a file."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -87,6 +87,8 @@ class ClientUpdates:
         Weight of each client in a plain mean, float64 ``(n_clients,)``, sum 1.
     client_ids
         Whose rows they are, int64 ``(n_clients,)``, ascending.
+    model
+        The global model that the clients were sent, in ``state_dict`` order.
     """
 
     server_round: int
@@ -96,6 +98,7 @@ class ClientUpdates:
     learning_rate: float
     weights: ClientVector
     client_ids: NDArray[np.int64]
+    model: ModelArrays = field(default_factory=list)
 
     @cached_property
     def norms(self) -> ClientVector:
@@ -164,6 +167,12 @@ def require_equal_weighting(server: ServerContext, rule: str) -> None:
     """
     if server.weighting != "equal":
         raise ConfigError("server.weighting", server.weighting, f"must be equal under {rule}")
+
+
+def median_of_kept(values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
+    """Return the median of a buffer's values ``(n_clients, n_values)`` over whom the rule kept."""
+    merged: NDArray[np.float64] = np.median(values[~aggregation.filtered], axis=0)
+    return merged
 
 
 def mean_of(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ModelArrays, Positive
-from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting
+from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting, median_of_kept
 from strategies.courier import Courier, Received, TrainRequest
 from strategies.flower_courier import FlowerCourier, layout_of
 from strategies.flower_replies import consistent
@@ -122,6 +122,9 @@ class RobustStrategy(FedAvg):
     required_clients = 1
     """Fewest replies that the rule is defined for; with fewer the round keeps the model."""
 
+    knows_clients = False
+    """Whether the rule knows clients by their ids; it cannot follow a step that puts several into one row."""
+
     judges_gradients = False
     """Whether the rule asks for `ClientUpdates.gradient_norms`, for which somebody must know the rate."""
 
@@ -189,8 +192,23 @@ class RobustStrategy(FedAvg):
         -------
         float64 ``(n_values,)``; what is an integer in the model is rounded.
         """
-        merged: NDArray[np.float64] = np.median(values[~aggregation.filtered], axis=0)
-        return merged
+        return median_of_kept(values, aggregation)
+
+    def finish(self, model: ModelArrays, clients: ClientUpdates, aggregation: Aggregation) -> ModelArrays:
+        """Return what becomes of the model that a round has ended with: here, that model.
+
+        Not called where the round keeps the model.
+
+        Parameters
+        ----------
+        model
+            The global model, moved, in ``state_dict`` order; its arrays must not change.
+        clients
+            What the round's clients sent, and the model that they were sent.
+        aggregation
+            What all of the defence made of it.
+        """
+        return model
 
     def prepare(self, server: ServerContext) -> None:
         """Hear of the server before the first round; `start` says it where nobody else has.
@@ -270,7 +288,8 @@ class RobustStrategy(FedAvg):
         else:
             clients = self._client_updates(server_round, received)
             aggregation = self.aggregate(clients)
-            moved = None if aggregation.filtered.all() else self._moved(received, aggregation)
+            if not aggregation.filtered.all():
+                moved = self._record(self.finish(self._moved(received, aggregation), clients, aggregation))
         self.outcome = RoundOutcome(server_round, received.rejected, clients, aggregation)
         return moved, received.metrics
 
@@ -286,6 +305,11 @@ class RobustStrategy(FedAvg):
         """Aggregate as Flower does what can be aggregated."""
         sound = consistent(replies, self.weighted_by_key)
         return super().aggregate_evaluate(server_round + self.rounds_before, sound)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user must not miss of how the rule will work, a line each."""
+        return []
 
     def summary(self) -> None:
         """Log the strategy's name, and what Flower logs."""
@@ -321,13 +345,16 @@ class RobustStrategy(FedAvg):
             learning_rate=received.learning_rate,
             weights=weights / weights.sum(),
             client_ids=received.client_ids,
+            model=self.model,
         )
 
-    def _moved(self, received: Received, aggregation: Aggregation) -> ArrayRecord:
+    def _moved(self, received: Received, aggregation: Aggregation) -> ModelArrays:
         layout = self.server.layout
         movement = np.float32(self.server.learning_rate) * aggregation.update
         buffers = layout.merged_buffers(
             received.buffers, lambda values: self.merge_buffers(values, aggregation)
         )
-        moved = layout.moved(self.model, movement, buffers)
-        return ArrayRecord(dict(zip(self._names, map(Array, moved), strict=True)))
+        return layout.moved(self.model, movement, buffers)
+
+    def _record(self, model: ModelArrays) -> ArrayRecord:
+        return ArrayRecord(dict(zip(self._names, map(Array, model), strict=True)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_backdoor.config.metric_settings import changes_no_metric
-from fl_backdoor.runs.runs import Run, Settings
+from fl_backdoor.runs.runs import Run, Settings, of_strategy
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -129,9 +129,10 @@ def told(run: Run) -> Settings:
         for key, found in run.settings.items()
         if key not in TOLD_OTHERWISE and not changes_no_metric(key)
     }
-    if (named := kept.get("strategy.client_ids")) and named == run.summary.get("malicious_client_ids"):
-        # Whoever attacks follows from the seed, and so do their names.
-        kept["strategy.client_ids"] = "the attackers"
+    for key, named in of_strategy(kept, "client_ids").items():
+        if named and named == run.summary.get("malicious_client_ids"):
+            # Whoever attacks follows from the seed, and so do their names.
+            kept[key] = "the attackers"
     return {"dataset": run.dataset, "strategy": run.strategy} | kept
 
 

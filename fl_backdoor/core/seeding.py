@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     VIRTUAL_CLIENTS = 13
     TEST_SHARE = 14
     POISONED_SAMPLES = 15
+    WEAK_NOISE = 16
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fl_backdoor import __version__
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
-from fl_backdoor.core import plugins
+from fl_backdoor.core import strategy_plugin
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.data.fingerprint import fingerprint
@@ -29,6 +29,7 @@ from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
 from strategies.base import ServerContext
 from strategies.robust_strategy import RobustStrategy
+from strategies.chain.inner_courier import InnerCourier
 
 MOST_OF_TARGET_CLASS = 0.5
 """Of the attackers' samples: with more the user is told."""
@@ -184,7 +185,9 @@ def build_strategy(
 
     It gets virtual clients if the server has samples for them.
     """
-    strategy: RobustStrategy = plugins.build(config.strategy, "strategy", courier=courier)
+    strategy: RobustStrategy = strategy_plugin.build(
+        config.strategy, inside={"courier": InnerCourier()}, courier=courier
+    )
     server = ServerContext(
         layout=layout,
         num_rounds=config.num_rounds,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig, SimulationConfig
-from fl_backdoor.core import plugins
+from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.runner.tracking import choice as tracker
@@ -31,15 +31,18 @@ class Checked:
         Its data set and its precision are concrete ones.
     fallback
         Why the embedded data set takes the place of CIFAR-10, or None.
+    of_strategy
+        What the strategy says of itself, a line each.
     """
 
     config: ExperimentConfig
     fallback: str | None
+    of_strategy: tuple[str, ...] = ()
 
     @property
     def notices(self) -> list[str]:
         """What the user must not miss, a line each."""
-        notices = [self.fallback] if self.fallback else []
+        notices = [*([self.fallback] if self.fallback else []), *self.of_strategy]
         attack, batch_size = self.config.attack, self.config.client.batch_size
         if attack.num_malicious and attack.alpha > 0 and attack.num_poisoned(batch_size) == 0:
             notices.append(
@@ -70,7 +73,7 @@ def check_light(config: ExperimentConfig) -> Checked:
             config.attack.target_label,
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
-    plugins.settings(config.strategy, "strategy", "courier")
+    strategy_plugin.check(config.strategy, "courier")
     tracker.check(config.tracking)
     if isinstance(config.engine, SimulationConfig):
         _check_ray(config.engine.address)
@@ -98,8 +101,8 @@ def check_heavy(checked: Checked) -> Checked:
     plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.
     sizes = (1,) * config.partition.num_clients
-    build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes), courier_of(config))
-    return Checked(config, checked.fallback)
+    strategy = build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes), courier_of(config))
+    return Checked(config, checked.fallback, tuple(strategy.notices))
 
 
 @cache

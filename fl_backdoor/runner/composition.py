@@ -20,9 +20,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from fl_backdoor.core import chains
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.runner import resolvers
 
@@ -118,8 +119,10 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
                 folder = _folder(whole, multirun=multirun)
                 with open_dict(whole):
                     del whole["hydra"]
-                config = plain_values(whole)
+                config = resolvers.plain_values(whole)
                 _refuse_attackers_of_nobody(choice, config)
+                if not multirun:
+                    _refuse_settings_of_unused_steps(overrides, config)
                 yield Composition(config, folder)
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
@@ -144,12 +147,6 @@ def num_runs(overrides: list[str]) -> int | None:
         if not all(_is_known_beforehand(override) for override in parsed):
             return None
         return prod(len(_alternatives(override)) for override in parsed)
-
-
-def plain_values(config: DictConfig) -> dict[str, Any]:
-    """Return the resolved configuration as plain values, without Hydra's own."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    return {str(key): value for key, value in dict(plain).items() if key != "hydra"}  # type: ignore[arg-type]
 
 
 def _folder(whole: DictConfig, *, multirun: bool) -> Path:
@@ -213,6 +210,17 @@ def _refuse_attackers_of_nobody(overrides: Sequence[str], config: dict[str, Any]
             f"what is chosen beside it sets attack.num_malicious to {attackers}; "
             "to have nobody attack, set attack.num_malicious=0 attack.alpha=0",
         )
+
+
+def _refuse_settings_of_unused_steps(overrides: Sequence[Override], config: dict[str, Any]) -> None:
+    """Raise where a setting would play no part; in a multirun it may in another run."""
+    strategy = config["strategy"]
+    for override in overrides:
+        group, _, rest = override.key_or_group.partition(".")
+        step, _, setting = rest.partition(".")
+        if group == "strategy" and setting and chains.is_chain(strategy) and step not in strategy:
+            allowed = f"{chains.KEY} = [{', '.join(strategy[chains.STEPS])}] names no {step}"
+            raise ConfigError(override.key_or_group, override.value(), allowed)
 
 
 def _one_line(error: Exception) -> FlBackdoorError:

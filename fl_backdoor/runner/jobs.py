@@ -20,12 +20,13 @@ from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.runner import resume
 from fl_backdoor.runner.checks import check_heavy, check_light
-from fl_backdoor.runner.composition import compositions, is_multirun, plain_values, runs_elsewhere
+from fl_backdoor.runner.composition import compositions, is_multirun, runs_elsewhere
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.progress_line import Patience
 from fl_backdoor.runner.display.streams import Streams
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.one_by_one import Runner
+from fl_backdoor.runner.resolvers import plain_values
 from fl_backdoor.runner.session import LOG_NAME, baselines
 from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
 from fl_backdoor.runs.lock import own_folder

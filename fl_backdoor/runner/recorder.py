@@ -11,7 +11,7 @@ import torch
 
 from fl_backdoor.attacks.shared_state import TRIGGER, unpacked
 from fl_backdoor.attacks.triggers.base import NOTHING
-from fl_backdoor.core import table
+from fl_backdoor.core import chains, table
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.data.dataset import Split
 from fl_backdoor.federation.context import World
@@ -212,7 +212,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
         seed=config.seed,
         dataset=experiment.world.dataset.name,
         dataset_fallback=checked.fallback,
-        strategy=str(config.strategy["_target_"]).rpartition(".")[2],
+        strategy=chains.title(config.strategy),
         alpha=config.attack.alpha,
         num_malicious=config.attack.num_malicious,
         boost_factor=config.attack.boost_factor,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from fl_backdoor.core import chains
 from fl_backdoor.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,33 @@ def register() -> None:
     OmegaConf.register_new_resolver("model_replacement", _model_replacement, replace=True)
 
 
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved configuration as plain values, without Hydra's own and without unused steps.
+
+    Raises
+    ------
+    ConfigError
+        If a chain names a step that is not there.
+    """
+    settings: dict[Any, Any] = {key: config[key] for key in config if key != "hydra"}
+    own = OmegaConf.create(settings)
+    if isinstance(own.get("strategy"), DictConfig):
+        # Before anything is resolved: what a step asks for need not be there where it is not used.
+        for name in _unused_steps(own.strategy):
+            with open_dict(own.strategy):
+                del own.strategy[name]
+    plain = OmegaConf.to_container(own, resolve=True)
+    return {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
+
+
+def _unused_steps(strategy: DictConfig) -> list[str]:
+    plain: dict[Any, Any] = dict(OmegaConf.to_container(strategy))  # type: ignore[arg-type]
+    if chains.STEPS in plain:
+        steps = strategy[chains.STEPS]
+        plain[chains.STEPS] = list(steps) if isinstance(steps, ListConfig) else steps
+    return chains.unused(plain)
+
+
 def _given_or(given: object, otherwise: object) -> object:
     return otherwise if given is None else given
 
@@ -32,7 +60,7 @@ def _given_or(given: object, otherwise: object) -> object:
 def _experiment_key(_root_: DictConfig) -> str:
     from fl_backdoor.runner.experiment_key import experiment_key
 
-    whole = _whole(_root_)
+    whole = plain_values(_root_)
     return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
 
 
@@ -40,13 +68,7 @@ def _settings_key(_root_: DictConfig) -> str:
     """Return 8 digits that follow from the settings; no file is read for them."""
     from fl_backdoor.runner.experiment_key import experiment_key
 
-    return experiment_key(_whole(_root_), None)[:8]
-
-
-def _whole(_root_: DictConfig) -> dict[str, Any]:
-    settings: dict[Any, Any] = {key: _root_[key] for key in _root_ if key != "hydra"}
-    plain = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-    return {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
+    return experiment_key(plain_values(_root_), None)[:8]
 
 
 @cache  # many runs of a sweep, made on the same files, are named one after the other
@@ -57,7 +79,10 @@ def _contents(spec: str) -> "Contents | None":
 
 
 def _name_of(group: str, *, _root_: DictConfig) -> str:
-    """Return the choice in `group`, or the class in its place where another one runs than its file names."""
+    """Return the choice in `group`, or the class in its place where another one runs than its file names.
+
+    After a chain come its steps.
+    """
     from fl_backdoor.core.plugins import TARGET
 
     told = _root_.hydra
@@ -65,7 +90,8 @@ def _name_of(group: str, *, _root_: DictConfig) -> str:
     sources = tuple(f"{source.schema}://{source.path}" for source in told.runtime.config_sources)
     named, class_name = _target_in(f"{group}/{choice}", sources), target.rpartition(".")[2]
     is_named = target == named if named else not _is_set(f"{group}.{TARGET}", told.overrides.task)
-    return choice if is_named or not class_name.isidentifier() else class_name
+    name = choice if is_named or not class_name.isidentifier() else class_name
+    return chains.folder_name(name, plain_values(_root_)[group] or {})
 
 
 @cache

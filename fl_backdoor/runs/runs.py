@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fl_backdoor.core import reading, table
+from fl_backdoor.core.chains import STEPS, TARGET, title
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
 from fl_backdoor.core.renamed import with_todays_names
@@ -113,7 +114,8 @@ class Run:
         target = self.settings.get(STRATEGY_TARGET)
         if self.has_namesake and target is not None:
             return str(target)
-        return str(self.summary.get("strategy") or target or "?").rpartition(".")[2]
+        asked = {name: self.settings.get(f"strategy.{name}", "?") for name in (TARGET, STEPS)}
+        return str(self.summary.get("strategy") or title(asked)).rpartition(".")[2]
 
     @property
     def dataset(self) -> str:
@@ -164,6 +166,15 @@ class Run:
         """The module's name, which is that of the choice on the command line; of foreign sets the class's."""
         module, _, name = str(self.settings.get("dataset._target_", "?")).rpartition(".")
         return module.rpartition(".")[2] if module.startswith(OUR_DATASETS) else name
+
+
+def of_strategy(settings: Settings, name: str) -> dict[str, table.Cell]:
+    """Return, by dotted key, a setting of the strategy, or of each step of a chain that has it."""
+    return {
+        key: found
+        for key, found in settings.items()
+        if key.startswith("strategy.") and key.endswith(f".{name}")
+    }
 
 
 def find(folders: Sequence[Path]) -> list[Run]:
@@ -390,9 +401,11 @@ def _fallback(run: Run) -> str | None:
 
 
 def _oracle(run: Run) -> str | None:
-    if named := run.settings.get("strategy.client_ids"):
-        return f"oracle: strategy.client_ids = {named} are left out; no server knows whom to name"
-    known, true = (run.settings.get(f"{of}.num_malicious") for of in ("strategy", "attack"))
-    if known is None or known != true:
-        return None
-    return f"oracle: strategy.num_malicious = {known} is the true number of attackers, which no server knows"
+    for key, named in of_strategy(run.settings, "client_ids").items():
+        if named:
+            return f"oracle: {key} = {named} are left out; no server knows whom to name"
+    true = run.settings.get("attack.num_malicious")
+    for key, known in of_strategy(run.settings, "num_malicious").items():
+        if known is not None and known == true:
+            return f"oracle: {key} = {known} is the true number of attackers, which no server knows"
+    return None

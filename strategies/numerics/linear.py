@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.core.types import ClientVector, ParameterVector, UpdateMatrix
-from strategies.numerics.columns import ALL, CHUNK_COLUMNS, Rows, columnwise, summed
+from strategies.numerics.columns import ALL, CHUNK_COLUMNS, Rows, columnwise, stripes, summed
+from strategies.numerics.threads import in_order
 
 CANCELLED_SINGLE, CANCELLED_DOUBLE = 1e-1, 1e-6
 """A squared distance below this share of the squared lengths lost 1 of float32's digits, 6 of float64's."""
@@ -21,6 +22,41 @@ def weighted_sum(weights: ClientVector, updates: UpdateMatrix) -> ParameterVecto
     used = np.flatnonzero(weights)
     rows: Rows = ALL if len(used) == len(weights) else used
     return columnwise(lambda chunk: weights[rows] @ chunk, updates, rows, np.float64)
+
+
+def scaled_rows(coefficients: ClientVector, updates: UpdateMatrix, rows: NDArray[np.intp]) -> UpdateMatrix:
+    """Return some rows, each times its coefficient, as a new matrix ``(len(rows), n_params)``."""
+    factors = coefficients.astype(np.float32)[:, None]
+    scaled = np.empty((len(rows), updates.shape[1]), dtype=np.float32)
+
+    def fill(stripe: list[slice]) -> None:
+        for columns in stripe:
+            np.multiply(updates[rows, columns], factors, out=scaled[:, columns])
+
+    for _ in in_order(fill, stripes(updates.shape)):
+        pass
+    return scaled
+
+
+def mixed_rows(shares: NDArray[np.float64], updates: UpdateMatrix) -> UpdateMatrix:
+    """Return ``shares @ updates``, float32 ``(n_rows, n_params)``, summed in float64.
+
+    Parameters
+    ----------
+    shares
+        float64 ``(n_rows, n_clients)``.
+    updates
+        float32 ``(n_clients, n_params)``.
+    """
+    mixed = np.empty((len(shares), updates.shape[1]), dtype=np.float32)
+
+    def fill(stripe: list[slice]) -> None:
+        for columns in stripe:
+            mixed[:, columns] = shares @ updates[:, columns].astype(np.float64)
+
+    for _ in in_order(fill, stripes(updates.shape)):
+        pass
+    return mixed
 
 
 def norms(updates: UpdateMatrix) -> ClientVector:

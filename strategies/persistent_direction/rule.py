@@ -131,6 +131,8 @@ class PersistentDirection(RobustStrategy):
         What every rule takes beside its settings, see `RobustStrategy`.
     """
 
+    knows_clients = True
+
     def __init__(
         self,
         *,
@@ -256,7 +258,7 @@ class PersistentDirection(RobustStrategy):
         flips = random_flips(clients.updates.shape[1], generator(self.server.seed, Purpose.SKETCH))
         short = self._short(clients.updates, flips)
         if play := self.server.virtual_clients:
-            played = play(self.model, clients.server_round, self.num_virtual, self.num_stages)
+            played = play(clients.model, clients.server_round, self.num_virtual, self.num_stages)
             virtual = stacked(self._short(update[None], flips) for update in played)
             short = apart_from(virtual, short, by="lengths")
         signed = [name for name in short if name != "lengths"]

@@ -9,9 +9,11 @@ counts; where T differs between clients, each uses its own.
 from typing import Unpack
 
 from fl_backdoor.core.types import NonNegative, Positive
-from strategies.base import Aggregation, ClientUpdates, clipped_mean
+from strategies.base import ClientUpdates
 from strategies.numerics.clipping import clip_coefficients
-from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.robust_strategy import StrategyArguments
+from strategies.steps.kinds import UpdateStep
+from strategies.steps.rows import Change
 
 
 def gamma_t(clip_gamma: float, clip_decay: float, server_round: int) -> float:
@@ -19,7 +21,7 @@ def gamma_t(clip_gamma: float, clip_decay: float, server_round: int) -> float:
     return float(clip_gamma * server_round**-clip_decay)
 
 
-class ClipAvg(RobustStrategy):
+class ClipAvg(UpdateStep):
     """The weighted mean of updates whose average gradients are no longer than γ_t.
 
     Buffers have no gradient to clip: the median over all clients is taken.
@@ -47,8 +49,8 @@ class ClipAvg(RobustStrategy):
         self.clip_gamma = clip_gamma
         self.clip_decay = clip_decay
 
-    def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the clipped updates; whoever was clipped is flagged."""
+    def change(self, clients: ClientUpdates) -> Change:
+        """Clip the updates; whoever was clipped is flagged."""
         bound = gamma_t(self.clip_gamma, self.clip_decay, clients.server_round)
         coefficients = clip_coefficients(clients.gradient_norms, bound)
-        return clipped_mean(clients, coefficients, flagged=coefficients < 1)
+        return Change(coefficients, flagged=coefficients < 1)

@@ -11,14 +11,16 @@ from typing import Unpack
 import numpy as np
 
 from fl_backdoor.core.types import NonNegative, Positive, Ratio
-from strategies.base import Aggregation, ClientUpdates, clipped_mean
+from strategies.base import ClientUpdates
 from strategies.numerics.clipping import clip_coefficients
 from strategies.numerics.iqr import above
-from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.robust_strategy import StrategyArguments
 from strategies.rules.clip_avg import gamma_t
+from strategies.steps.kinds import UpdateStep
+from strategies.steps.rows import Change
 
 
-class Hybrid(RobustStrategy):
+class Hybrid(UpdateStep):
     """The weighted mean of updates, the suspicious ones clipped harder.
 
     Buffers have no gradient to clip: the median over all clients is taken.
@@ -56,11 +58,11 @@ class Hybrid(RobustStrategy):
         self.suspect_ratio = suspect_ratio
         self.clip_unsuspicious = clip_unsuspicious
 
-    def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the clipped updates; the suspicious are flagged."""
+    def change(self, clients: ClientUpdates) -> Change:
+        """Clip the updates; the suspicious are flagged."""
         norms = clients.gradient_norms
         bound = gamma_t(self.clip_gamma, self.clip_decay, clients.server_round)
         suspicious = above(norms, self.iqr_k)
         others = clip_coefficients(norms, bound) if self.clip_unsuspicious else np.ones_like(norms)
         amplified = clip_coefficients(norms, self.suspect_ratio * bound)
-        return clipped_mean(clients, np.where(suspicious, amplified, others), flagged=suspicious)
+        return Change(np.where(suspicious, amplified, others), flagged=suspicious)

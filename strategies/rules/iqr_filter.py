@@ -8,12 +8,14 @@ trained parameters alone (``server.buffers`` restores the listing's behaviour).
 from typing import Unpack
 
 from fl_backdoor.core.types import NonNegative
-from strategies.base import Aggregation, ClientUpdates, mean_of
+from strategies.base import ClientUpdates
 from strategies.numerics.iqr import outside
-from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.robust_strategy import StrategyArguments
+from strategies.steps.kinds import ChoiceStep
+from strategies.steps.rows import Choice
 
 
-class IQRFilter(RobustStrategy):
+class IQRFilter(ChoiceStep):
     """The weighted mean over clients with d_i in [Q1 - k·IQR, Q3 + k·IQR].
 
     Of buffers the median over these clients is taken.
@@ -30,6 +32,6 @@ class IQRFilter(RobustStrategy):
         super().__init__(**flower)
         self.iqr_k = iqr_k
 
-    def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean over the clients that are no outliers."""
-        return mean_of(clients, keep=~outside(clients.mean_distances, self.iqr_k))
+    def choose(self, clients: ClientUpdates) -> Choice:
+        """Keep the clients that are no outliers."""
+        return Choice.of(keep=~outside(clients.mean_distances, self.iqr_k))

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ClientMask, ClientVector, Count
-from strategies.base import Aggregation, ClientUpdates, ServerContext, mean_of
+from strategies.base import Aggregation, ClientUpdates, ServerContext
 from strategies.numerics.buffers import bounded_mean
 from strategies.numerics.linear import Squares
-from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.robust_strategy import StrategyArguments
+from strategies.steps.kinds import ChoiceStep
+from strategies.steps.rows import Choice
 
 
 def krum_scores(squared: Squares, num_malicious: int) -> ClientVector:
@@ -67,7 +69,7 @@ def require_selection(server: ServerContext, num_to_select: int) -> None:
         raise ConfigError("strategy.num_to_select", num_to_select, allowed)
 
 
-class Krum(RobustStrategy):
+class Krum(ChoiceStep):
     """The update with the lowest score; the others are filtered and flagged.
 
     Buffers are those of the selected client, moved into the range that is left of all clients' numbers
@@ -94,10 +96,14 @@ class Krum(RobustStrategy):
         require_clients(server, type(self).__name__, 2, self.num_malicious)
         super().prepare(server)
 
-    def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean of the `num_to_select` updates with the lowest scores."""
+    def choose(self, clients: ClientUpdates) -> Choice:
+        """Keep the `num_to_select` clients with the lowest scores."""
         scores = krum_scores(clients.squared_distances, self.num_malicious)
-        return mean_of(clients, keep=lowest(scores, self.num_to_select))
+        return Choice.of(keep=lowest(scores, self.num_to_select))
+
+    def rows_after(self, count: int) -> int:
+        """Return how many are selected."""
+        return min(count, self.num_to_select)
 
     def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
         """Return the mean of buffers over the selected, in the range of all without f at either end."""

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import Count
-from strategies.base import Aggregation, ClientUpdates, ServerContext, mean_of, nothing_of
+from strategies.base import Aggregation, ClientUpdates, ServerContext
 from strategies.numerics.buffers import weighted_mean
-from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.robust_strategy import StrategyArguments
+from strategies.steps.kinds import ChoiceStep
+from strategies.steps.rows import Choice
 
 
-class OracleFilter(RobustStrategy):
+class OracleFilter(ChoiceStep):
     """The weighted mean over all clients but some, of updates and of buffers.
 
     Parameters
@@ -26,6 +28,8 @@ class OracleFilter(RobustStrategy):
     flower
         What every rule takes beside its settings, see `RobustStrategy`.
     """
+
+    knows_clients = True
 
     def __init__(self, *, client_ids: list[Count], **flower: Unpack[StrategyArguments]) -> None:
         super().__init__(**flower)
@@ -38,10 +42,9 @@ class OracleFilter(RobustStrategy):
             raise ConfigError("strategy.client_ids", self.client_ids, f"clients are 0 to {num_clients - 1}")
         super().prepare(server)
 
-    def aggregate(self, clients: ClientUpdates) -> Aggregation:
-        """Return the mean over the others; of nobody's, if they take no part in this round."""
-        keep = ~np.isin(clients.client_ids, self.client_ids)
-        return mean_of(clients, keep) if keep.any() else nothing_of(clients)
+    def choose(self, clients: ClientUpdates) -> Choice:
+        """Keep the others; nobody, if they take no part in this round."""
+        return Choice.of(keep=~np.isin(clients.client_ids, self.client_ids))
 
     def merge_buffers(self, values: NDArray[np.float64], aggregation: Aggregation) -> NDArray[np.float64]:
         """Return the mean over the others; those who are left out have no weight."""

@@ -17,7 +17,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from numpy.typing import ArrayLike, NDArray
 
 from fl_backdoor.config.schema import ClientConfig, ServerConfig
-from fl_backdoor.core import plugins
+from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import METRICS, ClientReply, unpack_task
@@ -26,6 +26,7 @@ from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.federation.transport.choice import Transport
 from strategies.base import ClientUpdates, ServerContext
 from strategies.robust_strategy import RobustStrategy
+from strategies.steps.inner_courier import InnerCourier
 
 LAYOUT = Layout(
     (
@@ -85,7 +86,9 @@ class Federation:
         return replace(self, server=replace(self.server, **changes))
 
     def configured(self, spec: plugins.Spec) -> Any:
-        return self._prepared(plugins.build(spec, "strategy", courier=self._courier()))
+        return self._prepared(
+            strategy_plugin.build(spec, inside={"courier": InnerCourier()}, courier=self._courier())
+        )
 
     def _prepared(self, strategy: RobustStrategy) -> RobustStrategy:
         strategy.prepare(self.server)

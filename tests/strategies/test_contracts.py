@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import conf
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ClientMask
 from fl_backdoor.runner.composition import composed
+from strategies.base import Aggregation
+from strategies.chain import Chain
 from strategies.numerics import threads
 from strategies.numerics.columns import CHUNK_COLUMNS
 from strategies.persistent_direction.rule import PersistentDirection
@@ -28,6 +31,9 @@ from strategies.rules.median import Median
 from strategies.rules.multi_krum import MultiKrum
 from strategies.rules.oracle_filter import OracleFilter
 from strategies.rules.trimmed_mean import TrimmedMean
+from strategies.steps.nnm import NNM
+from strategies.steps.norm_clipping import NormClipping
+from strategies.steps.weak_noise import WeakNoise
 from tests.strategies.conftest import Federation
 
 
@@ -58,6 +64,10 @@ class Defence:
 
 def flower(rule: str, **settings: float) -> Callable[[Federation, float], RobustStrategy]:
     return lambda federation, length: federation.build(FlowerStrategy, rule=rule, **settings)
+
+
+def chain(steps: Callable[[float], list[RobustStrategy]]) -> Callable[[Federation, float], RobustStrategy]:
+    return lambda federation, length: federation.build(partial(Chain, steps(length)))
 
 
 DEFENCES = {
@@ -105,6 +115,26 @@ DEFENCES = {
     "persistent_direction_median": Defence(
         lambda federation, length: federation.build(PersistentDirection, response="median"),
         fewest=6,
+        has_weights=False,
+        ignores_huge=True,
+    ),
+    "norm_clipping": Defence(lambda federation, length: federation.build(NormClipping, bound=length)),
+    "norm_clipping_median": Defence(lambda federation, length: federation.build(NormClipping)),
+    "nnm": Defence(lambda federation, length: federation.build(NNM, num_malicious=1), fewest=3),
+    "weak_noise": Defence(lambda federation, length: federation.build(WeakNoise)),
+    "iqr_filter_norm_clipping": Defence(
+        chain(lambda length: [IQRFilter(), NormClipping(bound=length)]), ignores_huge=True
+    ),
+    "norm_clipping_nnm_median": Defence(
+        chain(lambda length: [NormClipping(bound=length), NNM(num_malicious=1), Median(), WeakNoise()]),
+        fewest=3,
+        has_weights=False,
+        ignores_huge=True,
+    ),
+    "multi_krum_trimmed_mean": Defence(
+        chain(lambda length: [MultiKrum(num_malicious=1, num_to_select=4), TrimmedMean()]),
+        fewest=5,
+        selects=4,
         has_weights=False,
         ignores_huge=True,
     ),
@@ -301,6 +331,24 @@ def test_results_do_not_depend_on_the_number_of_threads(defence, monkeypatch, ma
             np.testing.assert_array_equal(mine, theirs)
 
 
+@each()
+def test_a_chain_of_one_step_is_that_step(defence, make_federation, make_clients):
+    federation = make_federation(NUM_CLIENTS)
+    clients = make_clients(with_huge_row(100), np.arange(1, NUM_CLIENTS + 1))
+    values = np.random.default_rng(5).standard_normal((NUM_CLIENTS, 3))
+    alone = defence.build(federation, 1.0)
+    inside = federation.build(partial(Chain, [defence.build(federation, 1.0)]))
+    results = [strategy.aggregate(clients) for strategy in (alone, inside)]
+    for one, other in zip(*map(_fields, results), strict=True):
+        np.testing.assert_array_equal(one, other)
+    buffers = [
+        strategy.merge_buffers(values, result)
+        for strategy, result in zip((alone, inside), results, strict=True)
+    ]
+    np.testing.assert_array_equal(*buffers)
+    assert inside.required_clients == alone.required_clients
+
+
 @each(lambda row: row.fewest > 1)
 def test_too_few_clients_are_refused(defence, make_federation):
     defence.build(make_federation(defence.fewest), 1.0)
@@ -317,6 +365,10 @@ def test_each_configuration_builds_its_strategy(path, make_federation):
     strategy = make_federation(10).configured(config["strategy"])
     assert isinstance(strategy, RobustStrategy)
     assert any(isinstance(row.build(make_federation(10), 1.0), type(strategy)) for row in DEFENCES.values())
+
+
+def _fields(result: Aggregation) -> list[np.ndarray]:
+    return [getattr(result, field.name) for field in fields(Aggregation)]
 
 
 def _assert_left_out(defence: Defence, mask: ClientMask) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from strategies.base import Aggregation, ClientUpdates, ServerContext, clipped_mean, mean_of, nothing_of
-    from strategies.chain import Chain
+    from strategies.chain.chain import Chain
+    from strategies.chain.kinds import ChoiceStep, ModelStep, UpdateStep
+    from strategies.chain.rows import Change, Choice
     from strategies.courier import Courier, Received, TrainRequest
     from strategies.flower_courier import FlowerCourier, layout_of
     from strategies.persistent_direction.rule import PersistentDirection
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
     from strategies.rules.multi_krum import MultiKrum
     from strategies.rules.oracle_filter import OracleFilter
     from strategies.rules.trimmed_mean import TrimmedMean
-    from strategies.steps.kinds import ChoiceStep, ModelStep, UpdateStep
     from strategies.steps.nnm import NNM
     from strategies.steps.norm_clipping import NormClipping
-    from strategies.steps.rows import Change, Choice
     from strategies.steps.weak_noise import WeakNoise
 
 __all__ = [
@@ -80,7 +80,7 @@ _HOMES = {
         *("Aggregation", "ClientUpdates", "ServerContext"),
         *("clipped_mean", "mean_of", "nothing_of"),
     ),
-    "strategies.chain": ("Chain",),
+    "strategies.chain.chain": ("Chain",),
     "strategies.courier": ("Courier", "Received", "TrainRequest"),
     "strategies.flower_courier": ("FlowerCourier", "layout_of"),
     "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
@@ -97,10 +97,10 @@ _HOMES = {
     "strategies.rules.multi_krum": ("MultiKrum",),
     "strategies.rules.oracle_filter": ("OracleFilter",),
     "strategies.rules.trimmed_mean": ("TrimmedMean",),
-    "strategies.steps.kinds": ("ChoiceStep", "ModelStep", "UpdateStep"),
+    "strategies.chain.kinds": ("ChoiceStep", "ModelStep", "UpdateStep"),
     "strategies.steps.nnm": ("NNM",),
     "strategies.steps.norm_clipping": ("NormClipping",),
-    "strategies.steps.rows": ("Change", "Choice"),
+    "strategies.chain.rows": ("Change", "Choice"),
     "strategies.steps.weak_noise": ("WeakNoise",),
 }
 """Where each public name is at home: a rule is imported when it is first asked for, and Flower with it."""

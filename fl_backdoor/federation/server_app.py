@@ -28,8 +28,8 @@ from fl_backdoor.federation.virtual_clients import VirtualClients
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
 from strategies.base import ServerContext
-from strategies.robust_strategy import RobustStrategy
 from strategies.chain.inner_courier import InnerCourier
+from strategies.robust_strategy import RobustStrategy
 
 MOST_OF_TARGET_CLASS = 0.5
 """Of the attackers' samples: with more the user is told."""

@@ -10,10 +10,10 @@ from typing import Unpack
 
 from fl_backdoor.core.types import NonNegative, Positive
 from strategies.base import ClientUpdates
+from strategies.chain.kinds import UpdateStep
+from strategies.chain.rows import Change
 from strategies.numerics.clipping import clip_coefficients
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import UpdateStep
-from strategies.steps.rows import Change
 
 
 def gamma_t(clip_gamma: float, clip_decay: float, server_round: int) -> float:

@@ -12,12 +12,12 @@ import numpy as np
 
 from fl_backdoor.core.types import NonNegative, Positive, Ratio
 from strategies.base import ClientUpdates
+from strategies.chain.kinds import UpdateStep
+from strategies.chain.rows import Change
 from strategies.numerics.clipping import clip_coefficients
 from strategies.numerics.iqr import above
 from strategies.robust_strategy import StrategyArguments
 from strategies.rules.clip_avg import gamma_t
-from strategies.steps.kinds import UpdateStep
-from strategies.steps.rows import Change
 
 
 class Hybrid(UpdateStep):

@@ -9,10 +9,10 @@ from typing import Unpack
 
 from fl_backdoor.core.types import NonNegative
 from strategies.base import ClientUpdates
+from strategies.chain.kinds import ChoiceStep
+from strategies.chain.rows import Choice
 from strategies.numerics.iqr import outside
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import ChoiceStep
-from strategies.steps.rows import Choice
 
 
 class IQRFilter(ChoiceStep):

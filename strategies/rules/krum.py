@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ClientMask, ClientVector, Count
 from strategies.base import Aggregation, ClientUpdates, ServerContext
+from strategies.chain.kinds import ChoiceStep
+from strategies.chain.rows import Choice
 from strategies.numerics.buffers import bounded_mean
 from strategies.numerics.linear import Squares
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import ChoiceStep
-from strategies.steps.rows import Choice
 
 
 def krum_scores(squared: Squares, num_malicious: int) -> ClientVector:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import Count
 from strategies.base import Aggregation, ClientUpdates, ServerContext
+from strategies.chain.kinds import ChoiceStep
+from strategies.chain.rows import Choice
 from strategies.numerics.buffers import weighted_mean
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import ChoiceStep
-from strategies.steps.rows import Choice
 
 
 class OracleFilter(ChoiceStep):

@@ -1,1 +1,1 @@
-"""Parts of a chain: what is done to updates before a rule, or to the model after it."""
+"""Steps before or after a rule, one paper a file."""

@@ -17,11 +17,11 @@ import numpy as np
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import Count
 from strategies.base import ClientUpdates, ServerContext
+from strategies.chain.kinds import UpdateStep
+from strategies.chain.rows import Change, Shares
 from strategies.numerics.linear import Squares, mixed_rows
 from strategies.robust_strategy import StrategyArguments
 from strategies.rules.krum import krum_scores
-from strategies.steps.kinds import UpdateStep
-from strategies.steps.rows import Change, Shares
 
 
 def neighbour_shares(squared: Squares, num_malicious: int) -> Shares:

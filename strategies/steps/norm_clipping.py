@@ -13,10 +13,10 @@ import numpy as np
 
 from fl_backdoor.core.types import Positive
 from strategies.base import ClientUpdates
+from strategies.chain.kinds import UpdateStep
+from strategies.chain.rows import Change
 from strategies.numerics.clipping import clip_coefficients
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import UpdateStep
-from strategies.steps.rows import Change
 
 
 class NormClipping(UpdateStep):

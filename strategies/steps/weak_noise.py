@@ -16,8 +16,8 @@ import numpy as np
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.core.types import ModelArrays, NonNegative
 from strategies.base import Aggregation, ClientUpdates
+from strategies.chain.kinds import ModelStep
 from strategies.robust_strategy import StrategyArguments
-from strategies.steps.kinds import ModelStep
 
 
 class WeakNoise(ModelStep):

@@ -134,8 +134,9 @@ def test_nobody_attacks_where_nothing_speaks_against_it(overrides):
         ("attack.alhpa=0.1", "attack.alhpa: no such setting; known here: trigger, poisoning, training, "),
         (
             "strategy=krumm",
-            "strategy = krumm: must be one of benign_alone, bulyan, clip_avg, fedavg, flame, flower, hybrid, "
-            "iqr_filter, krum, median, multi_krum, persistent_direction, trimmed_mean; did you mean krum?",
+            "strategy = krumm: must be one of benign_alone, bulyan, chain, clip_avg, fedavg, flame, flower, "
+            "hybrid, iqr_filter, krum, median, multi_krum, nnm, norm_clipping, persistent_direction, "
+            "trimmed_mean, weak_noise; did you mean krum?",
         ),
         ("strateggy=fedavg", "strateggy"),
         ("attack.alpha", "attack.alpha"),

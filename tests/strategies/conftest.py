@@ -25,8 +25,8 @@ from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.federation.transport.choice import Transport
 from strategies.base import ClientUpdates, ServerContext
+from strategies.chain.inner_courier import InnerCourier
 from strategies.robust_strategy import RobustStrategy
-from strategies.steps.inner_courier import InnerCourier
 
 LAYOUT = Layout(
     (

@@ -3,8 +3,8 @@
 import numpy as np
 
 from strategies.base import Aggregation
-from strategies.steps.kinds import ChoiceStep, ModelStep, UpdateStep
-from strategies.steps.rows import Change, Choice
+from strategies.chain.kinds import ChoiceStep, ModelStep, UpdateStep
+from strategies.chain.rows import Change, Choice
 
 
 class Pairs(UpdateStep):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fl_backdoor.core.errors import ConfigError
-from strategies.chain import Chain
+from strategies.chain.chain import Chain
 from strategies.rules.bulyan import Bulyan
 from strategies.rules.clip_avg import ClipAvg
 from strategies.rules.fedavg import FedAvg

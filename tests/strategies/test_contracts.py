@@ -14,7 +14,7 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ClientMask
 from fl_backdoor.runner.composition import composed
 from strategies.base import Aggregation
-from strategies.chain import Chain
+from strategies.chain.chain import Chain
 from strategies.numerics import threads
 from strategies.numerics.columns import CHUNK_COLUMNS
 from strategies.persistent_direction.rule import PersistentDirection

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fl_backdoor.core.types import ModelArrays
 from strategies.base import Aggregation, ClientUpdates
+from strategies.chain.rows import ChainAggregation, Change, Choice, Rows
 from strategies.robust_strategy import RobustStrategy
-from strategies.steps.rows import ChainAggregation, Change, Choice, Rows
 
 
 class Step(RobustStrategy):

@@ -5,7 +5,7 @@
 
 A chain is a strategy like any other. What it says of a client is what its steps say together: weights and
 clip coefficients are multiplied, and whom any step leaves out, or takes for malicious, is left out, or
-flagged (`strategies.steps.rows`).
+flagged (`strategies.chain.rows`).
 """
 
 import logging
@@ -22,10 +22,10 @@ from fl_backdoor.core import chains
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ModelArrays
 from strategies.base import Aggregation, ClientUpdates, ServerContext
+from strategies.chain.inner_courier import InnerCourier
+from strategies.chain.kinds import ModelStep, Step, UpdateStep
+from strategies.chain.rows import ChainAggregation, Rows
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
-from strategies.steps.inner_courier import InnerCourier
-from strategies.steps.kinds import ModelStep, Step, UpdateStep
-from strategies.steps.rows import ChainAggregation, Rows
 
 log = logging.getLogger("fl_backdoor")
 

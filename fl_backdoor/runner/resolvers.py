@@ -91,7 +91,10 @@ def _name_of(group: str, *, _root_: DictConfig) -> str:
     named, class_name = _target_in(f"{group}/{choice}", sources), target.rpartition(".")[2]
     is_named = target == named if named else not _is_set(f"{group}.{TARGET}", told.overrides.task)
     name = choice if is_named or not class_name.isidentifier() else class_name
-    return chains.folder_name(name, plain_values(_root_)[group] or {})
+    steps = (_root_.get(group) or {}).get(chains.STEPS)
+    return chains.folder_name(
+        name, {TARGET: target, chains.STEPS: list(steps) if isinstance(steps, ListConfig) else None}
+    )
 
 
 @cache

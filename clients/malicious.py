@@ -12,7 +12,7 @@ from fl_backdoor.attacks.knowledge import Knowledge
 from fl_backdoor.attacks.shared_state import TRIGGER, packed, unpacked
 from fl_backdoor.attacks.training.base import Start
 from fl_backdoor.attacks.triggers.base import NOTHING
-from fl_backdoor.core.layout import Layout
+from fl_backdoor.attacks.updates.applied import manipulated
 from fl_backdoor.core.report_names import SHARED_STATE
 from fl_backdoor.core.seeding import Purpose, integer_seed
 from fl_backdoor.core.types import ModelArrays, ParameterVector
@@ -104,12 +104,7 @@ class MaliciousClient(BenignClient):
         if not self.attack.updates or not self.attacks(server_round):
             return trained
         assert self.knowledge is not None
-        layout, origin = self.task.layout, list(received)
-        update = layout.update(trained, origin)
-        for manipulation in self.attack.updates:
-            update = manipulation.manipulated(update, self.knowledge)
-        sent = layout.moved(origin, update, layout.buffers(trained))
-        return _with_counters(layout, sent, trained)
+        return manipulated(self.attack.updates, trained, self.knowledge)
 
     @cached_property
     def _poisons(self) -> bool:
@@ -153,11 +148,3 @@ class MaliciousClient(BenignClient):
         seed = integer_seed(task.seed, Purpose.TRIGGER, server_round, task.client_id)
         shuffled = samples.batches(task.trainer.settings.batch_size, torch.Generator().manual_seed(seed))
         return ((samples.raw(indices), samples.labels[indices]) for indices in shuffled)
-
-
-def _with_counters(layout: Layout, sent: ModelArrays, trained: ModelArrays) -> ModelArrays:
-    """Return what is sent, but integers as they were counted, even where they count as parameters."""
-    return [
-        changed if np.issubdtype(np.dtype(tensor.dtype), np.floating) else counted
-        for tensor, changed, counted in zip(layout.tensors, sent, trained, strict=True)
-    ]

@@ -7,16 +7,18 @@ What a rule consists of, for those who write one: `RobustStrategy` and `aggregat
 `Aggregation`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fl_backdoor.core.exports import exported
 
 if TYPE_CHECKING:
+    from fl_backdoor.core.named_arrays import layout_of
     from strategies.base import Aggregation, ClientUpdates, ServerContext, clipped_mean, mean_of, nothing_of
     from strategies.chain.chain import Chain
     from strategies.chain.kinds import ChoiceStep, ModelStep, UpdateStep
     from strategies.chain.rows import Change, Choice
     from strategies.courier import Courier, Received, TrainRequest
-    from strategies.flower_courier import FlowerCourier, layout_of
+    from strategies.flower_courier import FlowerCourier
     from strategies.persistent_direction.rule import PersistentDirection
     from strategies.robust_strategy import FlowerArguments, RobustStrategy, RoundOutcome, StrategyArguments
     from strategies.rules.bulyan import Bulyan
@@ -82,7 +84,8 @@ _HOMES = {
     ),
     "strategies.chain.chain": ("Chain",),
     "strategies.courier": ("Courier", "Received", "TrainRequest"),
-    "strategies.flower_courier": ("FlowerCourier", "layout_of"),
+    "strategies.flower_courier": ("FlowerCourier",),
+    "fl_backdoor.core.named_arrays": ("layout_of",),
     "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
     "strategies.persistent_direction.rule": ("PersistentDirection",),
     "strategies.rules.bulyan": ("Bulyan",),
@@ -105,9 +108,4 @@ _HOMES = {
 }
 """Where each public name is at home: a rule is imported when it is first asked for, and Flower with it."""
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever it is
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = exported(__name__, _HOMES)

@@ -6,30 +6,27 @@ the round nor the run: Flower's own FedAvg stops where replies do not go togethe
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
 from fl_backdoor.core.errors import ConfigError, ReplyError
 from fl_backdoor.core.foreign_text import cleaned
-from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ModelArrays, UpdateMatrix
 from strategies.base import ServerContext
 from strategies.courier import Courier, Received, TrainRequest
-from strategies.flower_replies import alike, is_floating, local_model, numbers, positive
+from strategies.flower_replies import alike, local_model, numbers, positive
 
 log = logging.getLogger("fl_backdoor")
 
 NUM_STEPS, LEARNING_RATE = "num-steps", "learning-rate"
 """Metrics that are read if a client reports them."""
-
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-"""Last parts of the names that PyTorch gives to BatchNorm's buffers."""
 
 NODE_IDS = "node_ids"
 
@@ -190,38 +187,3 @@ class FlowerCourier(Courier):
             rejected=rejected,
             metrics=strategy.train_metrics_aggr_fn(contents, strategy.weighted_by_key) if contents else None,
         )
-
-
-def layout_of(arrays: ArrayRecord, buffers: Collection[str] | None = None) -> Layout:
-    """Return the layout of a model as a Flower app has it.
-
-    Tied weights that go by two names count twice: rules treat both alike, but for FLAME's noise.
-
-    Parameters
-    ----------
-    arrays
-        Under the names of its tensors.
-    buffers
-        Names of those that are no parameters; None: what PyTorch calls BatchNorm's buffers.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such buffer, or nothing to train.
-    """
-    if unknown := sorted(set(buffers or ()) - set(arrays)):
-        raise ConfigError("buffers", unknown[0], f"no such array; there are {', '.join(arrays)}")
-
-    def is_parameter(name: str, array: Array) -> bool:
-        is_buffer = name.rpartition(".")[2] in BUFFERS if buffers is None else name in buffers
-        return not is_buffer and is_floating(array.dtype)
-
-    layout = Layout(
-        tuple(
-            TensorSpec(name, tuple(array.shape), str(array.dtype), is_parameter(name, array))
-            for name, array in arrays.items()
-        )
-    )
-    if not layout.num_params:
-        raise ConfigError("arrays", ", ".join(arrays) or "none", "hold no floating-point numbers to train")
-    return layout

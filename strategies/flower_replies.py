@@ -16,6 +16,7 @@ from flwr.app import Array, Message, RecordDict
 from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import Layout, TensorSpec
+from fl_backdoor.core.named_arrays import is_floating
 from fl_backdoor.core.npy import decoded
 from fl_backdoor.core.types import ModelArrays
 
@@ -110,8 +111,3 @@ def _as_sent(tensor: TensorSpec, array: Array) -> TensorSpec:
     """Return what an array is to be: many a client computes in double precision."""
     both = is_floating(array.dtype) and is_floating(tensor.dtype)
     return replace(tensor, dtype=str(array.dtype)) if both else tensor
-
-
-def is_floating(dtype: str) -> bool:
-    """Return whether numbers of this NumPy type can be trained."""
-    return np.issubdtype(np.dtype(dtype), np.floating)

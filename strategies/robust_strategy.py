@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.named_arrays import layout_of
 from fl_backdoor.core.types import ModelArrays, Positive
 from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting, median_of_kept
 from strategies.courier import Courier, Received, TrainRequest
-from strategies.flower_courier import FlowerCourier, layout_of
+from strategies.flower_courier import FlowerCourier
 from strategies.flower_replies import consistent
 
 log = logging.getLogger("fl_backdoor")

@@ -8,15 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fl_backdoor.attacks.poisoning.base import Poisoning
+from fl_backdoor.attacks.poisoning.base import Poisoning, drawn_once
 from fl_backdoor.attacks.schedule import Schedule
 from fl_backdoor.attacks.shared_state import PREVIOUS_MODEL, TRIGGER, packed, unpacked
 from fl_backdoor.attacks.training.own import OwnTraining
 from fl_backdoor.attacks.triggers.base import NOTHING, Trigger
 from fl_backdoor.attacks.updates.base import Manipulation
 from fl_backdoor.config.attack import AttackConfig
-from fl_backdoor.core.seeding import Purpose, generator
-from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import ParameterVector
 from fl_backdoor.data.samples import Poison, Samples
 
@@ -94,8 +92,7 @@ class Attack:
     def _drawn_once(self, samples: Samples, seed: int, client_id: int) -> torch.Tensor:
         """Return which of all stored samples a client poisons; the same object each time."""
         if client_id not in self._chosen:
-            random = generator(seed, Purpose.POISONED_SAMPLES, client_id)
-            drawn = random.permutation(len(samples))[: share_of(len(samples), self.config.alpha)]
+            drawn = drawn_once(len(samples), self.config.alpha, seed, client_id)
             chosen = torch.zeros(len(samples.labels), dtype=torch.bool)
             chosen[samples.rows[torch.from_numpy(drawn)]] = True
             self._chosen[client_id] = chosen.to(samples.labels.device)

@@ -1,1 +1,19 @@
 """Accuracy, backdoor success and detection."""
+
+from typing import TYPE_CHECKING
+
+from fl_backdoor.core.exports import exported
+
+if TYPE_CHECKING:
+    from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+    from fl_backdoor.metrics.of_model import attack_success_rate, evaluate_backdoor, success_rate
+
+__all__ = ["BackdoorFigures", "attack_success_rate", "backdoor_figures", "evaluate_backdoor", "success_rate"]
+
+_HOMES = {
+    "fl_backdoor.metrics.backdoor": ("BackdoorFigures", "backdoor_figures"),
+    "fl_backdoor.metrics.of_model": ("attack_success_rate", "evaluate_backdoor", "success_rate"),
+}
+"""Where each public name is at home; PyTorch is imported for those of a model alone."""
+
+__getattr__ = exported(__name__, _HOMES)

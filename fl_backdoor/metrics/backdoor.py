@@ -53,10 +53,18 @@ def backdoor_figures(
         For each sample the class that the attack wants it to be taken for, int64 ``(n,)``; `NO_CLASS`: none,
         and it does not count for ASR and SR.
     """
-    counts, hit = targets != NO_CLASS, triggered == targets
+    attack_success_rate, success_rate = success_rates(labels, triggered, targets)
     return BackdoorFigures(
         main_task_accuracy=float(np.mean(clean == labels)),
         test_loss=test_loss,
-        attack_success_rate=float(np.mean(hit[counts & (labels != targets)])),
-        success_rate=float(np.mean(hit[counts])),
+        attack_success_rate=attack_success_rate,
+        success_rate=success_rate,
     )
+
+
+def success_rates(
+    labels: NDArray[np.int64], triggered: NDArray[np.int64], targets: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return ASR and SR; see `BackdoorFigures` and, for the arguments, `backdoor_figures`."""
+    counts, hit = targets != NO_CLASS, triggered == targets
+    return float(np.mean(hit[counts & (labels != targets)])), float(np.mean(hit[counts]))

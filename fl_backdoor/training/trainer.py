@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor.config.schema import ClientConfig
-from fl_backdoor.core.types import NO_CLASS
+from fl_backdoor.core.tensors import predicted_classes
 from fl_backdoor.data.samples import CLEAN, Poison, Samples, batch_sizes
 from fl_backdoor.training.allocator import keep_freed_memory
 from fl_backdoor.training.cuda_graph import Record, RecordedStep, Step, record_on_gpu
@@ -195,6 +195,6 @@ def predict(
     for indices in torch.split(samples.rows.to(device), batch_size):
         inputs, _ = samples.batch(indices, poison)
         logits = logits_of(model, inputs, precision)
-        classes.append(logits.argmax(dim=1).masked_fill_(~logits.isfinite().all(dim=1), NO_CLASS))
+        classes.append(predicted_classes(logits))
         total += F.cross_entropy(logits, samples.labels[indices], reduction="sum")
     return Predictions(torch.cat(classes).cpu().numpy(), float(total) / len(samples))

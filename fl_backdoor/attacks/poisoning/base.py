@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor.attacks.triggers.base import Trigger
+from fl_backdoor.core.seeding import Purpose, generator
+from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import NO_CLASS
 from fl_backdoor.data.samples import Change, Poison, Which, unchanged
 
@@ -76,10 +78,11 @@ class Poisoning(nn.Module, ABC):
         """
         return _in_batches(self, trigger, space, num_poisoned)
 
-    def of_samples(self, trigger: Trigger, space: str, chosen: torch.Tensor) -> Poison:
+    def of_samples(self, trigger: Trigger | None, space: str, chosen: torch.Tensor) -> Poison:
         """Return the change of training batches in which the `chosen` of all stored samples are poisoned.
 
-        `chosen` is bool ``(n,)``, on the samples' device; the rest is as for `in_batches`.
+        `chosen` is bool ``(n,)``, on the samples' device; the rest is as for `in_batches`. `trigger` may be
+        None where it is not used.
         """
         return _of_samples(self, trigger, space, chosen)
 
@@ -91,8 +94,10 @@ class Poisoning(nn.Module, ABC):
         """Return what poisoned samples of these classes are labelled, int64 ``(n,)``."""
         return self.targets[labels] if self.relabels else labels
 
-    def _stamp(self, trigger: Trigger) -> Change:
-        return trigger.stamp if self.uses_trigger else unchanged
+    def _stamp(self, trigger: Trigger | None) -> Change:
+        if trigger is None or not self.uses_trigger:
+            return unchanged
+        return trigger.stamp
 
     def _which(self) -> Which | None:
         """Return which samples of a batch are of a poisoned class; None: all, whatever they are."""
@@ -101,6 +106,12 @@ class Poisoning(nn.Module, ABC):
             return None
         table = torch.from_numpy(poisoned).to(self.targets.device)
         return lambda labels, indices: table[labels]
+
+
+def drawn_once(num_samples: int, alpha: float, seed: int, client_id: int) -> NDArray[np.int64]:
+    """Return which of its samples a client poisons if they are drawn once: places, int64 ``(n,)``."""
+    order = generator(seed, Purpose.POISONED_SAMPLES, client_id).permutation(num_samples)
+    return order[: share_of(num_samples, alpha)]
 
 
 @lru_cache(maxsize=8)
@@ -115,7 +126,7 @@ def _in_batches(poisoning: Poisoning, trigger: Trigger, space: str, num_poisoned
 
 
 @lru_cache(maxsize=8)
-def _of_samples(poisoning: Poisoning, trigger: Trigger, space: str, chosen: torch.Tensor) -> Poison:
+def _of_samples(poisoning: Poisoning, trigger: Trigger | None, space: str, chosen: torch.Tensor) -> Poison:
     of_class = poisoning._which()
 
     def which(labels: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

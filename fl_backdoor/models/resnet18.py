@@ -3,10 +3,18 @@
 K. He et al., Deep Residual Learning for Image Recognition, CVPR 2016, https://arxiv.org/abs/1512.03385.
 Deviation for small images: a 3x3 convolution of stride 1 and no max pooling in front, so that 32x32 images
 keep their resolution; the four stages keep ImageNet's widths.
+
+With GroupNorm for BatchNorm, two groups a layer: S. Reddi et al., Adaptive Federated Optimization, ICLR 2021,
+https://arxiv.org/abs/2003.00295, appendix C.1; there with ImageNet's stem. Nothing of a client's samples is
+then in the model but what training made of its weights.
 """
+
+from functools import partial
 
 from torch import nn
 from torchvision.models import resnet18 as torchvision_resnet18
+
+from fl_backdoor.core.types import PositiveCount
 
 
 def resnet18_imagenet(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
@@ -20,7 +28,30 @@ def resnet18_imagenet(image_shape: tuple[int, int, int], num_classes: int) -> nn
 
 def resnet18(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """Return ResNet-18 with a 3x3 stem, untrained; `image_shape` is channels, height, width."""
-    model = resnet18_imagenet(image_shape, num_classes)
-    model.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
+    return _small_stem(resnet18_imagenet(image_shape, num_classes), image_shape[0])
+
+
+def resnet18_group_norm(
+    image_shape: tuple[int, int, int], num_classes: int, *, groups: PositiveCount = 2
+) -> nn.Module:
+    """Return ResNet-18 with a 3x3 stem and GroupNorm, untrained.
+
+    Parameters
+    ----------
+    image_shape
+        Channels, height, width.
+    num_classes
+        Number of classes.
+    groups
+        Of channels in each GroupNorm, a divisor of 64.
+    """
+    model: nn.Module = torchvision_resnet18(
+        weights=None, num_classes=num_classes, norm_layer=partial(nn.GroupNorm, groups)
+    )
+    return _small_stem(model, image_shape[0])
+
+
+def _small_stem(model: nn.Module, channels: int) -> nn.Module:
+    model.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     model.maxpool = nn.Identity()
     return model

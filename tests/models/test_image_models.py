@@ -49,15 +49,6 @@ FEWER_WHEN_GREY = {
 NAMES = sorted(PARAMETERS)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Steps this small take longer on two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @cache
 def spec(name: str) -> dict[str, object]:
     return yaml.safe_load((CHOICES / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -63,7 +63,9 @@ def test_help_lists_the_choices(tmp_path):
     datasets = "auto, cifar10, cifar100, fashion_mnist, huggingface, image_folder, mnist5k, sst2, torchvision"
     assert f"dataset: {datasets}" in shown.stdout
     [models] = [line for line in shown.stdout.splitlines() if line.startswith("model: ")]
-    assert {"cnn", "embedding", "resnet9", "resnet18", "vgg11", "vit"} <= set(models[7:].split(", "))
+    assert {"cnn", "embedding", "lstm", "resnet9", "torchvision", "vgg11", "vit"} <= set(
+        models[7:].split(", ")
+    )
 
 
 @pytest.mark.parametrize(

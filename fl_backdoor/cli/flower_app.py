@@ -32,6 +32,7 @@ def main(grid: Grid, context: Context) -> None:
     """
     from fl_backdoor.runner.display.background import Background
     from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.rehearsal import ready
     from fl_backdoor.runner.reporting import Reporting
     from fl_backdoor.runner.session import Session
 
@@ -43,7 +44,7 @@ def main(grid: Grid, context: Context) -> None:
         try:
             engine = OnGrid(grid, config.engine, display.line)
             session = Session(display, streams, background, engine=engine)
-            session.run(config, Path(config.outputs) / f"flwr-run-{context.run_id}")
+            session.run(ready(config), Path(config.outputs) / f"flwr-run-{context.run_id}")
         finally:
             background.close()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_backdoor.config.schema import ExperimentConfig
+from fl_backdoor.runner.checks import Checked
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Job:
         What the command line says of it, such as ``attack.alpha=0.1``.
     go_on
         Whether it is taken up if it was cut off, and left as it is if it is finished.
+    checked
+        What checking `config` came to; None: that is yet to be done, since a sweeper has just picked its
+        values, or a launcher has sent it to this process.
     """
 
     config: ExperimentConfig
@@ -29,3 +33,10 @@ class Job:
     sweep_folder: Path | None
     overrides: tuple[str, ...]
     go_on: bool
+    checked: Checked | None = None
+
+    def ready(self) -> Checked:
+        """Return what can be run; raises like `fl_backdoor.runner.rehearsal.ready` where it cannot."""
+        from fl_backdoor.runner.rehearsal import ready
+
+        return self.checked or ready(self.config)

@@ -19,7 +19,7 @@ from fl_backdoor.core import files
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.runner import resume
-from fl_backdoor.runner.checks import check_heavy, check_light
+from fl_backdoor.runner.checks import Checked, check_heavy, check_light
 from fl_backdoor.runner.composition import compositions, is_multirun, runs_elsewhere
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.progress_line import Patience
@@ -62,6 +62,7 @@ class Jobs:
         self._waiting: list[Job] = []
         self._searched: list[tuple[float, Outcome]] = []
         self._handed_in = self._patience("ready")
+        self._checked: dict[str, Checked] = {}
 
     @property
     def failed(self) -> bool:
@@ -93,14 +94,16 @@ class Jobs:
         if not runs_elsewhere(arguments):
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
-        found = [check_heavy(candidate).config for candidate in self._patience("checked").over(checked)]
+        found = [check_heavy(candidate) for candidate in self._patience("checked").over(checked)]
         if call.resume is not None and not multirun:
-            resume.check_can_go_on(found[0], contents_of(found[0].dataset), Path(call.resume))
+            config = found[0].config
+            resume.check_can_go_on(config, contents_of(config.dataset), Path(call.resume))
         if not runs_elsewhere(arguments):
             from fl_backdoor.runner.rehearsal import rehearse
 
-            for config in self._patience("with a model that works").over(found):
-                rehearse(config)
+            for one in self._patience("with a model that works").over(found):
+                rehearse(one.config)
+            self._checked = {one.to_json(): ready for one, ready in zip(asked, found, strict=True)}
 
     def hand_in(self, whole: DictConfig) -> Outcome:
         """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""
@@ -113,6 +116,7 @@ class Jobs:
             sweep_folder=Path(hydra.sweep.dir) if multirun else None,
             overrides=tuple(hydra.overrides.task),
             go_on=multirun or call.resume is not None,
+            checked=self._checked.get(config.to_json()),
         )
         self._workers_for(call)
         self._waiting.append(job)

@@ -44,7 +44,7 @@ class Runner:
         """Make a run, and bring the tables of its sweep up to date."""
         try:
             with self.reporting():
-                self.session.run(job.config, job.folder, go_on=job.go_on)
+                self.session.run(job.ready(), job.folder, go_on=job.go_on)
         finally:
             if job.sweep_folder is not None:
                 self.background.do(collect, job.sweep_folder)

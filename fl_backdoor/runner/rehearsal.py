@@ -17,6 +17,7 @@ from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.samples import CLEAN, Samples
 from fl_backdoor.federation.context import World
 from fl_backdoor.models.factory import layout_of, state_arrays
+from fl_backdoor.runner.checks import Checked, check
 from fl_backdoor.training.trainer import Trainer
 
 NUM_SAMPLES = 2
@@ -27,6 +28,13 @@ PARAMETERS = (torch.float32, torch.float64)
 
 _trains_on_one: dict[str, bool] = {}
 """Whether a model that was found to work can be trained on a single sample; each is tried once a process."""
+
+
+def ready(config: ExperimentConfig) -> Checked:
+    """Check a configuration in every way; raises like `fl_backdoor.runner.checks.check` and `rehearse`."""
+    checked = check(config)
+    rehearse(checked.config)
+    return checked
 
 
 def rehearse(config: ExperimentConfig) -> None:

@@ -13,7 +13,7 @@ from fl_backdoor.engine.deployment.engine import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, Resources, Simulation, resources
 from fl_backdoor.runner import resume
-from fl_backdoor.runner.checks import Checked, check
+from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.streams import Streams
@@ -69,13 +69,13 @@ class Session:
         """Start the engine that runs like `config` need; nobody need wait for it."""
         self._engine_for(config)
 
-    def run(self, config: ExperimentConfig, folder: Path, *, go_on: bool = False) -> None:
+    def run(self, checked: Checked, folder: Path, *, go_on: bool = False) -> None:
         """Run one experiment into `folder`, after its clean baseline if that is asked for and not known yet.
 
         Parameters
         ----------
-        config
-            What to run.
+        checked
+            What to run, see `fl_backdoor.runner.rehearsal.ready`.
         folder
             Where its files go.
         go_on
@@ -85,15 +85,11 @@ class Session:
         Raises
         ------
         FlBackdoorError
-            If a setting cannot work, or the folder holds a run that is not to go on, or another one, or one
-            that cannot go on; nothing is run then.
+            If the folder holds a run that is not to go on, or another one, or one that cannot go on; nothing
+            is run then.
         KeyboardInterrupt
             If the user interrupts; what was done so far is on disk.
         """
-        from fl_backdoor.runner.rehearsal import rehearse
-
-        checked = check(config)
-        rehearse(checked.config)
         contents = contents_of(checked.config.dataset)
         self._run_clean_baseline(checked, contents)
         with only_writer(folder):

@@ -19,7 +19,6 @@ from fl_backdoor.core.interruptible import LOOK_SECONDS
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
-from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.streams import Streams
@@ -269,7 +268,7 @@ class _Task:
     @cached_property
     def key(self) -> str:
         """Names the clean model whose figures stand beside this run's."""
-        config = check(self.job.config).config
+        config = self.job.ready().config
         return clean_key(config, contents_of(config.dataset))
 
     @property

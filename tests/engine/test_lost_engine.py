@@ -21,6 +21,7 @@ from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.rehearsal import ready
 from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session
 from fl_backdoor.runs import checkpoint
@@ -83,7 +84,7 @@ def session(make_session):
 def undisturbed(session, tmp_path_factory):
     """The folder of a run to which nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    session.run(config(folder), folder / "run")
+    session.run(ready(config(folder)), folder / "run")
     return folder / "run"
 
 
@@ -114,7 +115,7 @@ def test_a_run_whose_raylet_is_killed_comes_to_the_same_bits(tmp_path, session, 
         os.kill(raylet.pid, signal.SIGKILL)
 
     session.display.then = kill
-    session.run(config(tmp_path), tmp_path / "killed")
+    session.run(ready(config(tmp_path)), tmp_path / "killed")
     assert said.getvalue().count("Ray has died: it is started again") == 1
     assert_same_bits(tmp_path / "killed", undisturbed)
 
@@ -177,7 +178,7 @@ def test_a_run_whose_foreign_ray_dies_is_stopped_and_goes_on_to_the_same_bits(
     assert not any("Traceback" in line for line in said)
     assert status(folder) == "stopped"
     assert checkpoint.is_there(folder)
-    session.run(config(tmp_path), folder, go_on=True)
+    session.run(ready(config(tmp_path)), folder, go_on=True)
     assert_same_bits(folder, undisturbed)
 
 
@@ -185,7 +186,7 @@ def test_a_run_that_was_killed_before_its_figure_gets_the_same_one(
     tmp_path, session, make_session, undisturbed
 ):
     folder = tmp_path / "run"
-    make_session(session._engine, Unborn).run(config(tmp_path), folder)
+    make_session(session._engine, Unborn).run(ready(config(tmp_path)), folder)
     assert status(folder) == "finished"
     assert not (folder / "accuracy_and_success.png").exists()
     with subprocess.Popen(["true"]) as gone:
@@ -193,7 +194,7 @@ def test_a_run_that_was_killed_before_its_figure_gets_the_same_one(
     for name in (".accuracy_and_success.png", "checkpoint/.checkpoint.json"):
         (folder / f"{name}.{gone.pid}.tmp").write_bytes(b"half of it")
     again = make_session(session._engine)
-    again.run(config(tmp_path), folder, go_on=True)
+    again.run(ready(config(tmp_path)), folder, go_on=True)
     for finishing in (again, session):
         done = threading.Event()
         finishing.background.do(done.set)
@@ -224,7 +225,7 @@ def test_a_run_that_nobody_answers_is_stopped_and_says_how_to_go_on(tmp_path, ma
     session = make_session(Deaf(resources(wanted)))
     folder = tmp_path / "run"
     with pytest.raises(FlBackdoorError) as caught:
-        session.run(wanted, folder)
+        session.run(ready(wanted), folder)
     assert str(caught.value) == (
         "nobody has answered in round 1: no reply in time; the run is stopped, "
         f"resume={folder} goes on after the last finished round"

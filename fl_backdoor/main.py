@@ -50,7 +50,7 @@ def _show_help() -> None:
 
 def _run() -> NoReturn:
     from fl_backdoor.runner.display.live import Display
-    from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.display.redirect import Streams
     from fl_backdoor.runner.jobs import Jobs, accept_from_hydra, task
     from fl_backdoor.runner.tracking.beside import left_behind
 

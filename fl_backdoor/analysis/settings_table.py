@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.seeds import Setting, Spread, by_setting, spread, told
-from fl_backdoor.analysis.sheets.sheet import Sheet, gather
-from fl_backdoor.analysis.telling import short, telling_keys, value
+from fl_backdoor.analysis.varying_settings import short, value, varying_keys
 from fl_backdoor.core import table
 from fl_backdoor.runs.runs import Run
 
@@ -108,8 +108,8 @@ def tabulate(runs: Sequence[Run]) -> SettingsTable:
     fill_clean_figures(runs)
     settings = by_setting(runs)
     known = [told(run) for run in runs if run.settings]
-    keys = tuple(dict.fromkeys([*(key for key in telling_keys(known) if key == "dataset"), *ALWAYS]))
-    keys += tuple(key for key in telling_keys(known) if key not in keys)
+    keys = tuple(dict.fromkeys([*(key for key in varying_keys(known) if key == "dataset"), *ALWAYS]))
+    keys += tuple(key for key in varying_keys(known) if key not in keys)
     rows = sorted((_row(setting, keys) for setting in settings), key=lambda row: table.order(row.named, keys))
     return SettingsTable(keys, tuple(rows), _title(known))
 

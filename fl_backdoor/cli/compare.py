@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from fl_backdoor.analysis.sheets.markdown import escape, markdown
-from fl_backdoor.analysis.sheets.sheet import Sheet
-from fl_backdoor.analysis.sheets.terminal import show
-from fl_backdoor.analysis.two_sides import match
-from fl_backdoor.analysis.two_sides_text import Part, csv, parts
+from fl_backdoor.analysis.comparison import match
+from fl_backdoor.analysis.comparison_text import Part, csv, parts
+from fl_backdoor.analysis.render.markdown import escape, markdown
+from fl_backdoor.analysis.render.sheet import Sheet
+from fl_backdoor.analysis.render.terminal import show
 from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import Run, find

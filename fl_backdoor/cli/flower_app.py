@@ -31,7 +31,7 @@ def main(grid: Grid, context: Context) -> None:
         If it cannot be run; Flower marks the run as failed.
     """
     from fl_backdoor.runner.display.background import Background
-    from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.display.redirect import Streams
     from fl_backdoor.runner.rehearsal import ready
     from fl_backdoor.runner.reporting import Reporting
     from fl_backdoor.runner.session import Session

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fl_backdoor.analysis.render.latex import latex
+from fl_backdoor.analysis.render.markdown import markdown
 from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
-from fl_backdoor.analysis.sheets.latex import latex
-from fl_backdoor.analysis.sheets.markdown import markdown
 from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import find_all

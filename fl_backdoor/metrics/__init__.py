@@ -1,4 +1,4 @@
-"""Accuracy, backdoor success and detection."""
+"""Accuracy, backdoor success and detection. Imports `core`; `of_model` alone needs PyTorch."""
 
 from typing import TYPE_CHECKING
 

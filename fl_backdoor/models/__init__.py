@@ -1,1 +1,1 @@
-"""Models, one a file."""
+"""Models, one a file. Imports `data` and `core`."""

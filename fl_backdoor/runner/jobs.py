@@ -23,7 +23,7 @@ from fl_backdoor.runner.checks import Checked, check_heavy, check_light
 from fl_backdoor.runner.composition import compositions, is_multirun, runs_elsewhere
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.progress_line import Patience
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.one_by_one import Runner
 from fl_backdoor.runner.resolvers import plain_values

@@ -7,7 +7,7 @@ from fl_backdoor.config.schema import ExperimentConfig
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 
 log = logging.getLogger("fl_backdoor")
 

@@ -16,7 +16,7 @@ from fl_backdoor.runner import resume
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.runs import checkpoint, clean_baseline, runs
 from fl_backdoor.runs.checkpoint import Checkpoint

@@ -21,7 +21,7 @@ from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.one_by_one import collect

@@ -111,7 +111,7 @@ def _serve(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
     from fl_backdoor.runner import recorder  # noqa: F401 - PyTorch, while Ray starts
     from fl_backdoor.runner.display.live import Display
-    from fl_backdoor.runner.display.streams import Streams
+    from fl_backdoor.runner.display.redirect import Streams
     from fl_backdoor.runner.one_by_one import Runner
 
     reports = _Reports(connection)

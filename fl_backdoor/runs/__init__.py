@@ -1,1 +1,4 @@
-"""Run folders: written as a run goes on, readable without this program. Imports `metrics` and `core`."""
+"""Run folders: written as a run goes on, readable without this program.
+
+Imports `metrics` and `core`, not `config`: whatever settings a folder holds, it is read.
+"""

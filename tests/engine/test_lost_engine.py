@@ -20,7 +20,7 @@ from fl_backdoor.engine.simulation import resources
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.rehearsal import ready
 from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session

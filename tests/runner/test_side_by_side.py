@@ -15,7 +15,7 @@ import pytest
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.streams import Streams
+from fl_backdoor.runner.display.redirect import Streams
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
 from tests.runner.test_main import (

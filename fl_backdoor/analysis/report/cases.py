@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_backdoor.analysis.seeds import Setting, Spread, by_setting
-from fl_backdoor.analysis.telling import telling_keys, value
+from fl_backdoor.analysis.varying_settings import value, varying_keys
 from fl_backdoor.config.metric_settings import changes_no_clean_metric
 from fl_backdoor.core import table
 from fl_backdoor.runs.runs import Run
@@ -171,10 +171,10 @@ def words(key: str, found: table.Cell) -> str:
 def _names(settings: Sequence[Setting]) -> list[str]:
     """Return the settings that cases are named by; how an attack goes matters only where somebody attacks."""
     attacked = [setting.differing for setting in settings if _attacks(setting) is not False]
-    keys = telling_keys([setting.differing for setting in settings])
+    keys = varying_keys([setting.differing for setting in settings])
     return [
         *(key for key in keys if key not in NAMED and not changes_no_clean_metric(key)),
-        *(key for key in telling_keys(attacked) if key not in NAMED and _is_threat(key)),
+        *(key for key in varying_keys(attacked) if key not in NAMED and _is_threat(key)),
     ]
 
 

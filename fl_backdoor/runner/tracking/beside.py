@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
 
+from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.runner.tracking.base import STEP, TrackedRun, Tracker, figures
 from fl_backdoor.runs.summary import Status
 
@@ -92,9 +93,7 @@ class Tracking:
         try:
             call()
         except BaseException as error:  # also an exit: it is the tracker's alone
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            cut = f"{reason[:LONGEST_REASON]}…" if len(reason) > LONGEST_REASON else reason
-            self._say(f"failed: {cut}")
+            self._say(f"failed: {cleaned(f'{type(error).__name__}: {error}', LONGEST_REASON)}")
             return False
         return True
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fl_backdoor.analysis.report.cases import compare, telling_keys, words
+from fl_backdoor.analysis.report.cases import compare, varying_keys, words
 from fl_backdoor.runs.runs import find
 from tests.analysis.report.made_runs import settings, write_run, write_sweep
 
@@ -52,7 +52,7 @@ def test_settings_that_only_follow_from_a_plug_in_name_nothing(tmp_path):
         {"strategy": "Hybrid", "attack.alpha": 0.1, "strategy.k": 0.3, "strategy.gamma": 1.0},
         {"strategy": "Hybrid", "attack.alpha": 0.1, "strategy.k": 1.5, "strategy.gamma": 1.0},
     ]
-    assert telling_keys(flat) == ("strategy", "strategy.k")
+    assert varying_keys(flat) == ("strategy", "strategy.k")
 
 
 def test_what_differs_beside_the_attack_keeps_its_name(tmp_path):

@@ -8,7 +8,7 @@ from fl_backdoor.analysis.report.material import Chapter, Material
 from fl_backdoor.analysis.report.verdict import RULE, headline
 from fl_backdoor.analysis.report.words import counted
 from fl_backdoor.analysis.seeds import differing_keys, told
-from fl_backdoor.analysis.telling import plugin_of, short, telling_keys, value
+from fl_backdoor.analysis.varying_settings import plugin_of, short, value, varying_keys
 from fl_backdoor.core.table import Cell
 from fl_backdoor.runs.runs import Settings
 from fl_backdoor.runs.summary import REACHED_THE_END
@@ -124,7 +124,7 @@ def _verdicts(chapter: Chapter, material: Material) -> Html:
 
 
 def _settings(all_told: Sequence[Settings]) -> list[Html]:
-    differing, telling = differing_keys(all_told), telling_keys(all_told)
+    differing, telling = differing_keys(all_told), varying_keys(all_told)
     common = {key: found for key, found in all_told[0].items() if key not in differing}
     in_short = [f"{name} {short(key, common[key])}" for key, name in IN_SHORT.items() if key in common]
     lead = ", ".join([*([str(common["dataset"])] if "dataset" in common else []), *in_short])

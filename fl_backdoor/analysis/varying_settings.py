@@ -7,7 +7,7 @@ from fl_backdoor.core import table
 from fl_backdoor.runs.runs import Settings
 
 
-def telling_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
+def varying_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
     """Return the keys that differ and do not only follow from a plug-in that differs."""
     return tuple(key for key in differing_keys(settings) if not _follows(key, settings))
 

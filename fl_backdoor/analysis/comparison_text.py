@@ -3,11 +3,11 @@
 import statistics
 from collections.abc import Callable, Sequence
 
+from fl_backdoor.analysis.comparison import FIGURES, Comparison, Differs, Pair
 from fl_backdoor.analysis.difference import Difference
+from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.settings_table import UNKNOWN, marks_of
-from fl_backdoor.analysis.sheets.sheet import Sheet, gather
-from fl_backdoor.analysis.telling import value
-from fl_backdoor.analysis.two_sides import FIGURES, Differs, Pair, TwoSides
+from fl_backdoor.analysis.varying_settings import value
 from fl_backdoor.core import table
 from fl_backdoor.runs.runs import Run, Settings
 
@@ -51,7 +51,7 @@ MOST_VALUES = 3
 Part = Sheet | str
 
 
-def parts(found: TwoSides, a: str, b: str) -> list[Part]:
+def parts(found: Comparison, a: str, b: str) -> list[Part]:
     """Return the comparison of what is called `a` and `b`, in the order in which it is read."""
     shown: list[Part] = [*_warnings(found), _side(f"A: {a}", found.a), _side(f"B: {b}", found.b)]
     shown += [_differences(found.differs)] if found.differs else []
@@ -61,7 +61,7 @@ def parts(found: TwoSides, a: str, b: str) -> list[Part]:
     return shown + _alone(found)
 
 
-def csv(found: TwoSides) -> bytes:
+def csv(found: Comparison) -> bytes:
     """Return all figures that could be compared, shares in [0, 1], a row each."""
     rows = [
         _exact(pair, name, difference)
@@ -72,12 +72,12 @@ def csv(found: TwoSides) -> bytes:
     return table.header(COLUMNS) + table.lines(rows, COLUMNS)
 
 
-def _warnings(found: TwoSides) -> list[str]:
+def _warnings(found: Comparison) -> list[str]:
     a, b = (", ".join(names) for names in found.datasets)
     return [] if a == b else [f"Different data sets, A {a} and B {b}: the figures are not comparable."]
 
 
-def _said_of_settings(found: TwoSides) -> list[str]:
+def _said_of_settings(found: Comparison) -> list[str]:
     unknown = [
         name for name, runs in (("A", found.a), ("B", found.b)) if not any(run.settings for run in runs)
     ]
@@ -192,7 +192,7 @@ def _bits(pair: Pair) -> list[str]:
     return lines + [f"Not the same bits, {_seeds([seed])}: {phrases}." for seed, phrases in others]
 
 
-def _alone(found: TwoSides) -> list[str]:
+def _alone(found: Comparison) -> list[str]:
     sides = zip(("A", "B"), found.num_alone, strict=True)
     return [f"Settings of {name} without a partner: {count}." for name, count in sides if count]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fl_backdoor.analysis.sheets.sheet import Sheet, letter
+from fl_backdoor.analysis.render.sheet import Sheet, letter
 
 ESCAPES = str.maketrans(
     {

@@ -3,10 +3,10 @@ import io
 
 import pytest
 
-from fl_backdoor.analysis.sheets.sheet import Sheet
-from fl_backdoor.analysis.two_sides import match
-from fl_backdoor.analysis.two_sides_text import csv as as_csv
-from fl_backdoor.analysis.two_sides_text import parts
+from fl_backdoor.analysis.comparison import match
+from fl_backdoor.analysis.comparison_text import csv as as_csv
+from fl_backdoor.analysis.comparison_text import parts
+from fl_backdoor.analysis.render.sheet import Sheet
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import find
 from tests.analysis.report.made_runs import write_run

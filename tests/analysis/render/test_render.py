@@ -3,9 +3,9 @@ import re
 import pytest
 from rich.console import Console
 
-from fl_backdoor.analysis.sheets import latex, markdown
-from fl_backdoor.analysis.sheets.sheet import Sheet, gather, letter
-from fl_backdoor.analysis.sheets.terminal import show
+from fl_backdoor.analysis.render import latex, markdown
+from fl_backdoor.analysis.render.sheet import Sheet, gather, letter
+from fl_backdoor.analysis.render.terminal import show
 
 SHEET = Sheet(
     title="A_b, 5 % ± 1",

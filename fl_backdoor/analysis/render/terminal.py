@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fl_backdoor.analysis.sheets.sheet import Sheet, letter
+from fl_backdoor.analysis.render.sheet import Sheet, letter
 
 
 def show(console: Console, sheet: Sheet) -> None:

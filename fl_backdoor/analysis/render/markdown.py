@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from fl_backdoor.analysis.sheets.sheet import Sheet, letter
+from fl_backdoor.analysis.render.sheet import Sheet, letter
 
 MARKUP = re.compile(r"([\\`*_{}\[\]<>|~#&$])")
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from fl_backdoor.analysis.difference import Difference, difference
 from fl_backdoor.analysis.seeds import Setting, by_setting, told
 from fl_backdoor.analysis.settings_table import figure
-from fl_backdoor.analysis.telling import telling_keys
+from fl_backdoor.analysis.varying_settings import varying_keys
 from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs import same_bits
@@ -89,7 +89,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class TwoSides:
+class Comparison:
     """A and B.
 
     Parameters
@@ -116,7 +116,7 @@ class TwoSides:
         return _each_once(run.dataset for run in self.a), _each_once(run.dataset for run in self.b)
 
 
-def match(a: Sequence[Run], b: Sequence[Run]) -> TwoSides:
+def match(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     """Match the settings of `a` and `b`, at least one run each.
 
     Settings are partners if they agree in all that figures depend on, apart from what differs between A and B
@@ -136,7 +136,7 @@ def match(a: Sequence[Run], b: Sequence[Run]) -> TwoSides:
             f"A and B cannot be matched: no setting of A is one of B; they vary {', '.join(sorted(varying))}"
         )
     alone = len(of_a) - len(pairs), len(of_b) - len(pairs)
-    return TwoSides(tuple(a), tuple(b), tuple(_differs(a, b)), tuple(pairs), alone)
+    return Comparison(tuple(a), tuple(b), tuple(_differs(a, b)), tuple(pairs), alone)
 
 
 def _pairs(of_a: Sequence[Setting], of_b: Sequence[Setting]) -> list[Pair]:
@@ -147,7 +147,7 @@ def _pairs(of_a: Sequence[Setting], of_b: Sequence[Setting]) -> list[Pair]:
     keys = [key for key in _keys([*a, *b]) if key not in whole]
     partners = {_agreed(setting, keys): setting for setting in of_b}
     matched = [(one, partners[found]) for one in of_a if (found := _agreed(one, keys)) in partners]
-    shown = [key for key in telling_keys([*a, *b]) if key not in whole]
+    shown = [key for key in varying_keys([*a, *b]) if key not in whole]
     return [Pair({key: told(one.runs[0]).get(key) for key in shown}, one, other) for one, other in matched]
 
 

@@ -11,6 +11,7 @@ from flwr.serverapp.strategy import FedAvg as FlowersFedAvg
 
 import conf
 import strategies
+from fl_backdoor.core import strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.runner.composition import composed
 from strategies import (
@@ -24,6 +25,7 @@ from strategies import (
     PersistentDirection,
     TrimmedMean,
 )
+from strategies.chain.inner_courier import InnerCourier
 from tests.strategies.flower_app import FIRST_NODE, InProcess, config, error, model, record, run
 
 FIVE = [1.0, 1.0, 1.0, 2.0, 10.0]
@@ -219,10 +221,9 @@ CONFIGS = sorted(path.stem for path in Path(conf.__file__).parent.joinpath("stra
 @pytest.mark.parametrize("name", CONFIGS)
 def test_each_configured_rule_runs_in_a_flower_app(name):
     [composition] = composed([f"strategy={name}"])
-    settings = dict(composition["strategy"])
-    rule = getattr(strategies, settings.pop("_target_").rpartition(".")[2])
-    assert rule.__name__ in strategies.__all__
-    strategy = rule(**settings, learning_rate=0.5, num_steps=2)
+    inside = {"courier": InnerCourier()}
+    strategy = strategy_plugin.build(composition["strategy"], inside, learning_rate=0.5, num_steps=2)
+    assert type(strategy).__name__ in strategies.__all__
     steps = [1.0 + 0.01 * place for place in range(11)]
     found = run(strategy, InProcess(steps), num_rounds=2)
     assert strategy.outcome.rejected == {}

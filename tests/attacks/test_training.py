@@ -23,7 +23,7 @@ from fl_backdoor.training.hooks import HookedTrainer, Hooks
 from fl_backdoor.training.trainer import Trainer
 from tests.attacks.test_updates import KNOWN
 from tests.clients.test_clients import GLOBAL_MODEL, attacking, equal, fit, task
-from tests.training.test_cuda_graph import Recorder, cnn, images, same, train
+from tests.training.test_cuda_graph import Recorder, cnn, images, needs_gpu, same, train
 
 LOCAL = ClientConfig(0.1, 0.0, 0.0, 2, 1)
 
@@ -170,6 +170,23 @@ def test_bound_steps_are_recorded_unless_the_rate_changes(decay_at):
     assert same(found[0], found[2])
     assert same(found[1], found[3])
     assert not same(found[0], found[1])
+
+
+@needs_gpu
+def test_a_cuda_graph_is_bound_as_the_eager_loop():
+    settings, data, found = ClientConfig(0.05, 0.9, 1e-3, 8, 2), images("cuda"), []
+    for recorder in (None, Recorder()):
+        own = OwnTraining(TrainingConfig(), Distance(), Neurotoxin(top=0.5))
+        trainer = HookedTrainer(cnn().cuda(), settings, own, record=recorder)
+        for number in (1, 2):
+            trainer.model.load_state_dict(cnn().state_dict())
+            random = torch.Generator().manual_seed(number)
+            moved = [torch.randn(one.shape, generator=random).cuda() for one in trainer.parameters]
+            own.begin(Start(trainer.model, trainer.parameters, moved, KNOWN))
+            trainer.train(data, torch.Generator().manual_seed(5))
+            found.append(state_arrays(trainer.model))
+    assert same(found[0], found[2])
+    assert same(found[1], found[3])
 
 
 def bound(constraint=None, **settings):

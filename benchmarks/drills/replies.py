@@ -25,7 +25,7 @@ from fl_backdoor.core.foreign_text import LONGEST
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.federation.courier import HostedClients
-from fl_backdoor.federation.messages import MOST_NOTES, ClientReply, pack_replies, unpack_task
+from fl_backdoor.federation.messages import MOST_SHARED, ClientReply, pack_replies, unpack_task
 from fl_backdoor.federation.transport.choice import Transport, exchange_for
 from strategies.base import ServerContext
 from strategies.rules.fedavg import FedAvg
@@ -181,7 +181,7 @@ class _Round:
         assert sorted([*used, *replies.rejected]) == list(range(NUM_CLIENTS))
         assert arrays is not None
         assert all(np.isfinite(array).all() for array in arrays.to_numpy_ndarrays())
-        assert all(len(reply.notes) <= MOST_NOTES for reply in replies.usable)
+        assert all(len(reply.shared_state) <= MOST_SHARED for reply in replies.usable)
         rows = [{"client_id": client_id, "rejected": why} for client_id, why in replies.rejected.items()]
         for why in replies.rejected.values():
             assert why.isprintable(), f"not printable: {why!r}"

@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 
 from fl_backdoor.engine.deployment.inflation import put_together
-from fl_backdoor.federation.messages import METRICS, MOST_NOTES
+from fl_backdoor.federation.messages import METRICS, MOST_SHARED
 
 Rng = np.random.Generator
 Spoil = Callable[[Rng, RecordDict, int], None]
@@ -181,14 +181,14 @@ def _spoil_texts(rng: Rng, content: RecordDict, client_id: int) -> None:
     content[f"failure.{client_id}"] = ConfigRecord({name: pick(rng, values)})
 
 
-def _spoil_notes(rng: Rng, content: RecordDict, client_id: int) -> None:
-    size = MOST_NOTES + 1 if rng.random() < 0.02 else int(rng.integers(100))
+def _spoil_shared_state(rng: Rng, content: RecordDict, client_id: int) -> None:
+    size = MOST_SHARED + 1 if rng.random() < 0.02 else int(rng.integers(100))
     values = (bytes(size), text(rng), [b"a"], 1)
-    content[f"notes.{client_id}"] = ConfigRecord({"notes": pick(rng, values)})
+    content[f"shared_state.{client_id}"] = ConfigRecord({"shared_state": pick(rng, values)})
 
 
 def _spoil_records(rng: Rng, content: RecordDict, client_id: int) -> None:
-    part = pick(rng, ("model", "metrics", "notes", "failure"))
+    part = pick(rng, ("model", "metrics", "shared_state", "failure"))
     whose = client_id if rng.random() < 0.5 else int(rng.integers(-1, 6))
     records = (ConfigRecord({"a": text(rng)}), MetricRecord({"a": 1}), ArrayRecord())
     if rng.random() < 0.3:
@@ -198,4 +198,4 @@ def _spoil_records(rng: Rng, content: RecordDict, client_id: int) -> None:
         content[f"{part}.{whose}"] = pick(rng, records)
 
 
-SPOILS: tuple[Spoil, ...] = (_spoil_arrays, _spoil_metrics, _spoil_texts, _spoil_notes, _spoil_records)
+SPOILS: tuple[Spoil, ...] = (_spoil_arrays, _spoil_metrics, _spoil_texts, _spoil_shared_state, _spoil_records)

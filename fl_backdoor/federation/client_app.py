@@ -169,9 +169,10 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
         world = _world(order.task.experiment, order.here)
         exchange = exchange_for(order.arrays, order.task, world.layout)
         client = order.build(world, client_id)
-        config: dict[str, Scalar] = {SERVER_ROUND: order.task.server_round, SHARED_STATE: order.task.notes}
+        asked = order.task
+        config: dict[str, Scalar] = {SERVER_ROUND: asked.server_round, SHARED_STATE: asked.shared_state}
         local, num_examples, metrics = client.fit(exchange.model, config)
-        notes = metrics.get(SHARED_STATE, b"")
+        told = metrics.get(SHARED_STATE, b"")
         reply = ClientReply(
             client_id=client_id,
             arrays=[],
@@ -179,7 +180,7 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
-            notes=notes if isinstance(notes, bytes) else b"",
+            shared_state=told if isinstance(told, bytes) else b"",
         )
         # The server looks at the numbers first: the reason is the same wherever a model is checked.
         check_claims(reply)

@@ -222,8 +222,9 @@ class World:
         ConfigError
             If it cannot be imported or its settings are wrong.
         """
-        settings = self.config.client
-        return plugins.factory({plugins.TARGET: settings._target_, **settings.options}, "client", "task")
+        target, options = {plugins.TARGET: self.config.client._target_}, self.config.client.options
+        plugins.resolve(target, "client")
+        return plugins.factory({**target, **options}, "client.options", "task")
 
     @cached_property
     def malicious_client(self) -> Callable[..., NumPyClient]:

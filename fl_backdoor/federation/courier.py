@@ -40,7 +40,7 @@ class HostedClients(Courier):
 
     Attributes
     ----------
-    notes
+    shared_state
         What malicious clients have told each other, carried along unread.
     replies
         Those of the last round.
@@ -62,7 +62,7 @@ class HostedClients(Courier):
         self.participants = participants
         self.transport = transport
         self.max_lost_rounds = max_lost_rounds
-        self.notes = b""
+        self.shared_state = b""
         self.replies: RoundReplies | None = None
         self._asked: _Asked | None = None
         self._lost_rounds = 0
@@ -83,7 +83,7 @@ class HostedClients(Courier):
                 request.server_round,
                 asked,
                 tuple(rows[client_id] for client_id in asked),
-                notes=self.notes,
+                shared_state=self.shared_state,
             )
             for node_id, asked in hosted.items()
         }

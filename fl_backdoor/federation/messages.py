@@ -17,18 +17,23 @@ from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import TensorSpec
 from fl_backdoor.core.npy import decoded
-from fl_backdoor.core.report_names import NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
+from fl_backdoor.core.report_names import (
+    NUM_EXAMPLES,
+    NUM_STEPS,
+    SHARED_STATE,
+    TRAIN_LOSS,
+    TRAIN_SECONDS,
+)
 from fl_backdoor.core.types import ModelArrays
 
 log = logging.getLogger("fl_backdoor")
 
 MODEL = "model"
 TASK = "task"
-NOTES = "notes"
 COUNTS = (NUM_EXAMPLES, NUM_STEPS)
 METRICS = (*COUNTS, TRAIN_LOSS, TRAIN_SECONDS)
 
-MOST_NOTES = 16 << 20
+MOST_SHARED = 16 << 20
 """Bytes that a client may tell the others in a round: they travel with every train message of the next."""
 
 
@@ -52,7 +57,7 @@ class TrainTask:
         Rows of the matrix there.
     packing
         What updates are sent back as, if model and updates travel in one piece each; empty: they do not.
-    notes
+    shared_state
         What malicious clients have told each other so far; only they can read it.
     """
 
@@ -63,7 +68,7 @@ class TrainTask:
     board: str = ""
     num_rows: int = 0
     packing: str = ""
-    notes: bytes = b""
+    shared_state: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class ClientReply:
         Mean loss over its steps.
     train_seconds
         Time it took.
-    notes
+    shared_state
         What a malicious client tells the others.
     """
 
@@ -92,7 +97,7 @@ class ClientReply:
     num_steps: int
     train_loss: float
     train_seconds: float
-    notes: bytes = b""
+    shared_state: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
             "board": task.board,
             "num_rows": task.num_rows,
             "packing": task.packing,
-            NOTES: task.notes,
+            SHARED_STATE: task.shared_state,
         }
     )
     return RecordDict({MODEL: model, TASK: record})
@@ -140,7 +145,7 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
         board=str(record["board"]),
         num_rows=int(record["num_rows"]),  # type: ignore[arg-type]  # we wrote an int
         packing=str(record["packing"]),
-        notes=bytes(record[NOTES]),  # type: ignore[arg-type]  # we wrote bytes
+        shared_state=bytes(record[SHARED_STATE]),  # type: ignore[arg-type]  # we wrote bytes
     )
     return list(content.array_records[MODEL].to_numpy_ndarrays()), task
 
@@ -158,8 +163,10 @@ def _packed(reply: ClientReply | ClientFailure) -> dict[str, ArrayRecord | Metri
     if isinstance(reply, ClientFailure):
         return {"failure": ConfigRecord({"reason": reply.reason})}
     try:
-        notes = {NOTES: ConfigRecord({NOTES: reply.notes})} if reply.notes else {}
-        return {MODEL: ArrayRecord(reply.arrays), "metrics": MetricRecord({**_metrics(reply)}), **notes}
+        shared = (
+            {SHARED_STATE: ConfigRecord({SHARED_STATE: reply.shared_state})} if reply.shared_state else {}
+        )
+        return {MODEL: ArrayRecord(reply.arrays), "metrics": MetricRecord({**_metrics(reply)}), **shared}
     except Exception as error:  # whatever Flower and NumPy make of what a plug-in returned
         log.exception("the reply of client %d cannot be sent", reply.client_id)
         return _packed(failure(reply.client_id, error))
@@ -214,7 +221,7 @@ class NodeReply:
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
-            notes=_notes(self.configs.get(f"{NOTES}.{client_id}", {})),
+            shared_state=_shared_state(self.configs.get(f"{SHARED_STATE}.{client_id}", {})),
         )
 
 
@@ -224,21 +231,21 @@ def _part(parts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a recor
     return parts[name]
 
 
-def _notes(record: Mapping[str, object]) -> bytes:
-    notes = record.get(NOTES, b"")
-    return _bounded(notes) if isinstance(notes, bytes) else b""
+def _shared_state(record: Mapping[str, object]) -> bytes:
+    told = record.get(SHARED_STATE, b"")
+    return _bounded(told) if isinstance(told, bytes) else b""
 
 
-def _bounded(notes: bytes) -> bytes:
-    if len(notes) > MOST_NOTES:
-        raise ReplyError(f"notes of {len(notes)} bytes, at most {MOST_NOTES} are passed on")
-    return notes
+def _bounded(shared_state: bytes) -> bytes:
+    if len(shared_state) > MOST_SHARED:
+        raise ReplyError(f"shared state of {len(shared_state)} bytes, at most {MOST_SHARED} are passed on")
+    return shared_state
 
 
 def check_claims(reply: ClientReply) -> None:
-    """Refuse numbers and notes that the server would refuse; raises ReplyError."""
+    """Refuse numbers and shared state that the server would refuse; raises ReplyError."""
     _finite(_metrics(reply))
-    _bounded(reply.notes)
+    _bounded(reply.shared_state)
 
 
 def _metrics(reply: ClientReply) -> dict[str, int | float]:

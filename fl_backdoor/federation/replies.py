@@ -48,7 +48,7 @@ class UsableReply:
         The buffers of its local model, in order.
     num_examples, num_steps, train_loss, train_seconds
         As it claims.
-    notes
+    shared_state
         What malicious clients tell each other; no business of a rule, which never sees it.
     """
 
@@ -58,7 +58,7 @@ class UsableReply:
     num_steps: int
     train_loss: float
     train_seconds: float
-    notes: bytes = b""
+    shared_state: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -196,5 +196,5 @@ def _usable(part: ClientReply, row: int, expected: Expected, exchange: Exchange)
         num_steps=part.num_steps,
         train_loss=part.train_loss,
         train_seconds=part.train_seconds,
-        notes=part.notes,
+        shared_state=part.shared_state,
     )

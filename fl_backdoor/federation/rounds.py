@@ -42,14 +42,14 @@ class FinishedRound:
         A row for each client that was asked.
     strategy
         What the strategy remembers, by name.
-    notes
+    shared_state
         What malicious clients have told each other.
     """
 
     row: Row
     clients: list[Row]
     strategy: Mapping[str, NDArray[np.generic]]
-    notes: bytes
+    shared_state: bytes
 
 
 OnRound = Callable[[FinishedRound], None]
@@ -107,23 +107,23 @@ class Rounds:
             row["train_seconds"] = self.grid.waited_seconds
             row["aggregate_seconds"] = started - self.grid.answered_at
 
-        notes = self.courier.notes
+        shared_state = self.courier.shared_state
 
         def report(figures: BackdoorFigures, diverged: str | None, seconds: float) -> None:
             whole = row | asdict(figures) | {"evaluate_seconds": seconds}
             whole["diverged"] = diverged or row.get("diverged")
-            self.on_round(FinishedRound(whole, clients, remembered, notes))
+            self.on_round(FinishedRound(whole, clients, remembered, shared_state))
 
-        self.evaluator.start(arrays, report, notes)
+        self.evaluator.start(arrays, report, shared_state)
         self._sent = arrays
 
     def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
-        told = [reply.notes for reply in replies.usable]
+        told = [reply.shared_state for reply in replies.usable]
         is_reached = not self.world.malicious_ids.isdisjoint(replies.asked)
         try:
-            self.courier.notes = self.world.attack.merged_state(
-                self.courier.notes, told, self._sent_parameters if is_reached else None
+            self.courier.shared_state = self.world.attack.merged_state(
+                self.courier.shared_state, told, self._sent_parameters if is_reached else None
             )
         except Exception:  # bytes from other machines, and a trigger may be anybody's plug-in
             log.exception("round %d: what malicious clients share cannot be merged", server_round)

@@ -79,7 +79,7 @@ class Experiment:
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
-            courier.notes = after.notes
+            courier.shared_state = after.shared_state
         with closing(virtual), closing(strategy), Evaluator(self.world) as evaluator:
             rounds = Rounds(self.world, self.is_attacking, strategy, courier, grid, evaluator, on_round)
             strategy.start(

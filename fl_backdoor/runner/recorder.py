@@ -70,7 +70,7 @@ class Recorder:
         self.notices = [*checked.notices, *experiment.notices]
         self.tally = Tally(attacks=self.facts.attacks)
         self.evaluated = False
-        self.notes = b""
+        self.shared_state = b""
         config = experiment.config
         self.contents = experiment.world.data.contents
         self.key = experiment_key(config.to_dict(), self.contents)
@@ -95,7 +95,7 @@ class Recorder:
         self.files.go_on(self.notices, after.progress)
         self.evaluated = True
         self.reached = after
-        self.notes = after.notes
+        self.shared_state = after.shared_state
         if not self._samples.exists():
             self.background.do(self._draw_samples)
         self.tally.add(table.read(self.files.clients_csv, CLIENT_COLUMNS))
@@ -107,7 +107,7 @@ class Recorder:
             # Not before: until now workers and server had the cores to themselves.
             self.background.do(self._draw_samples)
         self.evaluated = True
-        self.notes = finished.notes
+        self.shared_state = finished.shared_state
         server_round = finished.row["server_round"]
         assert isinstance(server_round, int)
         rows = [_complete(client, CLIENT_COLUMNS) for client in finished.clients]
@@ -116,7 +116,7 @@ class Recorder:
         row = _complete(finished.row | so_far | self._floor(server_round), ROUND_COLUMNS)
         self.files.append(row, rows)
         state = Checkpoint(
-            self.files.progress(server_round), self._model(), finished.strategy, finished.notes
+            self.files.progress(server_round), self._model(), finished.strategy, finished.shared_state
         )
         checkpoint.save(self.files.path, self.key, state)
         self.reached = state
@@ -125,7 +125,7 @@ class Recorder:
 
     def finish(self, status: Status) -> None:
         """Write what is left to write, whatever ended the run."""
-        if self.notes:
+        if self.shared_state:
             # What the trigger looks like is known only now.
             self.background.do(self._draw_samples)
         status = self.files.finish(status, self._model(), self.facts)
@@ -138,9 +138,9 @@ class Recorder:
             clean_baseline.register(self.baselines, self.clean_key, self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
-    def draw_samples(self, notes: bytes) -> None:
+    def draw_samples(self, shared_state: bytes) -> None:
         """Draw what a process that was killed after the last round may not have come to."""
-        self.notes = notes
+        self.shared_state = shared_state
         self.background.do(self._draw_samples)
 
     def _announce(self, earlier: list[table.Row]) -> None:
@@ -169,17 +169,17 @@ class Recorder:
 
     def _draw_samples(self) -> None:
         """Draw test samples as they are and as the attack leaves them."""
-        draw_samples(self.experiment.world, self.notes, self._samples)
+        draw_samples(self.experiment.world, self.shared_state, self._samples)
 
 
-def draw_samples(world: World, notes: bytes, path: Path) -> None:
+def draw_samples(world: World, shared_state: bytes, path: Path) -> None:
     """Draw `NUM_SAMPLES` test samples, or all if there are fewer, without and with the trigger.
 
     Parameters
     ----------
     world
         Where samples, seed and trigger are from.
-    notes
+    shared_state
         What attackers have told each other of the trigger; empty: nothing.
     path
         The PNG.
@@ -190,7 +190,7 @@ def draw_samples(world: World, notes: bytes, path: Path) -> None:
     chosen = random.choice(len(test.labels), count, replace=False)
     clean = Split(test.samples[chosen], test.labels[chosen])
     samples = world.dataset.on_device(clean, world.device)
-    trigger = world.trigger.with_learnt(unpacked(notes).get(TRIGGER, NOTHING))
+    trigger = world.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
     poison = world.poisoning.in_test(trigger, attack.trigger_space)
     triggered, _ = samples.batch(torch.arange(count, device=world.device), poison)
     world.dataset.draw(

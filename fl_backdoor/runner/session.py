@@ -221,7 +221,7 @@ class Session:
             if after is not None:
                 experiment = Experiment(checked.config)
                 recorder = Recorder(experiment, checked, folder, self.display, self.background)
-                recorder.draw_samples(after.notes)
+                recorder.draw_samples(after.shared_state)
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:
         wanted = self._wanted(config)

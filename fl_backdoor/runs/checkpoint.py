@@ -60,12 +60,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What `save` wrote: how far the run is, its model, what the strategy remembers, the attackers' notes."""
+    """What `save` wrote: how far the run is, its model, what the strategy remembers, what attackers share."""
 
     progress: Progress
     model: Arrays
     strategy: Arrays
-    notes: bytes = b""
+    shared_state: bytes = b""
 
 
 def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
@@ -90,8 +90,9 @@ def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
     folder = run_folder / FOLDER
     with files.one_line_errors(folder):
         folder.mkdir(exist_ok=True)
-    notes = {"notes": np.frombuffer(checkpoint.notes, dtype=np.uint8)} if checkpoint.notes else {}
-    groups = {"model": checkpoint.model, "strategy": checkpoint.strategy, "attack": notes}
+    shared = np.frombuffer(checkpoint.shared_state, dtype=np.uint8)
+    attack = {"shared_state": shared} if shared.size else {}
+    groups = {"model": checkpoint.model, "strategy": checkpoint.strategy, "attack": attack}
     tensors = serialized(
         {
             f"{group}/{name}": np.asarray(array, order="C")
@@ -154,13 +155,16 @@ def remove(run_folder: Path) -> None:
 
 def _groups(tensors: bytes) -> tuple[Arrays, Arrays, bytes]:
     from safetensors.numpy import load as deserialized
+    from safetensors.numpy import save as serialized
 
     found = deserialized(tensors)
     model, strategy, attack = (
         {name.removeprefix(group): array for name, array in found.items() if name.startswith(group)}
         for group in ("model/", "strategy/", "attack/")
     )
-    return model, strategy, attack["notes"].tobytes() if attack else b""
+    if "notes" in attack:  # so older versions kept what a trigger had learnt
+        return model, strategy, serialized({"trigger": attack["notes"].view(np.float32)})
+    return model, strategy, attack["shared_state"].tobytes() if attack else b""
 
 
 def _told(file: Path) -> dict[str, Any]:

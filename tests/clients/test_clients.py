@@ -10,9 +10,14 @@ from fl_backdoor.attacks.poisoning.all_to_one import AllToOne
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.updates.imitation import Imitation
 from fl_backdoor.attacks.updates.scaling import Scaling
-from fl_backdoor.config.schema import AttackConfig, ClientConfig
+from fl_backdoor.config.schema import AttackConfig, ClientConfig, parse_whole
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.samples import CLEAN, images_on_device
+from fl_backdoor.federation.client_app import build_client
+from fl_backdoor.federation.context import World
 from fl_backdoor.models.factory import build_model, layout_of, state_arrays
+from fl_backdoor.runner.checks import check
+from fl_backdoor.runner.composition import composed
 from fl_backdoor.training.trainer import Trainer
 
 SHAPE = (1, 28, 28)
@@ -148,3 +153,37 @@ def test_training_leaves_the_received_model_alone():
     received = state_arrays(GLOBAL_MODEL)
     BenignClient(task()).fit(received, {"server_round": 1})
     assert equal(received, state_arrays(GLOBAL_MODEL))
+
+
+class Proximal(BenignClient):
+    """A client of somebody else's, with a setting of its own."""
+
+    def __init__(self, task, *, mu: float) -> None:
+        super().__init__(task)
+        self.mu = mu
+
+
+class Watching(MaliciousClient):
+    """A malicious one."""
+
+
+def test_the_classes_of_clients_are_plugins():
+    [plain] = composed(
+        [
+            *("dataset=mnist5k", f"client._target_={__name__}.Proximal", "+client.options.mu=0.5"),
+            f"attack.client._target_={__name__}.Watching",
+        ]
+    )
+    world = World(parse_whole(plain)[0])
+    found = {client_id in world.malicious_ids: build_client(world, client_id) for client_id in range(10)}
+    assert (found[False].mu, found[True].rank) == (0.5, 2)
+    assert (type(found[False]).__name__, type(found[True]).__name__) == ("Proximal", "Watching")
+    # What it would have trained honestly is what a client of that class trains.
+    assert type(found[True].adversary._build(0)).__name__ == "Proximal"
+
+
+def test_a_wrong_setting_of_a_client_is_one_line():
+    [plain] = composed(["dataset=mnist5k", "+client.options.mu=0.5"])
+    with pytest.raises(ConfigError) as error:
+        check(parse_whole(plain)[0])
+    assert str(error.value) == "client.options.mu = 0.5: no such setting"

@@ -7,7 +7,7 @@ from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.layout import TensorSpec
 from fl_backdoor.federation.messages import (
-    MOST_NOTES,
+    MOST_SHARED,
     ClientFailure,
     ClientReply,
     NodeReply,
@@ -66,19 +66,21 @@ def test_replies_arrive_as_they_were_sent():
 
 
 def test_notes_arrive_and_anything_else_in_their_place_is_none():
-    content = pack_replies([replace(reply(3), notes=b"\x00\xff"), reply(5), reply(9)])
-    content["notes.9"] = ConfigRecord({"notes": "text"})
-    assert [part.notes for part in unpacked(content, [3, 5, 9])] == [b"\x00\xff", b"", b""]
-    assert "notes.5" not in content
+    content = pack_replies([replace(reply(3), shared_state=b"\x00\xff"), reply(5), reply(9)])
+    content["shared_state.9"] = ConfigRecord({"shared_state": "text"})
+    assert [part.shared_state for part in unpacked(content, [3, 5, 9])] == [b"\x00\xff", b"", b""]
+    assert "shared_state.5" not in content
 
 
 def test_notes_have_a_limit_on_the_server_and_on_the_node():
-    enough = replace(reply(3), notes=bytes(MOST_NOTES))
+    enough = replace(reply(3), shared_state=bytes(MOST_SHARED))
     check_claims(enough)
-    assert unpacked(pack_replies([enough]), [3])[0].notes == enough.notes
-    too_many = replace(reply(3), notes=bytes(MOST_NOTES + 1))
+    assert unpacked(pack_replies([enough]), [3])[0].shared_state == enough.shared_state
+    too_many = replace(reply(3), shared_state=bytes(MOST_SHARED + 1))
     for refused in (lambda: check_claims(too_many), lambda: unpacked(pack_replies([too_many]), [3])):
-        with pytest.raises(ReplyError, match=f"notes of {MOST_NOTES + 1} bytes, at most {MOST_NOTES}"):
+        with pytest.raises(
+            ReplyError, match=f"shared state of {MOST_SHARED + 1} bytes, at most {MOST_SHARED}"
+        ):
             refused()
 
 

@@ -25,7 +25,7 @@ def made(settings, after=None):
         server_round = finished.row["server_round"]
         model = {name: array.copy() for name, array in experiment.model().items()}
         progress = Progress(server_round, {}, "", 0)
-        states[server_round] = Checkpoint(progress, model, finished.strategy, finished.notes)
+        states[server_round] = Checkpoint(progress, model, finished.strategy, finished.shared_state)
 
     experiment.run(StoppableGrid(InProcessGrid(), threading.Event(), 0), on_round, after)
     return states, experiment
@@ -34,10 +34,10 @@ def made(settings, after=None):
 def test_the_model_before_is_known_in_the_next_round_and_after_a_run_goes_on(settings):
     whole, experiment = made(settings)
     layout = experiment.world.layout
-    assert whole[0].notes == b""
+    assert whole[0].shared_state == b""
     for number in (1, 2, 3):
         arrays = [whole[number - 1].model[tensor.name] for tensor in layout.tensors]
-        known = unpacked(whole[number].notes)[PREVIOUS_MODEL]
+        known = unpacked(whole[number].shared_state)[PREVIOUS_MODEL]
         assert np.array_equal(known, layout.vector(arrays)), "what the attackers were sent in that round"
     resumed, _ = made(settings, after=whole[2])
     assert list(resumed) == [3]

@@ -3,7 +3,9 @@ import random
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from fl_backdoor.attacks.shared_state import unpacked
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.growing import prefix_of
 from fl_backdoor.runs import checkpoint
@@ -38,12 +40,20 @@ def run_folder(tmp_path):
 def test_what_is_saved_comes_back_bit_for_bit(run_folder):
     found, wanted = checkpoint.load(run_folder, KEY), state(3)
     assert found.progress == wanted.progress
-    assert found.notes == wanted.notes
+    assert found.shared_state == wanted.shared_state
     for found_arrays, wanted_arrays in ((found.model, wanted.model), (found.strategy, wanted.strategy)):
         assert found_arrays.keys() == wanted_arrays.keys()
         for name, array in wanted_arrays.items():
             assert found_arrays[name].dtype == array.dtype
             assert np.array_equal(found_arrays[name], array)
+
+
+def test_what_a_trigger_had_learnt_in_an_older_version_is_read():
+    learnt = np.array([0.25, 0.5], dtype=np.float32)
+    older = {"model/bias": np.zeros(2, np.float32), "attack/notes": learnt.view(np.uint8)}
+    model, _, shared_state = checkpoint._groups(save(older))
+    assert list(model) == ["bias"]
+    assert unpacked(shared_state)["trigger"].tolist() == [0.25, 0.5]
 
 
 def test_only_the_last_round_is_kept(run_folder):

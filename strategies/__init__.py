@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from strategies.chain.rows import Change, Choice
     from strategies.courier import Courier, Received, TrainRequest
     from strategies.flower_courier import FlowerCourier
+    from strategies.numerics.clipping import clip_coefficients
+    from strategies.numerics.rounding import exceeds
     from strategies.persistent_direction.rule import PersistentDirection
     from strategies.robust_strategy import FlowerArguments, RobustStrategy, RoundOutcome, StrategyArguments
     from strategies.rules.bulyan import Bulyan
@@ -71,7 +73,9 @@ __all__ = [
     "TrimmedMean",
     "UpdateStep",
     "WeakNoise",
+    "clip_coefficients",
     "clipped_mean",
+    "exceeds",
     "layout_of",
     "mean_of",
     "nothing_of",
@@ -83,6 +87,8 @@ _HOMES = {
         *("clipped_mean", "mean_of", "nothing_of"),
     ),
     "strategies.chain.chain": ("Chain",),
+    "strategies.numerics.clipping": ("clip_coefficients",),
+    "strategies.numerics.rounding": ("exceeds",),
     "strategies.courier": ("Courier", "Received", "TrainRequest"),
     "strategies.flower_courier": ("FlowerCourier",),
     "fl_backdoor.core.named_arrays": ("layout_of",),

@@ -3,12 +3,7 @@
 import numpy as np
 
 from fl_backdoor.core.types import ClientMask, ClientVector
-
-ROUNDING = 1e-6
-"""Slack relative to Q3: values that are equal but for float32's rounding are no outliers of each other.
-
-Relative to a quartile and not to the maximum, because one client alone can raise that as it likes.
-"""
+from strategies.numerics.rounding import ROUNDING, exceeds
 
 
 def iqr_bounds(values: ClientVector, k: float) -> tuple[float, float]:
@@ -20,15 +15,14 @@ def iqr_bounds(values: ClientVector, k: float) -> tuple[float, float]:
 
 def above(values: ClientVector, k: float) -> ClientMask:
     """Return which values, none of them negative, exceed Q3 + k·IQR."""
-    is_above: ClientMask = values > iqr_bounds(values, k)[1] + _slack(values)
-    return is_above
+    return exceeds(values, iqr_bounds(values, k)[1], _usual(values))
 
 
 def outside(values: ClientVector, k: float) -> ClientMask:
     """Return which values, none of them negative, lie outside [Q1 - k·IQR, Q3 + k·IQR]."""
-    is_below: ClientMask = values < iqr_bounds(values, k)[0] - _slack(values)
+    is_below: ClientMask = values < iqr_bounds(values, k)[0] - ROUNDING * _usual(values)
     return is_below | above(values, k)
 
 
-def _slack(values: ClientVector) -> float:
-    return ROUNDING * float(np.percentile(values, 75))
+def _usual(values: ClientVector) -> float:
+    return float(np.percentile(values, 75))

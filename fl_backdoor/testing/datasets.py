@@ -28,7 +28,7 @@ def check_dataset(build: Callable[[str], LabelledDataset], cache: Path) -> None:
     dataset = build(str(cache))
     assert dataset.missing() is None, dataset.missing()
     decoded, cached = dataset.load(), build(str(cache)).load()
-    assert dataset.contents() == decoded.contents == cached.contents, "contents() and load() tell of other data"
+    assert dataset.contents() == decoded.contents == cached.contents, "contents() tells of other data"
     assert len(dataset.class_names) == dataset.num_classes, "class_names does not name each class"
     for split, again, count in (
         (decoded.train, cached.train, dataset.num_train),
@@ -48,9 +48,13 @@ def check_dataset(build: Callable[[str], LabelledDataset], cache: Path) -> None:
 def _check_batches(dataset: LabelledDataset) -> None:
     import torch
 
+    from fl_backdoor.data.samples import CLEAN
+
     split = dataset.load().test
     samples = dataset.on_device(split, torch.device("cpu"))
-    inputs, labels = samples.batch(torch.arange(2))
+    inputs, labels = samples.batch(torch.arange(2), CLEAN)
     assert torch.isfinite(inputs.float()).all(), "what a model is given is not finite"
     assert labels.tolist() == split.labels[:2].tolist(), "a batch has other labels"
-    assert np.array_equal(samples.as_stored(inputs), split.samples[:2]), "samples do not survive the way to a model"
+    assert np.array_equal(samples.as_stored(inputs), split.samples[:2]), (
+        "samples do not survive the way to a model"
+    )

@@ -81,7 +81,7 @@ def server_of(num_clients: int, num_params: int = NUM_PARAMS) -> ServerContext:
 def clients_of(
     updates: UpdateMatrix, num_steps: NDArray[np.float64] | None = None, server_round: int = 1
 ) -> ClientUpdates:
-    """Return what a rule is given of a round: rate 1, by default one step; equal weights; ids 0, 1, …"""
+    """Return what a rule is given of a round: rate 1, by default one step, equal weights, ids from 0."""
     ones = np.ones(len(updates))
     return ClientUpdates(
         server_round=server_round,
@@ -158,7 +158,12 @@ class RuleContract:
         np.testing.assert_array_equal(updates, before)
         _assert_is(result.update, np.float32, updates.shape[1:])
         assert np.isfinite(result.update).all()
-        for scores in (clients.norms, clients.gradient_norms, clients.mean_distances, result.clip_coefficients):
+        for scores in (
+            clients.norms,
+            clients.gradient_norms,
+            clients.mean_distances,
+            result.clip_coefficients,
+        ):
             _assert_is(scores, np.float64, updates.shape[:1])
             assert np.isfinite(scores).all()
         _assert_is(result.weights, np.float64, updates.shape[:1])

@@ -28,24 +28,19 @@ def check_trigger(build: Callable[[], Trigger], samples: torch.Tensor) -> None:
         If it does not.
     """
     trigger = build()
-    check_stamping(trigger, samples)
-    if samples.is_floating_point():
-        for extreme in (torch.zeros_like(samples), torch.ones_like(samples)):
-            _stamped(trigger, extreme)
-    stamped = _stamped(trigger, samples)
-    again = torch.cat([_stamped(build(), part) for part in samples.split(2)])
-    assert torch.allclose(again.float(), stamped.float(), rtol=0, atol=1e-6), "another batch gets another one"
-    for place in range(2):
-        part = trigger.part(place, 2)
-        assert trigger.part(place, 2) is part, "a part must be the same object each time"
-        _stamped(part, samples)
-
-
-def check_stamping(trigger: Trigger, samples: torch.Tensor) -> None:
-    """See the same of one trigger and these samples alone."""
     stamped = _stamped(trigger, samples)
     assert torch.equal(_stamped(trigger, samples), stamped), "the same samples get another trigger"
     assert not torch.equal(stamped, samples), "nothing is stamped"
+    if samples.is_floating_point():
+        for extreme in (torch.zeros_like(samples), torch.ones_like(samples)):
+            _stamped(trigger, extreme)
+    other = build()
+    again = torch.cat([_stamped(other, part) for part in samples.split(2)])
+    assert torch.allclose(again.float(), stamped.float(), rtol=0, atol=1e-6), "another batch gets another one"
+    for rank in range(2):
+        part = trigger.part(rank, 2)
+        assert trigger.part(rank, 2) is part, "a part must be the same object each time"
+        _stamped(part, samples)
 
 
 def _stamped(trigger: Trigger, samples: torch.Tensor) -> torch.Tensor:

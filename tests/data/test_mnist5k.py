@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fl_backdoor.data.mnist5k import Mnist5k
+from fl_backdoor.testing import check_dataset
 
 
 @pytest.fixture
@@ -20,6 +21,10 @@ def test_shapes_types_and_classes(digits):
     assert digits.train.labels.dtype == np.int64
     assert np.bincount(digits.train.labels).tolist() == [400] * 10
     assert np.bincount(digits.test.labels).tolist() == [100] * 10
+
+
+def test_the_set_keeps_the_contract(tmp_path):
+    check_dataset(lambda cache: Mnist5k(cache=cache), tmp_path)
 
 
 def test_no_image_is_both_in_training_and_test_set(digits):

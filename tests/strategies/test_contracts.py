@@ -19,7 +19,7 @@ from fl_backdoor.testing.rules import (
     nearly_equal,
     with_huge_row,
 )
-from strategies.base import Aggregation
+from strategies.base import Aggregation, clipped_mean, mean_of
 from strategies.chain.chain import Chain
 from strategies.persistent_direction.rule import PersistentDirection
 from strategies.robust_strategy import RobustStrategy
@@ -208,3 +208,28 @@ def test_each_configuration_builds_its_strategy(path, make_federation):
     strategy = make_federation(10).configured(config["strategy"])
     assert isinstance(strategy, RobustStrategy)
     assert any(isinstance(row.build(1.0), type(strategy)) for row in DEFENCES.values())
+
+
+class Blunt(RobustStrategy):
+    """Flags whoever is longer than the median, if by a last digit."""
+
+    def aggregate(self, clients):
+        return clipped_mean(
+            clients, np.ones_like(clients.norms), flagged=clients.norms > np.median(clients.norms)
+        )
+
+
+class First(RobustStrategy):
+    def aggregate(self, clients):
+        return mean_of(clients, keep=np.arange(len(clients.norms)) == 0)
+
+
+def test_rules_that_break_the_contract_are_found():
+    contract = RuleContract(lambda length: Blunt())
+    contract.check_one_client()
+    with pytest.raises(AssertionError):
+        contract.check_simplex()
+    with pytest.raises(AssertionError):
+        RuleContract(lambda length: First()).check_order(UPDATES["spread out"])
+    with pytest.raises(AssertionError, match="1 clients a round are not refused"):
+        RuleContract(lambda length: First(), fewest=2).check_too_few()

@@ -54,7 +54,7 @@ def check_manipulation(build: Callable[[], Manipulation]) -> None:
     first = build().manipulated(update, knowledge_of())
     assert np.array_equal(update, some_update()), "the update that it was given is changed"
     second = build().manipulated(update, knowledge_of())
-    assert (first.dtype, first.shape) == (np.float32, update.shape), f"{first.dtype} {first.shape} is sent"
+    assert first.dtype == np.float32 and first.shape == update.shape, f"{first.dtype} {first.shape} is sent"
     assert np.isfinite(first).all(), "what is sent is not finite"
     assert np.array_equal(first, second), "the same round gives another update"
 
@@ -69,7 +69,7 @@ def check_poisoning(build: Callable[[], Poisoning], num_classes: int) -> None:
     """
     poisoning, labels, indices = build(), torch.arange(num_classes), torch.arange(num_classes)
     aims = poisoning.aims()
-    assert (aims.dtype, aims.shape) == (np.int64, (num_classes,)), f"targets are {aims.dtype} {aims.shape}"
+    assert aims.dtype == np.int64 and aims.shape == (num_classes,), f"targets are {aims.dtype} {aims.shape}"
     assert (((aims >= 0) & (aims < num_classes)) | (aims == NO_CLASS)).all(), "a target is no class"
     assert poisoning.poisoned_classes().any(), "nothing is poisoned"
     trigger, images = Patch(IMAGE_SHAPE), some_images(IMAGE_SHAPE, num_classes)

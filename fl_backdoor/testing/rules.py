@@ -289,4 +289,4 @@ class RuleContract:
 
 
 def _assert_is(found: NDArray[np.generic] | ParameterVector, dtype: type, shape: tuple[int, ...]) -> None:
-    assert (found.dtype, found.shape) == (dtype, shape), f"{found.dtype} {found.shape}, not {dtype} {shape}"
+    assert found.dtype == dtype and found.shape == shape, f"{found.dtype} {found.shape}, not {dtype} {shape}"

@@ -35,7 +35,7 @@ def check_trigger(build: Callable[[], Trigger], samples: torch.Tensor) -> None:
         for extreme in (torch.zeros_like(samples), torch.ones_like(samples)):
             _stamped(trigger, extreme)
     other = build()
-    again = torch.cat([_stamped(other, part) for part in samples.split(2)])
+    again = torch.cat([_stamped(other, part) for part in torch.split(samples, 2)])
     assert torch.allclose(again.float(), stamped.float(), rtol=0, atol=1e-6), "another batch gets another one"
     for rank in range(2):
         part = trigger.part(rank, 2)

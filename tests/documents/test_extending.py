@@ -54,7 +54,6 @@ def sweep(folder):
     ]
     shown = run(folder, *printed.arguments, *SMALL)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    assert shown.stderr == ""
     return folder / "found"
 
 

@@ -15,6 +15,8 @@ from fl_backdoor.core import strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.runner.composition import composed
 from strategies import (
+    NNM,
+    Chain,
     ClipAvg,
     FedAvg,
     Hybrid,
@@ -205,6 +207,7 @@ def test_a_client_may_answer_in_double_precision():
 
 
 RULES = [Median(), TrimmedMean(), IQRFilter(), FedAvg(), Krum(num_malicious=1), PersistentDirection()]
+RULES.append(Chain([NNM(num_malicious=1), Median()]))
 
 
 @pytest.mark.parametrize("strategy", RULES, ids=lambda strategy: type(strategy).__name__)
@@ -230,6 +233,16 @@ def test_each_configured_rule_runs_in_a_flower_app(name):
     assert np.isfinite(found["weight"]).all()
     # ClipAvg's bounds are 1 and 2 ** -0.3, and there are five parameters: (1 + 0.81) / √5 each.
     assert ((found["weight"] > 0.8) & (found["weight"] < 2.3)).all()
+
+
+def test_a_chain_is_told_the_rate_by_its_steps():
+    chain = Chain([ClipAvg(clip_gamma=1.0, learning_rate=0.5, num_steps=2), NNM(num_malicious=1), Median()])
+    assert (chain.judges_gradients, chain.learning_rate, chain.num_steps) == (True, 0.5, 2)
+    found = run(chain, InProcess([1.0] * 4 + [100.0]), scalar())
+    # One parameter: ‖g‖ = 1 / (0.5 · 2) is at the bound, and 100 is clipped to it.
+    assert found["weight"] == [1]
+    np.testing.assert_allclose(chain.outcome.aggregation.clip_coefficients, [1, 1, 1, 1, 0.01])
+    assert chain.state().keys() == {"node_ids"}
 
 
 def test_a_rule_that_is_not_defined_for_so_few_keeps_the_model(caplog):

@@ -6,7 +6,7 @@ in their place that hold parts of several clients. What is found out about rows 
 - a client's weight is the sum over rows of the row's weight times the client's share in it;
 - it is left out, or flagged, where every row that holds some of it is;
 - its clip coefficient is the mean of those of its rows, by its share in each; of several steps the product;
-- its buffers go into rows as its update does.
+- a row's buffers are the median of those of the clients in it.
 
 What only scales rows or leaves some out is put off until a step has to see them: before a mean nothing is
 copied.
@@ -105,8 +105,12 @@ class ChainAggregation(Aggregation):
     judged: Judged
 
     def merged(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a buffer of the global model, ``(n_values,)``, from ``(n_clients, n_values)``."""
-        return self.judged.merge(self.judged.shares @ values, self.judged.aggregation)
+        """Return a buffer of the global model, ``(n_values,)``, from ``(n_clients, n_values)``.
+
+        A row's is the median over the clients that it holds: their mean one of them could put anywhere.
+        """
+        of_rows = np.stack([np.median(values[share > 0], axis=0) for share in self.judged.shares])
+        return self.judged.merge(of_rows, self.judged.aggregation)
 
 
 @dataclass(frozen=True)

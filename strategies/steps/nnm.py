@@ -39,7 +39,7 @@ def neighbour_shares(squared: Squares, num_malicious: int) -> Shares:
 class NNM(UpdateStep):
     """Means of neighbours, a row each; nobody is flagged.
 
-    Buffers are mixed in the same way.
+    A row's buffers are the median of its neighbours', and the median of those is taken where no rule follows.
 
     Parameters
     ----------

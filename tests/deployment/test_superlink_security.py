@@ -255,7 +255,7 @@ def node_process(superlink, root, key):
 
 def test_our_node_says_at_once_that_its_key_is_not_known(certs, secured):
     stranger = certificates.new_key()
-    with pytest.raises(FlBackdoorError, match="the SuperLink does not know this node's key: python -m"):
+    with pytest.raises(FlBackdoorError, match="does not know this node's key: fl-backdoor register"):
         node_process(secured, certs / "ca.crt", stranger).serve()
 
 

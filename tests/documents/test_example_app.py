@@ -41,6 +41,7 @@ def test_it_is_short_and_its_readme_prints_what_it_prints():
     assert_the_defence_shows({name: (float(accuracy), float(asr)) for name, accuracy, asr in printed})
 
 
+@drill
 def test_it_runs_by_run_simulation(tmp_path):
     assert_the_defence_shows(ran([sys.executable, "backdoored_digits.py"], tmp_path))
 

@@ -10,6 +10,7 @@ from ray.cluster_utils import Cluster
 
 from fl_backdoor.core.errors import NobodyAnswers
 from fl_backdoor.engine.simulation import Simulation, resources
+from tests.drill import drill
 from tests.engine.test_simulation import experiment, run, without_clocks
 from tests.runner.test_main import fill_with_our_names
 
@@ -49,6 +50,7 @@ def test_two_nodes_give_the_result_of_one_machine(cluster):
     assert all(np.array_equal(a, b) for a, b in zip(on_cluster[2], here[2], strict=True))
 
 
+@drill
 def test_a_machine_that_is_gone_ends_the_run_and_is_no_clients_fault(cluster):
     wanted = experiment(*SETTINGS, "num_rounds=1000", f"engine.address={cluster.address}")
     [raylet] = cluster.list_all_nodes()[1].all_processes["raylet"]

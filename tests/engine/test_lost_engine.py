@@ -25,6 +25,7 @@ from fl_backdoor.runner.rehearsal import ready
 from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session
 from fl_backdoor.runs import checkpoint
+from tests.drill import drill
 from tests.runner.test_main import PROGRAM, environment
 
 SMALL = ["dataset=mnist5k", "num_rounds=6", "client.local_steps=2", "partition.num_clients=4"]
@@ -148,6 +149,7 @@ def kill_raylet_of(process):
     os.kill(raylet, signal.SIGKILL)
 
 
+@drill
 def test_runs_side_by_side_go_on_with_another_ray_to_the_same_bits(tmp_path, undisturbed):
     arguments = ["-m", "seed=0,1", "jobs=2", "clean_baseline=known", "hydra.sweep.dir=found"]
     code, said = shown_by(tmp_path, arguments, kill_raylet_of)
@@ -166,6 +168,7 @@ def cluster():
     nodes.shutdown()
 
 
+@drill
 def test_a_run_whose_foreign_ray_dies_is_stopped_and_goes_on_to_the_same_bits(
     tmp_path, session, undisturbed, cluster
 ):

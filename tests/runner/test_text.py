@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from tests.drill import drill
 from tests.made_sentences import FILLING, TELLING, write_sst2
 from tests.runner.test_main import run, table
 
@@ -53,6 +54,7 @@ def test_samples_are_sentences_with_the_trigger_in_orange(found):
     assert np.count_nonzero(np.diff(orange.astype(int)) == 1) >= 8, "a line for each of eight sentences"
 
 
+@drill
 def test_a_server_with_sentences_of_its_own_finds_the_attackers(tmp_path):
     settings = ["experiment=sst2", "num_rounds=4", "strategy=persistent_direction", "attack.alpha=0.3"]
     server = ["server.root_samples=400", "strategy.num_virtual=10"]

@@ -36,9 +36,7 @@ def attack_success_rate(
 
     The arguments are those of `evaluate_backdoor`.
     """
-    found = _predicted(model, loader, [trigger], keys)
-    targets = _targets(found.labels, target_label, source_label)
-    return success_rates(found.labels, found.classes[0], targets)[0]
+    return _rates(model, loader, trigger, target_label, source_label=source_label, keys=keys)[0]
 
 
 def success_rate(
@@ -54,9 +52,7 @@ def success_rate(
 
     A clean model has about the target's share of the classes. The arguments are those of `evaluate_backdoor`.
     """
-    found = _predicted(model, loader, [trigger], keys)
-    targets = _targets(found.labels, target_label, source_label)
-    return success_rates(found.labels, found.classes[0], targets)[1]
+    return _rates(model, loader, trigger, target_label, source_label=source_label, keys=keys)[1]
 
 
 def evaluate_backdoor(
@@ -105,6 +101,20 @@ class _Predicted:
     labels: NDArray[np.int64]
     classes: list[NDArray[np.int64]]
     losses: list[float]
+
+
+def _rates(
+    model: nn.Module,
+    loader: Iterable[Any],
+    trigger: Stamp | None,
+    target_label: int,
+    *,
+    source_label: int | None,
+    keys: tuple[str, str] | None,
+) -> tuple[float, float]:
+    """Return ASR and SR."""
+    found = _predicted(model, loader, [trigger], keys)
+    return success_rates(found.labels, found.classes[0], _targets(found.labels, target_label, source_label))
 
 
 @torch.inference_mode()

@@ -8,6 +8,7 @@ from typing import Any
 from fl_backdoor.config.attack import AttackConfig
 from fl_backdoor.config.marks import Mark, along, marked, settings_of
 from fl_backdoor.config.schema import CallConfig, ExperimentConfig
+from fl_backdoor.config.selection import SelectionSettings
 
 OF_THE_CALL = ("hydra", *settings_of(CallConfig))
 """How the command line was called: no metric depends on any of it."""
@@ -62,9 +63,11 @@ def without_attack(config: ExperimentConfig) -> ExperimentConfig:
 def clean_settings_that_count(config: ExperimentConfig) -> dict[str, Any]:
     """Return the settings that the metrics of the same run without attackers depend on, as plain values."""
     plain = settings_that_count(without_attack(config).to_dict())
-    idle = marked(AttackConfig, Mark.ONLY_UNDER_ATTACK)
-    attack = {name: value for name, value in plain["attack"].items() if name not in idle}
-    return plain | {"attack": attack}
+    for group, declared in (("attack", AttackConfig), ("selection", SelectionSettings)):
+        idle = marked(declared, Mark.ONLY_UNDER_ATTACK)
+        if group in plain:
+            plain[group] = {name: value for name, value in plain[group].items() if name not in idle}
+    return plain
 
 
 def for_clients(config: ExperimentConfig) -> str:

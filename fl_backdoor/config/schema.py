@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from fl_backdoor.config.attack import AttackConfig, TrainingConfig, with_named_updates
 from fl_backdoor.config.dataset import DatasetSettings
+from fl_backdoor.config.engine import DeploymentConfig, Device, EngineConfig, SimulationConfig
 from fl_backdoor.config.marks import AddedLater, CountsWith, Mark, PlugIn
+from fl_backdoor.config.selection import SelectionSettings, uniform
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import config_error
 from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -140,74 +140,8 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class SimulationConfig:
-    """Clients in Ray's workers; no result depends on it.
-
-    Parameters
-    ----------
-    num_workers
-        Ray actors, each a process that trains one client at a time. Null: one a CPU core, at most one a
-        participant; on GPUs also at most what their free memory allows, see `fl_backdoor.engine.gpu_workers`.
-    threads_per_worker
-        PyTorch's threads in each of them.
-    device
-        ``cpu``, ``cuda``, or ``auto``: CUDA where there is a GPU.
-    address
-        ``local`` starts a Ray of its own; otherwise the address of a running Ray cluster.
-    exchange
-        ``auto``: models and updates lie in shared memory where server and workers run on one host.
-        ``messages``: they travel in Flower's messages, as between machines; slower.
-    """
-
-    num_workers: PositiveCount | None
-    threads_per_worker: PositiveCount
-    device: Device
-    address: str
-    exchange: Literal["auto", "messages"]
-    name: Literal["simulation"] = "simulation"
-
-
-@dataclass(frozen=True, config=STRICT)
-class DeploymentConfig:
-    """Clients on SuperNodes, which are reached through a SuperLink.
-
-    Parameters
-    ----------
-    address
-        Host and port of the SuperLink.
-    root_certificates
-        File with the certificate of the authority that vouches for the SuperLink. Null: those of the system.
-    secret
-        File with the secret of the SuperLink's ``--superexec-auth-secret-file``; null: it has none.
-    insecure
-        Whether to talk without TLS: ``loopback`` does so on this machine alone.
-    min_clients
-        Clients that must be connected before a round begins. Null: all before the first round of this
-        process, ``server.min_replies`` before the others.
-    updates
-        What clients' updates travel as: ``float32`` changes nothing in them, ``float16`` halves their bytes.
-    threads_per_worker, device
-        PyTorch's threads and device, here and on nodes that do not say otherwise.
-    """
-
-    address: str
-    root_certificates: str | None
-    secret: str | None
-    insecure: Literal["no", "loopback", "anywhere"]
-    min_clients: PositiveCount | None
-    updates: Literal["float32", "float16"]
-    threads_per_worker: PositiveCount
-    device: Device
-    name: Literal["deployment"] = "deployment"
-
-
-EngineConfig = Annotated[SimulationConfig | DeploymentConfig, Field(discriminator="name")]
-"""Where clients run."""
-
-
-@dataclass(frozen=True, config=STRICT)
 class ExperimentConfig:
-    """One run. `dataset`, `model`, `strategy` and `tracking` are plug-ins: ``_target_`` and settings.
+    """One run. Where a group is a plug-in it holds a ``_target_`` and its settings.
 
     Parameters
     ----------
@@ -216,7 +150,7 @@ class ExperimentConfig:
     num_rounds
         Rounds of training.
     clients_per_round
-        Participants a round, drawn by client id; null: all.
+        Participants a round, by client id; null: all.
     clean_baseline
         ``known``: backdoor figures of a clean model are filled in where a run without attackers and
         otherwise the same settings is on disk. ``run``: such a run is made first where there is none.
@@ -227,6 +161,8 @@ class ExperimentConfig:
         Folder of all run folders and of the clean models' figures.
     tracking
         A tracker that follows the run beside its files; empty: none. No figure depends on it.
+    selection
+        Who takes part in a round, where not all do: a plug-in of ``fl_backdoor.federation.selection``.
     """
 
     seed: Count
@@ -246,6 +182,9 @@ class ExperimentConfig:
     tracking: Annotated[dict[str, Any], Mark.BESIDE_THE_METRICS, Mark.SERVER_ONLY] = field(
         default_factory=dict
     )
+    selection: Annotated[
+        dict[str, Any], Mark.SERVER_ONLY, PlugIn(SelectionSettings), AddedLater(uniform())
+    ] = field(default_factory=uniform)
 
     @property
     def participants_per_round(self) -> int:
@@ -386,6 +325,7 @@ __all__ = [
     "CallConfig",
     "ClientConfig",
     "DeploymentConfig",
+    "Device",
     "ExperimentConfig",
     "PartitionConfig",
     "ServerConfig",

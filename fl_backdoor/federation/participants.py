@@ -4,23 +4,32 @@ from collections.abc import Collection
 
 from flwr.serverapp import Grid
 
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.federation.grid import StoppableGrid
+from fl_backdoor.federation.selection.base import Candidates, Selection
 
 
 def draw(
-    num_clients: int, num_participants: int, seed: int, server_round: int, certain: Collection[int] = ()
+    selection: Selection, candidates: Candidates, seed: int, server_round: int, certain: Collection[int] = ()
 ) -> list[int]:
     """Draw the client ids of a round, sorted; those that take part for `certain` displace the last drawn.
 
-    Flower's node ids are random in every run, so participants are drawn by client id: the same seed asks
-    the same clients.
+    Raises
+    ------
+    ConfigError
+        If the selection draws others than so many different clients.
     """
-    drawn = generator(seed, Purpose.PARTICIPANTS, server_round).choice(
-        num_clients, size=num_participants, replace=False
-    )
-    others = [client_id for client_id in map(int, drawn) if client_id not in certain]
-    return sorted([*certain, *others[: num_participants - len(certain)]])
+    random = generator(seed, Purpose.PARTICIPANTS, server_round)
+    drawn = [int(client_id) for client_id in selection.drawn(server_round, candidates, random)]
+    count, num_clients = candidates.num_participants, candidates.num_clients
+    if len(drawn) != count or len({*drawn} & {*range(num_clients)}) != count:
+        allowed = (
+            f"draws {drawn} in round {server_round}, not {count} different ones of 0 … {num_clients - 1}"
+        )
+        raise ConfigError("selection", type(selection).__name__, allowed)
+    others = [client_id for client_id in drawn if client_id not in certain]
+    return sorted([*certain, *others[: count - len(certain)]])
 
 
 def assign(client_ids: list[int], grid: Grid) -> dict[int, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fl_backdoor import __version__
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
-from fl_backdoor.core import strategy_plugin
+from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.data.fingerprint import fingerprint
@@ -22,6 +22,7 @@ from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.federation.invitation import Invitation
 from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.rounds import OnRound, Rounds
+from fl_backdoor.federation.selection.base import Candidates, Selection
 from fl_backdoor.federation.transport import segment
 from fl_backdoor.federation.transport.choice import Transport
 from fl_backdoor.federation.virtual_clients import VirtualClients
@@ -115,13 +116,26 @@ class Experiment:
 
     def participants(self, server_round: int) -> list[int]:
         """Draw who takes part in a round, sorted."""
-        config, certain = self.config, list[int]()
-        if config.attack.participation == "fixed":
+        certain = list[int]()
+        if self.config.attack.participation == "fixed":
             certain = [
                 client_id for client_id in self.malicious if self.is_attacking(client_id, server_round)
             ]
-        num_clients, num_drawn = config.partition.num_clients, config.participants_per_round
-        return draw(num_clients, num_drawn, config.seed, server_round, certain)
+        return draw(self._selection, self._candidates, self.config.seed, server_round, certain)
+
+    @cached_property
+    def _selection(self) -> Selection:
+        selection: Selection = plugins.build(self.config.selection, "selection")
+        return selection
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        return Candidates(
+            self.config.participants_per_round,
+            sizes=[len(indices) for indices in self.world.partition],
+            malicious=sorted(self.malicious) if self.config.attacks else (),
+            schedule=self.world.attack.schedule,
+        )
 
     @property
     def notices(self) -> list[str]:
@@ -160,15 +174,16 @@ class Experiment:
         )
 
 
-def courier_of(
-    config: ExperimentConfig, participants: Callable[[int], list[int]] | None = None
-) -> HostedClients:
-    """Return who carries messages between strategy and clients; without `participants` they are drawn."""
-    num_clients, num_drawn = config.partition.num_clients, config.participants_per_round
+def _nobody(_server_round: int) -> list[int]:
+    return []
+
+
+def courier_of(config: ExperimentConfig, participants: Callable[[int], list[int]] = _nobody) -> HostedClients:
+    """Return who carries messages between strategy and clients; without `participants`, to try a strategy."""
     return HostedClients(
         experiment=for_clients(config),
         client=config.client,
-        participants=participants or partial(draw, num_clients, num_drawn, config.seed),
+        participants=participants,
         transport=transport_of(config),
         max_lost_rounds=config.max_lost_rounds,
     )

@@ -13,6 +13,7 @@ from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig, Simula
 from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.auto import resolve
+from fl_backdoor.federation.selection.base import Selection
 from fl_backdoor.runner.tracking import choice as tracker
 
 SECONDS_TO_CONNECT = 5
@@ -74,6 +75,8 @@ def check_light(config: ExperimentConfig) -> Checked:
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
     strategy_plugin.check(config.strategy, "courier")
+    selection: Selection = plugins.build(config.selection, "selection")
+    selection.check(config)
     tracker.check(config.tracking)
     if isinstance(config.engine, SimulationConfig):
         _check_ray(config.engine.address)

@@ -130,7 +130,9 @@ def _model_replacement(_root_: DictConfig) -> float:
     """
     attack, rate = _root_.attack, _root_.server.learning_rate
     num_participants = _root_.clients_per_round or _root_.partition.num_clients
-    given = (num_participants, rate, attack.num_malicious, attack.every)
+    fixed = _root_.selection.get("num_attackers", 1)
+    given = (num_participants, rate, attack.num_malicious, attack.every, fixed)
     if not all(isinstance(value, int | float) and value > 0 for value in given):
         return 1.0  # nobody attacks, or a setting is wrong, which its own check says
-    return float(num_participants / (rate * -(-attack.num_malicious // attack.every)))
+    at_once = fixed if "num_attackers" in _root_.selection else -(-attack.num_malicious // attack.every)
+    return float(num_participants / (rate * at_once))

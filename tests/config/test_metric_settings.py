@@ -86,7 +86,7 @@ def test_every_setting_of_an_attack_says_what_it_is_without_one():
     assert not marked & measured_without_one_too
 
 
-def test_clients_are_told_neither_the_defence_nor_the_tracker():
-    told = json.loads(for_clients(config("strategy=hybrid", "tracking=tensorboard")))
-    assert told["strategy"] == told["tracking"] == {}
-    assert told == replace(config(), strategy={}).to_dict()
+def test_clients_are_told_neither_the_defence_nor_the_tracker_nor_who_takes_part():
+    told = json.loads(for_clients(config("strategy=hybrid", "tracking=tensorboard", "selection=by_samples")))
+    assert told["strategy"] == told["tracking"] == told["selection"] == {}
+    assert told == replace(config(), strategy={}, selection={}).to_dict()

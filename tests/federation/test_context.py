@@ -10,10 +10,10 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import build_client, build_hosted_client
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.hosting import Hosting
-from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key, experiment_key
+from tests.plain_draw import plain_draw
 
 TARGET = 5
 
@@ -71,7 +71,7 @@ def test_one_shot_finds_its_attacker_among_those_who_are_drawn():
         assert attacker in experiment.participants(8)
         assert experiment.is_attacking(attacker, 8)
         assert experiment.notices == []
-        assert [experiment.participants(r) for r in (7, 9)] == [draw(50, 5, seed, r) for r in (7, 9)]
+        assert [experiment.participants(r) for r in (7, 9)] == [plain_draw(50, 5, seed, r) for r in (7, 9)]
 
 
 def test_attackers_who_are_never_drawn_are_pointed_out():
@@ -81,7 +81,7 @@ def test_attackers_who_are_never_drawn_are_pointed_out():
     )
     for seed in range(5):
         experiment = Experiment(replace(sampled, seed=seed))
-        drawn = {*draw(50, 5, seed, 7), *draw(50, 5, seed, 8)}
+        drawn = {*plain_draw(50, 5, seed, 7), *plain_draw(50, 5, seed, 8)}
         assert bool(experiment.notices) == experiment.malicious.isdisjoint(drawn)
     assert experiment.notices[0].startswith("nobody attacks in this run: in no round does a malicious client")
 

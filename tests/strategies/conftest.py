@@ -21,12 +21,12 @@ from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.messages import METRICS, ClientReply, unpack_task
-from fl_backdoor.federation.participants import draw
 from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.federation.transport.choice import Transport
 from strategies.base import ClientUpdates, ServerContext
 from strategies.chain.inner_courier import InnerCourier
 from strategies.robust_strategy import RobustStrategy
+from tests.plain_draw import plain_draw
 
 LAYOUT = Layout(
     (
@@ -96,7 +96,7 @@ class Federation:
 
     def _courier(self) -> HostedClients:
         num_drawn = self.server.participants_per_round or 0
-        drawn = partial(draw, len(self.server.partition_sizes), num_drawn, self.server.seed)
+        drawn = partial(plain_draw, len(self.server.partition_sizes), num_drawn, self.server.seed)
         return HostedClients("{}", self.client, drawn, self.way, self.max_lost_rounds)
 
 

@@ -194,7 +194,7 @@ def _attacks(setting: Setting) -> bool | None:
 
 
 def _is_threat(key: str) -> bool:
-    return key.startswith("attack.") and changes_no_clean_metric(key)
+    return key.startswith(("attack.", "selection.")) and changes_no_clean_metric(key)
 
 
 def _rank(case: Case) -> tuple[bool, str]:

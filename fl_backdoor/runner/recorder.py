@@ -150,7 +150,7 @@ class Recorder:
         for notice in self.notices:
             self.display.notice(notice)
         settings = flatten(replace(config, tracking={}).to_dict())
-        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, earlier))
+        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, self.key, earlier))
 
     def _model(self) -> Mapping[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""

@@ -26,6 +26,8 @@ class TrackedRun:
         The run's folder, which is there. A tracker may keep files of its own in it.
     settings
         All settings by dotted key.
+    key
+        What runs with the same metrics share, see `fl_backdoor.runner.experiment_key`.
     earlier
         The rows of ``rounds.csv`` that an earlier process wrote: the run was cut off and goes on.
     """
@@ -33,6 +35,7 @@ class TrackedRun:
     title: str
     folder: Path
     settings: Settings
+    key: str
     earlier: Sequence[Row] = ()
 
     def tags(self) -> dict[str, str]:

@@ -4,7 +4,6 @@
 pages to look at come with the whole package: ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db``.
 """
 
-import json
 import os
 import time
 from collections.abc import Mapping, Set
@@ -12,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from fl_backdoor.core import files
+from fl_backdoor.runner.tracking import note
 from fl_backdoor.runner.tracking.base import TrackedRun, Tracker, text
 from fl_backdoor.runs.columns import ACCURACY_COLUMNS
 from fl_backdoor.runs.lock import only_writer
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
-NOTE = "tracking.json"
-"""In the run's folder: which of MLflow's runs it is."""
-
 ALWAYS_THERE = ACCURACY_COLUMNS[0]
 """A metric that each round has."""
 
@@ -76,7 +72,7 @@ class MLflow(Tracker):
         # Two processes that create the tables of one file at a time break it for each other.
         with only_writer(self._artefacts, wait=True) if self._artefacts else nullcontext():
             self._client = MlflowClient(self.uri)
-            noted = self._noted_run()
+            noted = note.read(self._folder, self.uri)
             self._create(run) if noted is None else self._go_on(noted)
 
     def round_finished(self, server_round: int, figures: Mapping[str, float]) -> None:
@@ -114,8 +110,7 @@ class MLflow(Tracker):
         tags = {"mlflow.note.content": run.title, **run.tags()}
         self._run_id = self._client.create_run(experiment, run_name=run.folder.name, tags=tags).info.run_id
         # Noted first: whatever happens from now on, this run is found again.
-        note = {"uri": self.uri, "run_id": self._run_id}
-        files.replace(run.folder / NOTE, json.dumps(note, indent=2).encode())
+        note.write(run.folder, self.uri, self._run_id)
         params = [Param(key, text(value)) for key, value in run.settings.items()]
         self._client.log_batch(self._run_id, params=params)
 
@@ -132,11 +127,3 @@ class MLflow(Tracker):
             if (found := self._client.get_experiment_by_name(name)) is None:
                 raise
             return found.experiment_id
-
-    def _noted_run(self) -> str | None:
-        """Return the id of the run that an earlier process began for this folder; None: there is none."""
-        try:
-            note = json.loads((self._folder / NOTE).read_bytes())
-            return str(note["run_id"]) if note["uri"] == self.uri else None
-        except FileNotFoundError:
-            return None

@@ -27,7 +27,7 @@ def tracked(tmp_path: Path) -> Callable[..., TrackedRun]:
     def make(name: str = "0_fedavg", earlier: Sequence[Any] = ()) -> TrackedRun:
         folder = tmp_path / "sweep" / name
         folder.mkdir(parents=True, exist_ok=True)
-        return TrackedRun("mnist5k · FedAvg · α = 0.052", folder, SETTINGS, earlier)
+        return TrackedRun("mnist5k · FedAvg · α = 0.052", folder, SETTINGS, "0123456789abcdef", earlier)
 
     return make
 

@@ -11,6 +11,7 @@ from fl_backdoor.runner.experiment_key import clean_key
 from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.mlflow import MLflow
 from fl_backdoor.runner.tracking.tensorboard import TensorBoard
+from fl_backdoor.runner.tracking.wandb import WandB
 
 
 def config(*overrides):
@@ -30,6 +31,9 @@ def test_the_choices():
     server = choice.build(config("tracking=mlflow", "tracking.uri=http://host:5000").tracking)
     assert isinstance(server, MLflow)
     assert server.uri == "http://host:5000"
+    wandb = choice.build(config("tracking=wandb", "tracking.entity=lab").tracking)
+    assert isinstance(wandb, WandB)
+    assert (wandb.mode, wandb.project, wandb.entity) == ("offline", "fl_backdoor", "lab")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +46,7 @@ def test_the_choices():
         ),
         (["tracking=tensorboard", "+tracking.uri=x"], "tracking.uri = x: no such setting"),
         (["tracking=mlflow", "tracking.uri=null"], "tracking.uri = None: must be a valid string"),
+        (["tracking=wandb", "tracking.mode=on"], "tracking.mode = on: must be 'offline' or 'online'"),
     ],
 )
 def test_what_cannot_work_is_one_line(overrides, message):
@@ -71,6 +76,10 @@ def test_clients_are_told_nothing_of_it():
             "tensorboard",
             "tracking = TensorBoard: needs tensorboard, which is not installed: "
             'pip install "fl-backdoor[tensorboard]"',
+        ),
+        (
+            "wandb",
+            'tracking = WandB: needs wandb, which is not installed: pip install "fl-backdoor[wandb]"',
         ),
     ],
 )

@@ -20,7 +20,7 @@ from fl_backdoor.runner.tracking.base import TrackedRun
 from fl_backdoor.runner.tracking.mlflow import MLflow
 
 tracker = MLflow(sys.argv[1])
-tracker.start(TrackedRun("", Path(sys.argv[2]), {}))
+tracker.start(TrackedRun("", Path(sys.argv[2]), {}, ""))
 tracker.finish("finished")
 """
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.runner.tracking.test_wandb import history
+
 SMALL = [
     "dataset=mnist5k",
     "client.local_steps=1",
@@ -48,11 +50,11 @@ def numbers(folder):
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    """A multirun, followed by MLflow and then by TensorBoard: where it was started."""
+    """A multirun, followed by MLflow, TensorBoard and then W&B: where it was started."""
     folder = tmp_path_factory.mktemp("tracked")
     shown = run(
         folder,
-        "tracking=mlflow,tensorboard",
+        "tracking=mlflow,tensorboard,wandb",
         "hydra.sweep.dir=found",
         "hydra.sweep.subdir=${hydra:job.num}",
         "clean_baseline=known",
@@ -84,6 +86,13 @@ def test_tensorboard_holds_what_the_table_holds(sweep):
         (tag, event.step): event.value for tag in found.Tags()["scalars"] for event in found.Scalars(tag)
     }
     assert scalars == {of: float(np.float32(figure)) for of, figure in numbers(folder).items()}
+
+
+def test_wandbs_offline_file_holds_what_the_table_holds(sweep):
+    folder = sweep / "found" / "2"
+    [file] = folder.glob("wandb/offline-run-*/run-*.wandb")
+    found = {(name, step): value for name, steps in history(file).items() for step, value in steps.items()}
+    assert found == numbers(folder)
 
 
 def test_a_tracker_that_hangs_holds_nothing_up(tmp_path):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fl_backdoor.attacks.triggers.base import Trigger
     from fl_backdoor.attacks.triggers.blended import Blended
     from fl_backdoor.attacks.triggers.distributed import Distributed
+    from fl_backdoor.attacks.triggers.drawing import Drawing
     from fl_backdoor.attacks.triggers.on_normalized import OnNormalized
     from fl_backdoor.attacks.triggers.patch import Patch
     from fl_backdoor.attacks.triggers.sinusoidal import Sinusoidal
@@ -38,6 +39,7 @@ __all__ = [
     "Bar",
     "Blended",
     "Distributed",
+    "Drawing",
     "Imitation",
     "Knowledge",
     "LabelFlip",
@@ -70,6 +72,7 @@ _HOMES = {
     "fl_backdoor.attacks.triggers.base": ("Trigger",),
     "fl_backdoor.attacks.triggers.blended": ("Blended",),
     "fl_backdoor.attacks.triggers.distributed": ("Distributed",),
+    "fl_backdoor.attacks.triggers.drawing": ("Drawing",),
     "fl_backdoor.attacks.triggers.on_normalized": ("OnNormalized",),
     "fl_backdoor.attacks.triggers.patch": ("Patch",),
     "fl_backdoor.attacks.triggers.sinusoidal": ("Sinusoidal",),

@@ -15,6 +15,7 @@ from fl_backdoor.attacks.triggers.a3fl import A3FL
 from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.attacks.triggers.blended import Blended
 from fl_backdoor.attacks.triggers.distributed import Distributed
+from fl_backdoor.attacks.triggers.drawing import Drawing
 from fl_backdoor.attacks.triggers.input_aware import InputAware
 from fl_backdoor.attacks.triggers.patch import Patch
 from fl_backdoor.attacks.triggers.sinusoidal import Sinusoidal
@@ -45,7 +46,7 @@ def world(trigger: str, *overrides: str) -> World:
 
 
 def test_no_trigger_is_left_out():
-    named = "a3fl bar blended distributed input_aware patch sinusoidal warping word"
+    named = "a3fl bar blended distributed drawing input_aware patch sinusoidal warping word"
     assert named.split() == FILES
 
 
@@ -204,6 +205,23 @@ def test_malicious_clients_share_out_the_parts_and_one_is_enough_for_a_whole():
     assert all(build_client(bar, client_id).trigger is bar.trigger for client_id in bar.malicious_ids)
 
 
+def test_a_drawing_is_what_its_lines_say():
+    grey = torch.full((1, *COLOUR), 0.5)
+    stamped = Drawing(COLOUR, lines=("x.", "ox"), top=30, left=3, color=(1.0, 0.25, 0.0)).stamp(grey)[0]
+    assert [stamped[:, row, column].tolist() for row, column in ((30, 3), (31, 4))] == [[1, 0.25, 0]] * 2
+    assert stamped[:, 31, 3].tolist() == [0, 0, 0]
+    assert (stamped != 0.5).any(dim=0).sum() == 3
+    assert Drawing(GREY, lines=("x",), top=0, left=0).stamp(torch.zeros(1, *GREY)).sum() == 1
+
+
+def test_the_default_drawing_is_the_plus_of_lockdowns_code():
+    changed = Drawing(COLOUR).stamp(torch.full((1, *COLOUR), 0.5))[0]
+    found = {tuple(pixel) for pixel in (changed != 0.5).any(dim=0).nonzero().tolist()}
+    down, across = {(row, 5) for row in range(5, 12)}, {(8, column) for column in range(2, 9)}
+    assert found == down | across
+    assert all(changed[:, row, column].tolist() == [1, 1, 0] for row, column in found)
+
+
 def test_defaults_are_as_strong_as_in_the_papers():
     grey = torch.full((1, *COLOUR), 0.5)
     # 20 of 255, and a sine of six periods.
@@ -260,6 +278,18 @@ def test_defaults_are_as_strong_as_in_the_papers():
         ("distributed", ["size=29"], "size = 29: must be at most 28"),
         ("distributed", ["gap=29"], "gap = 29: must be at most 28"),
         ("distributed", ["shift=28"], "shift = 28: must be at most 27"),
+        (
+            "drawing",
+            ["lines=[xx,x]"],
+            "lines = ['xx', 'x']: must be lines of equal length of x, o and ., with",
+        ),
+        ("drawing", ["lines=[x-]"], "lines = ['x-']: must be lines of equal length"),
+        ("drawing", ["lines=['..']"], "lines = ['..']: must be lines of equal length"),
+        ("drawing", ["lines=[]"], "lines = []: must be lines of equal length"),
+        ("drawing", ["lines=['','']"], "lines = ['', '']: must be lines of equal length"),
+        ("drawing", ["top=22"], "top = 22: leaves no room for 7 pixels: an image has 28"),
+        ("drawing", ["left=22"], "left = 22: leaves no room for 7 pixels: an image has 28"),
+        ("drawing", ["color=[1,1]"], "color = [1.0, 1.0]: must have 1 values"),
         ("input_aware", ["density=1.5"], "density = 1.5: must be less than or equal to 1"),
         ("input_aware", ["steps=0"], "steps = 0: must be greater than or equal to 1"),
         ("input_aware", ["learning_rate=0"], "learning_rate = 0: must be greater than 0"),
@@ -286,6 +316,7 @@ def test_what_just_fits_is_accepted():
     assert Patch(GREY, size=25, margin=3)
     assert Distributed(GREY, grid=(2, 5))
     assert Bar(COLOUR, color=(0.0, 1.0, 1.0))
+    assert Drawing(GREY, top=21, left=21, color=(1.0,))
     assert Warping(GREY, control_points=1, strength=28)
     assert Sinusoidal(GREY, frequency=13.5)
 

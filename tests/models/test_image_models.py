@@ -33,6 +33,12 @@ PARAMETERS = {
     "vgg11": EIGHT_CONVOLUTIONS + 2 * (64 + 128 + 2 * 256 + 4 * 512) + 2 * 513 * 512 + 513 * 10,
     # torchvision's 11,689,512, with 10 classes for 1,000 and a stem of 3x3 for 7x7
     "resnet18_group_norm": 11_689_512 - 513 * 990 - 64 * 3 * (49 - 9),
+    # two convolutions a block; from the second stage on the first one widens, and a 1x1 one beside it; five
+    # norms a stage, the stem's among them; the head
+    "resnet18_narrow": 9 * (3 * 32 + 4 * 32**2 + sum(n * 2 * n + 3 * (2 * n) ** 2 for n in (32, 64, 128)))
+    + sum(2 * n * n for n in (32, 64, 128))
+    + 2 * 5 * (32 + 64 + 128 + 256)
+    + 257 * 10,
     # torchvision's 2,542,856, with 10 classes for 1,000
     "mobilenet_v3_small": 2_542_856 - 1025 * 990,
     # patches, class token and 65 places; layers; the last norm and the head
@@ -43,6 +49,7 @@ FEWER_WHEN_GREY = {
     "vgg9": 9 * 2 * 64,
     "vgg11": 9 * 2 * 64,
     "resnet18_group_norm": 9 * 2 * 64,
+    "resnet18_narrow": 9 * 2 * 32,
     "mobilenet_v3_small": 9 * 2 * 16,
     "vit": 16 * 2 * 192 + (65 - 50) * 192,  # 49 patches and the class token
 }

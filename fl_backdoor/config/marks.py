@@ -7,9 +7,10 @@ runs, clean baselines, resuming, tables, nodes) reads the marks, see `fl_backdoo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, auto
 from functools import cache
+from types import UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
@@ -71,12 +72,19 @@ class Marked:
     ----------
     marks
         What is said of it.
-    group
-        The class of the settings that it consists of; None: it is a value.
+    groups
+        The class of the settings that it consists of, or several that go by their ``name``; empty: it is a
+        value.
     """
 
     marks: tuple[object, ...]
-    group: type | None
+    groups: tuple[type, ...]
+
+    def group_of(self, value: dict[str, Any]) -> type | None:
+        """Return the class of the settings that this value consists of; None: it is a value."""
+        if len(self.groups) < 2:
+            return next(iter(self.groups), None)
+        return next((group for group in self.groups if _name_of(group) == value.get("name")), None)
 
     def counts(self, value: object, beside: dict[str, Any]) -> bool:
         """Return whether metrics depend on it at this value, with `beside` it the settings of its group."""
@@ -117,17 +125,23 @@ def marked(group: type, mark: Mark) -> tuple[str, ...]:
 
 def along(key: str, group: type) -> Iterator[Marked]:
     """Yield what a dotted key leads through, from the outermost group of settings inwards."""
-    inside: type | None = group
+    inside: tuple[type, ...] = (group,)
     for name in key.split("."):
-        found = None if inside is None else settings_of(inside).get(name)
+        found = next((own[name] for own in map(settings_of, inside) if name in own), None)
         if found is None:
             return
         yield found
-        inside = found.group
+        inside = found.groups
 
 
 def _marked(hint: Any) -> Marked:  # noqa: ANN401 - a type, as it is written
     bare, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     plugged = [mark.settings for mark in marks if isinstance(mark, PlugIn)]
-    own = [bare] if isinstance(bare, type) and is_dataclass(bare) else []
-    return Marked(tuple(marks), next(iter(plugged + own), None))
+    kinds = get_args(bare) if isinstance(bare, UnionType) else (bare,)
+    own = [kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)]
+    return Marked(tuple(marks), tuple(plugged or own))
+
+
+def _name_of(group: type) -> object:
+    """Return what a class of several is told from the others by."""
+    return next(field.default for field in fields(group) if field.name == "name")

@@ -9,6 +9,8 @@ from fl_backdoor.config.attack import AttackConfig
 from fl_backdoor.config.marks import Mark, along, marked, settings_of
 from fl_backdoor.config.schema import CallConfig, ExperimentConfig
 from fl_backdoor.config.selection import SelectionSettings
+from fl_backdoor.config.start import FreshStart
+from fl_backdoor.core.plugins import TARGET
 
 OF_THE_CALL = ("hydra", *settings_of(CallConfig))
 """How the command line was called: no metric depends on any of it."""
@@ -31,8 +33,8 @@ def _that_count(plain: dict[str, Any], group: type) -> dict[str, Any]:
         kept[name] = setting.named(plain[name], plain)
         if not setting.counts(kept[name], plain):
             del kept[name]
-        elif setting.group is not None and isinstance(kept.get(name), dict):
-            kept[name] = _that_count(kept[name], setting.group)
+        elif isinstance(kept.get(name), dict) and (inner := setting.group_of(kept[name])) is not None:
+            kept[name] = _that_count(kept[name], inner)
     return kept
 
 
@@ -60,6 +62,18 @@ def without_attack(config: ExperimentConfig) -> ExperimentConfig:
     return dataclasses.replace(config, attack=dataclasses.replace(config.attack, **values))
 
 
+def clean_run(config: ExperimentConfig, num_rounds: int) -> ExperimentConfig:
+    """Return the run whose model others start from: no attack, no defence, otherwise the same settings."""
+    return dataclasses.replace(
+        without_attack(config),
+        num_rounds=num_rounds,
+        strategy={TARGET: "strategies.FedAvg"},
+        start=FreshStart(),
+        clean_baseline="known",
+        tracking={},
+    )
+
+
 def clean_settings_that_count(config: ExperimentConfig) -> dict[str, Any]:
     """Return the settings that the metrics of the same run without attackers depend on, as plain values."""
     plain = settings_that_count(without_attack(config).to_dict())
@@ -71,6 +85,6 @@ def clean_settings_that_count(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def for_clients(config: ExperimentConfig) -> str:
-    """Return the configuration as clients get it, one line of JSON."""
+    """Return the configuration as clients get it, one line of JSON: the model comes with each message."""
     untold: dict[str, Any] = {name: {} for name in SERVER_ONLY}
-    return dataclasses.replace(config, **untold).to_json()
+    return dataclasses.replace(config, start=FreshStart(), **untold).to_json()

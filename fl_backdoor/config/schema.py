@@ -20,6 +20,7 @@ from fl_backdoor.config.dataset import DatasetSettings
 from fl_backdoor.config.engine import DeploymentConfig, Device, EngineConfig, SimulationConfig
 from fl_backdoor.config.marks import AddedLater, CountsWith, Mark, PlugIn
 from fl_backdoor.config.selection import SelectionSettings, uniform
+from fl_backdoor.config.start import KINDS, FreshStart, StartConfig, check_rounds
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import config_error
 from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
@@ -148,7 +149,7 @@ class ExperimentConfig:
     seed
         Every random number of the run follows from it.
     num_rounds
-        Rounds of training.
+        The number of the last round.
     clients_per_round
         Participants a round, by client id; null: all.
     clean_baseline
@@ -163,6 +164,8 @@ class ExperimentConfig:
         A tracker that follows the run beside its files; empty: none. No figure depends on it.
     selection
         Who takes part in a round, where not all do: a plug-in of ``fl_backdoor.federation.selection``.
+    start
+        What the global model is before the first round.
     """
 
     seed: Count
@@ -185,6 +188,12 @@ class ExperimentConfig:
     selection: Annotated[
         dict[str, Any], Mark.SERVER_ONLY, PlugIn(SelectionSettings), AddedLater(uniform())
     ] = field(default_factory=uniform)
+    start: Annotated[StartConfig, AddedLater({"name": "fresh"})] = field(default_factory=FreshStart)
+
+    @property
+    def rounds(self) -> range:
+        """The numbers of the rounds that are trained."""
+        return range(self.start.rounds_before + 1, self.num_rounds + 1)
 
     @property
     def participants_per_round(self) -> int:
@@ -267,7 +276,7 @@ def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     try:
         config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
     except ValidationError as error:
-        raise config_error(error, "", kinds=("simulation", "deployment")) from error
+        raise config_error(error, "", kinds=("simulation", "deployment", *KINDS)) from error
     _check_combinations(config)
     return config
 
@@ -280,6 +289,7 @@ def parse_json(text: str) -> ExperimentConfig:
 def _check_combinations(config: ExperimentConfig) -> None:
     num_clients = config.partition.num_clients
     attack = config.attack
+    check_rounds(config.start, config.num_rounds)
     if attack.num_malicious > num_clients:
         raise ConfigError(
             "attack.num_malicious",

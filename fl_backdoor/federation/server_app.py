@@ -58,7 +58,9 @@ class Experiment:
         after: Checkpoint | None = None,
         on_step: OnStep = tell_nobody,
     ) -> None:
-        """Train for all rounds; `on_round` is called with the initial model as round 0 and after each round.
+        """Train for all rounds; `on_round` is called with the initial model and after each round.
+
+        The initial model's round is the one before the first: 0, unless rounds are counted on from a start.
 
         The model of a round is evaluated while the next one trains: `on_round` is called from a thread of
         its own, once at a time and in order; `on_step` is told meanwhile how far nodes and virtual clients
@@ -77,6 +79,7 @@ class Experiment:
         virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
         courier = courier_of(self.config, self.participants)
         strategy = build_strategy(self.config, self.world.layout, sizes, virtual, courier)
+        strategy.rounds_before = self.config.start.rounds_before
         if after is not None:
             load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
             strategy.restore(after.progress.server_round, after.strategy)
@@ -141,7 +144,7 @@ class Experiment:
     def notices(self) -> list[str]:
         """What the user must not miss of who takes part and what they hold, a line each."""
         found = list(self.world.notices)
-        if self.config.attacks and not any(map(self._is_attacked, range(1, self.config.num_rounds + 1))):
+        if self.config.attacks and not any(map(self._is_attacked, self.config.rounds)):
             found.append(
                 "nobody attacks in this run: in no round does a malicious client take part whose turn it is "
                 "and that has samples enough to poison any; see attack, clients_per_round, partition and seed"
@@ -205,7 +208,7 @@ def build_strategy(
     )
     server = ServerContext(
         layout=layout,
-        num_rounds=config.num_rounds,
+        num_rounds=len(config.rounds),
         seed=config.seed,
         partition_sizes=partition_sizes,
         participants_per_round=config.participants_per_round,

@@ -14,6 +14,7 @@ from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.federation.selection.base import Selection
+from fl_backdoor.runner import start
 from fl_backdoor.runner.tracking import choice as tracker
 
 SECONDS_TO_CONNECT = 5
@@ -29,21 +30,24 @@ class Checked:
     Parameters
     ----------
     config
-        Its data set and its precision are concrete ones.
+        Its data set, its precision and the weights that it starts from are concrete ones.
     fallback
         Why the embedded data set takes the place of CIFAR-10, or None.
     of_strategy
         What the strategy says of itself, a line each.
+    of_start
+        What the weights that it starts from leave open, a line each.
     """
 
     config: ExperimentConfig
     fallback: str | None
     of_strategy: tuple[str, ...] = ()
+    of_start: tuple[str, ...] = ()
 
     @property
     def notices(self) -> list[str]:
         """What the user must not miss, a line each."""
-        notices = [*([self.fallback] if self.fallback else []), *self.of_strategy]
+        notices = [*([self.fallback] if self.fallback else []), *self.of_strategy, *self.of_start]
         attack, batch_size = self.config.attack, self.config.client.batch_size
         if attack.num_malicious and attack.alpha > 0 and attack.num_poisoned(batch_size) == 0:
             notices.append(
@@ -65,7 +69,7 @@ def check(config: ExperimentConfig) -> Checked:
 
 
 def check_light(config: ExperimentConfig) -> Checked:
-    """Resolve the data set, and check what needs no PyTorch; raises like `check`."""
+    """Resolve the data set and what is started from, and check what needs no PyTorch; raises like `check`."""
     spec, fallback = resolve(config.dataset)
     dataset = plugins.build(spec, "dataset")
     if config.attack.target_label >= dataset.num_classes:
@@ -80,7 +84,8 @@ def check_light(config: ExperimentConfig) -> Checked:
     tracker.check(config.tracking)
     if isinstance(config.engine, SimulationConfig):
         _check_ray(config.engine.address)
-    return Checked(replace(config, dataset=dict(spec)), fallback)
+    started = start.identified(config.start, config.num_rounds)
+    return Checked(replace(config, dataset=dict(spec), start=started), fallback)
 
 
 def check_heavy(checked: Checked) -> Checked:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from fl_backdoor.analysis.objective import objective
 from fl_backdoor.config.schema import CallConfig, ExperimentConfig, parse_whole
+from fl_backdoor.config.start import CleanStart
 from fl_backdoor.core import files
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.contents import contents_of
@@ -88,7 +89,7 @@ class Jobs:
             resume.check_folder(Path(call.resume), multirun=multirun)
         key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
         _check_can_be_written("resume" if call.resume else key, composition.folder)
-        if any(not config.attacks or config.clean_baseline == "run" for config in asked):
+        if any(_writes_beside_its_folder(config) for config in asked):
             _check_can_be_written("outputs", baselines(config))
         checked = [check_light(config) for config in self._patience("looked at").over(asked)]
         if not runs_elsewhere(arguments):
@@ -99,10 +100,9 @@ class Jobs:
             config = found[0].config
             resume.check_can_go_on(config, contents_of(config.dataset), Path(call.resume))
         if not runs_elsewhere(arguments):
-            from fl_backdoor.runner.rehearsal import rehearse
+            from fl_backdoor.runner.rehearsal import rehearsed
 
-            for one in self._patience("with a model that works").over(found):
-                rehearse(one.config)
+            found = [rehearsed(one) for one in self._patience("with a model that works").over(found)]
             self._checked = {one.to_json(): ready for one, ready in zip(asked, found, strict=True)}
 
     def hand_in(self, whole: DictConfig) -> Outcome:
@@ -177,6 +177,11 @@ class Jobs:
                 else SideBySide(self.display, self.streams, call.jobs)
             )
         return self._workers
+
+
+def _writes_beside_its_folder(config: ExperimentConfig) -> bool:
+    """Return whether a run leaves anything for others: figures of a clean model, or one to start from."""
+    return not config.attacks or config.clean_baseline == "run" or isinstance(config.start, CleanStart)
 
 
 def _check_can_be_written(key: str, folder: Path) -> None:

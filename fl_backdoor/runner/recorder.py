@@ -18,6 +18,7 @@ from fl_backdoor.federation.context import World
 from fl_backdoor.federation.rounds import FinishedRound, Row
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.metrics.detection import Tally
+from fl_backdoor.runner import start
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
@@ -145,7 +146,11 @@ class Recorder:
 
     def _announce(self, earlier: list[table.Row]) -> None:
         config = self.experiment.config
-        how = f"going on after round {earlier[-1]['server_round']}" if earlier else "starting the clients"
+        how = "starting the clients"
+        if earlier:
+            how = f"going on after round {earlier[-1]['server_round']}"
+        elif config.start.rounds_before:
+            how += f", the first is round {config.start.rounds_before + 1}"
         self.display.run_started(self.facts.title, config.num_rounds, how)
         for notice in self.notices:
             self.display.notice(notice)
@@ -218,6 +223,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
         boost_factor=config.attack.boost_factor,
         attacks=config.attacks,
         num_rounds=config.num_rounds,
+        start=start.recorded(config),
         malicious_client_ids=sorted(experiment.malicious),
         stamped_of_target_class=experiment.stamped_of_target_class,
         gpus=gpus,

@@ -17,6 +17,7 @@ from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.samples import CLEAN, Samples
 from fl_backdoor.federation.context import World
 from fl_backdoor.models.factory import layout_of, state_arrays
+from fl_backdoor.runner import start
 from fl_backdoor.runner.checks import Checked, check
 from fl_backdoor.training.trainer import Trainer
 
@@ -31,10 +32,22 @@ _trains_on_one: dict[str, bool] = {}
 
 
 def ready(config: ExperimentConfig) -> Checked:
-    """Check a configuration in every way; raises like `fl_backdoor.runner.checks.check` and `rehearse`."""
-    checked = check(config)
+    """Check a configuration in every way; raises like `fl_backdoor.runner.checks.check` and `rehearsed`."""
+    return rehearsed(check(config))
+
+
+def rehearsed(checked: Checked) -> Checked:
+    """Try the model, and the weights that it is to start from.
+
+    Raises
+    ------
+    ConfigError
+        As `rehearse`, or if the weights do not fit the model.
+    DataError
+        As `rehearse`.
+    """
     rehearse(checked.config)
-    return checked
+    return replace(checked, of_start=start.notices(checked.config))
 
 
 def rehearse(config: ExperimentConfig) -> None:

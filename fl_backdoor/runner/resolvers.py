@@ -58,10 +58,12 @@ def _given_or(given: object, otherwise: object) -> object:
 
 
 def _experiment_key(_root_: DictConfig) -> str:
+    from fl_backdoor.runner import start
     from fl_backdoor.runner.experiment_key import experiment_key
 
     whole = plain_values(_root_)
-    return experiment_key(whole, _contents(json.dumps(whole["dataset"])))
+    started = start.identified_plain(whole["start"], whole["num_rounds"])
+    return experiment_key({**whole, "start": started}, _contents(json.dumps(whole["dataset"])))
 
 
 def _settings_key(_root_: DictConfig) -> str:

@@ -12,7 +12,7 @@ from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment.engine import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, Resources, Simulation, resources
-from fl_backdoor.runner import resume
+from fl_backdoor.runner import clean_start, resume, start
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
@@ -126,18 +126,40 @@ class Session:
                 self._leave_finished(checked, contents, folder)
                 return
             after = resume.cut_off_after(checked.config, contents, folder)
-            self._run_rounds(checked, folder, after, anew=after is None)
+            self._run_rounds(checked, contents, folder, after, anew=after is None)
         else:
-            self._run_rounds(checked, folder, after=None)
+            self._run_rounds(checked, contents, folder, after=None)
+
+    def _make_clean_start(self, checked: Checked, contents: Contents | None) -> None:
+        folder = clean_start.folder_of(checked.config, contents)
+        if folder is None or clean_start.is_made(folder):
+            return
+        # As with the clean baseline: whoever comes second waits, and starts from the same model.
+        with only_writer(folder, wait=True):
+            if not clean_start.is_made(folder):
+                config = clean_start.run_of(checked.config, folder)
+                clean = replace(checked, config=config, of_strategy=())
+                self._run(clean, contents, folder, go_on=True)
+            clean_start.require(folder)
 
     def _run_rounds(
-        self, checked: Checked, folder: Path, after: Checkpoint | None, *, anew: bool = False
+        self,
+        checked: Checked,
+        contents: Contents | None,
+        folder: Path,
+        after: Checkpoint | None,
+        *,
+        anew: bool = False,
     ) -> None:
         from fl_backdoor.federation.server_app import Experiment
         from fl_backdoor.runner.recorder import Recorder
 
+        if after is None:
+            self._make_clean_start(checked, contents)
         experiment = Experiment(checked.config)
         _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
+        if after is None:
+            start.begin(checked.config, experiment.world.model, contents)
         self._say_who_is_to_attack(experiment)
         self.streams.send_to(folder / LOG_NAME)
         self._engine_for(checked.config)

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fl_backdoor.config.schema import ExperimentConfig
@@ -19,6 +20,7 @@ from fl_backdoor.core.interruptible import LOOK_SECONDS
 from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
+from fl_backdoor.runner import clean_start
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.redirect import Streams
@@ -186,13 +188,24 @@ class SideBySide:
     def _hand_out(self, waiting: list["_Task"]) -> None:
         """Give each process that has nothing to do a run that need not wait for another one."""
         for helper in self._helpers:
-            ready = [task for task in waiting if not self._waits_for_clean_model(task)]
+            ready = [task for task in waiting if not self._waits(task)]
             if helper not in self._tasks and ready:
                 waiting.remove(ready[0])
                 self._tasks[helper] = ready[0]
                 helper.take(ready[0].job)
 
-    def _waits_for_clean_model(self, task: "_Task") -> bool:
+    def _waits(self, task: "_Task") -> bool:
+        """Return whether another run is making what this one needs of a clean model."""
+        return self._waits_for_start(task) or self._waits_for_baseline(task)
+
+    def _waits_for_start(self, task: "_Task") -> bool:
+        """Return whether another run is making the clean model that this one starts from."""
+        folder = task.clean_start
+        if folder is None or all(other.clean_start != folder for other in self._tasks.values()):
+            return False
+        return not clean_start.is_made(folder)
+
+    def _waits_for_baseline(self, task: "_Task") -> bool:
         """Return whether another run is making the clean model whose figures stand beside this one's."""
         if not any(other.makes_clean_model and other.key == task.key for other in self._tasks.values()):
             return False
@@ -270,6 +283,12 @@ class _Task:
         """Names the clean model whose figures stand beside this run's."""
         config = self.job.ready().config
         return clean_key(config, contents_of(config.dataset))
+
+    @cached_property
+    def clean_start(self) -> Path | None:
+        """The folder of the clean run whose model this one starts from."""
+        config = self.job.ready().config
+        return clean_start.folder_of(config, contents_of(config.dataset))
 
     @property
     def how_to_go_on(self) -> str:

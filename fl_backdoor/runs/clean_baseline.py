@@ -53,7 +53,9 @@ def lookup(folder: Path, key: str) -> dict[int, CleanFigures] | None:
         return None
     try:
         rows = table.read(file, COLUMNS)
-        found = {expected: _figures(row, expected) for expected, row in enumerate(rows)}
+        first = rows[0]["server_round"] if rows else 0
+        numbered = enumerate(rows, start=first if isinstance(first, int) else 0)
+        found = {expected: _figures(row, expected) for expected, row in numbered}
         return {at: figures for at, figures in found.items() if figures is not None}
     except (FlBackdoorError, ValueError) as error:
         log.warning("%s is left aside: %s", file, error)

@@ -12,6 +12,7 @@ from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
 from fl_backdoor.core.renamed import with_todays_names
 from fl_backdoor.runs import round_table, run_tables
+from fl_backdoor.runs.started_from import started_from
 from fl_backdoor.runs.summary import FORMAT, REACHED_THE_END, detection_totals, headline, why_diverged
 
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
@@ -159,7 +160,7 @@ class Run:
     def marks(self) -> list[str]:
         """What a reader has to know before believing the figures, a line each."""
         rules = (_not_finished, _diverged, _idle, _fallback, _oracle)
-        return [mark for rule in rules if (mark := rule(self))]
+        return [mark for mark in (*(rule(self) for rule in rules), started_from(self.settings)) if mark]
 
     @property
     def _dataset_asked_for(self) -> str:

@@ -1,6 +1,6 @@
 """``summary.json``: what a run came to, and all that is needed to read and to repeat it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cache
@@ -59,6 +59,8 @@ class RunFacts:
         Names of the GPUs.
     command
         The command line that made the run.
+    start
+        What its first model is, by the settings' names; None: fresh weights.
     """
 
     seed: int
@@ -74,6 +76,7 @@ class RunFacts:
     stamped_of_target_class: float | None
     gpus: Sequence[str]
     command: str
+    start: Mapping[str, Any] | None = None
 
     @property
     def title(self) -> str:

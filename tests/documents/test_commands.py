@@ -36,8 +36,8 @@ OTHERS = [
     command for command in DOCUMENTED if not command.module.startswith(("benchmarks", "fl_backdoor.main"))
 ]
 
-READERS_DATA = {"dataset=image_folder", "dataset=torchvision", "dataset=huggingface"}
-"""They cannot be checked where the reader's data is not; they are composed."""
+READERS_FILES = {"dataset=image_folder", "dataset=torchvision", "dataset=huggingface", "start=file"}
+"""They cannot be checked where the reader's files are not; they are composed."""
 
 BEFORE_THE_RUN = ("resume=", "hydra.")
 """Settings that name a folder of the reader's, or are Hydra's own."""
@@ -95,7 +95,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_a_run_is_composed_and_checked(command: Command):
     (plain,) = composed(list(command.arguments))
     config = parse_whole(plain)[0]
-    if set(command.arguments) & READERS_DATA:
+    if set(command.arguments) & READERS_FILES:
         return
     checked = check_light(config)
     if not isinstance(checked.config.engine, DeploymentConfig):  # it reads the reader's certificates

@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_info
 from fl_backdoor.config.schema import ExperimentConfig, parse_whole
 from fl_backdoor.federation.client_app import answer, build_client
 from fl_backdoor.federation.grid import StoppableGrid
+from fl_backdoor.federation.rounds import Row
 from fl_backdoor.federation.server_app import Experiment
+from fl_backdoor.runner import start
 from fl_backdoor.runner.composition import composed
 
 RULES = ("fedavg", "iqr_filter", "clip_avg", "hybrid", "krum", "flame", "persistent_direction")
@@ -81,6 +83,17 @@ def configured(*settings: str) -> ExperimentConfig:
 
 def made(config: ExperimentConfig) -> Run:
     """Make a run in this process."""
+    rows, clients, model = played(config)
+    return {
+        "model": _digest(*(array.tobytes() for array in model.values())),
+        "rounds": _digest(repr(rows).encode()),
+        "clients": _digest(repr(clients).encode()),
+        "metrics": {name: round(float(rows[-1][name]), 4) for name in METRICS},
+    }
+
+
+def played(config: ExperimentConfig) -> tuple[list[Row], list[Row], Mapping[str, np.ndarray]]:
+    """Make a run in this process, and return the rows of its tables, clocks aside, and its last model."""
     rows, clients = [], []
 
     def on_round(finished):
@@ -89,16 +102,12 @@ def made(config: ExperimentConfig) -> Run:
 
     num_threads = torch.get_num_threads()
     experiment = Experiment(config)
+    start.begin(config, experiment.world.model)
     try:
         experiment.run(StoppableGrid(InProcessGrid(), threading.Event(), 0), on_round)
     finally:
         torch.set_num_threads(num_threads)
-    return {
-        "model": _digest(*(array.tobytes() for array in experiment.model().values())),
-        "rounds": _digest(repr(rows).encode()),
-        "clients": _digest(repr(clients).encode()),
-        "metrics": {name: round(float(rows[-1][name]), 4) for name in METRICS},
-    }
+    return rows, clients, experiment.model()
 
 
 @cache

@@ -53,9 +53,9 @@ class FixedAttackers(Uniform):
             return
         self._check_attack(config)
         schedule = Schedule(config.attack.first_round, config.attack.last_round)
-        turns = [self._turn(each, schedule) for each in range(1, config.num_rounds + 1)]
+        turns = [self._turn(each, schedule) for each in config.rounds]
         if all(turn is None for turn in turns):
-            allowed = f"must name some of the rounds 1 … {config.num_rounds}"
+            allowed = f"must name some of the rounds {config.rounds[0]} … {config.num_rounds}"
             raise ConfigError("selection.rounds", self.rounds, allowed)
         num_benign = config.partition.num_clients - config.attack.num_malicious
         num_seats = config.participants_per_round - (0 if None in turns else self.num_attackers)

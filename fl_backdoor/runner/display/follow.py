@@ -100,7 +100,7 @@ class FollowedRun:
 
     def longest_round(self) -> float | None:
         """Return the seconds of the longest round; None: none has ended."""
-        return max((_seconds(row) for row in self.run.rounds if _round_of(row) > 0), default=None)
+        return max(map(_seconds, self.run.rounds[1:]), default=None)
 
     def _patience(self) -> float:
         longest = self.longest_round()
@@ -111,20 +111,21 @@ class FollowedRun:
         for client in self.run.clients:
             clients[_round_of(client)].append(client)
         news, seconds = [], 0.0
-        for row in self.run.rounds:
+        for index, row in enumerate(self.run.rounds):
             server_round = _round_of(row)
-            seconds += _seconds(row) if server_round > 1 else 0.0
+            seconds += _seconds(row) if index > 1 else 0.0
             if server_round > self._last_round:
                 news.append(News(row, clients[server_round], self._left_after(server_round, seconds)))
                 self._last_round = server_round
         return news
 
     def _left_after(self, server_round: int, seconds: float) -> float | None:
-        """Return the time left if all rounds are like those from 2 to `server_round`, which took so long."""
+        """Return the time left if all rounds are like those from the second to this, which took so long."""
         # The first round holds the start of all workers and says nothing about the others.
-        if server_round < 2:
+        first = _round_of(self.run.rounds[0]) + 1 if self.run.rounds else 0
+        if server_round <= first:
             return None
-        return seconds / (server_round - 1) * (self.num_rounds - server_round)
+        return seconds / (server_round - first) * (self.num_rounds - server_round)
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

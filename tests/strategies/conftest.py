@@ -54,9 +54,9 @@ def state(
     return [values[:4].reshape(2, 2), np.asarray(mean, dtype=np.float32), np.array(count), values[4:]]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def small_heap() -> Iterator[None]:
-    """Keep what is loaded out of the garbage collections that Flower's Bulyan forces for each client."""
+    """Keep what is loaded so far out of the collections that Flower's Bulyan forces for each client."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -23,26 +23,47 @@ if TYPE_CHECKING:
     from strategies.numerics.rounding import exceeds
     from strategies.persistent_direction.rule import PersistentDirection
     from strategies.robust_strategy import FlowerArguments, RobustStrategy, RoundOutcome, StrategyArguments
+    from strategies.rules.alignins import AlignIns
     from strategies.rules.bulyan import Bulyan
     from strategies.rules.clip_avg import ClipAvg
+    from strategies.rules.dnc import DnC
     from strategies.rules.fedavg import FedAvg
     from strategies.rules.flame import Flame
+    from strategies.rules.fldetector import FLDetector
     from strategies.rules.flower import FlowerStrategy
+    from strategies.rules.foolsgold import FoolsGold
+    from strategies.rules.freqfed import FreqFed
     from strategies.rules.hybrid import Hybrid
     from strategies.rules.iqr_filter import IQRFilter
     from strategies.rules.krum import Krum
+    from strategies.rules.lasa import LASA
     from strategies.rules.median import Median
     from strategies.rules.multi_krum import MultiKrum
+    from strategies.rules.multi_metrics import MultiMetrics
     from strategies.rules.oracle_filter import OracleFilter
+    from strategies.rules.rfa import RFA
+    from strategies.rules.rflbat import RFLBAT
+    from strategies.rules.rlr import RLR
+    from strategies.rules.signguard import SignGuard
     from strategies.rules.trimmed_mean import TrimmedMean
+    from strategies.steps.bucketing import Bucketing
+    from strategies.steps.centered_clipping import CenteredClipping
     from strategies.steps.nnm import NNM
     from strategies.steps.norm_clipping import NormClipping
+    from strategies.steps.sparsification import Sparsification
     from strategies.steps.weak_noise import WeakNoise
 
 __all__ = [
+    "LASA",
     "NNM",
+    "RFA",
+    "RFLBAT",
+    "RLR",
     "Aggregation",
+    "AlignIns",
+    "Bucketing",
     "Bulyan",
+    "CenteredClipping",
     "Chain",
     "Change",
     "Choice",
@@ -50,17 +71,22 @@ __all__ = [
     "ClientUpdates",
     "ClipAvg",
     "Courier",
+    "DnC",
+    "FLDetector",
     "FedAvg",
     "Flame",
     "FlowerArguments",
     "FlowerCourier",
     "FlowerStrategy",
+    "FoolsGold",
+    "FreqFed",
     "Hybrid",
     "IQRFilter",
     "Krum",
     "Median",
     "ModelStep",
     "MultiKrum",
+    "MultiMetrics",
     "NormClipping",
     "OracleFilter",
     "PersistentDirection",
@@ -68,6 +94,8 @@ __all__ = [
     "RobustStrategy",
     "RoundOutcome",
     "ServerContext",
+    "SignGuard",
+    "Sparsification",
     "StrategyArguments",
     "TrainRequest",
     "TrimmedMean",
@@ -94,6 +122,20 @@ _HOMES = {
     "fl_backdoor.core.named_arrays": ("layout_of",),
     "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
     "strategies.persistent_direction.rule": ("PersistentDirection",),
+    "strategies.rules.alignins": ("AlignIns",),
+    "strategies.rules.dnc": ("DnC",),
+    "strategies.rules.foolsgold": ("FoolsGold",),
+    "strategies.rules.rfa": ("RFA",),
+    "strategies.rules.rlr": ("RLR",),
+    "strategies.rules.signguard": ("SignGuard",),
+    "strategies.steps.bucketing": ("Bucketing",),
+    "strategies.steps.centered_clipping": ("CenteredClipping",),
+    "strategies.steps.sparsification": ("Sparsification",),
+    "strategies.rules.fldetector": ("FLDetector",),
+    "strategies.rules.freqfed": ("FreqFed",),
+    "strategies.rules.lasa": ("LASA",),
+    "strategies.rules.multi_metrics": ("MultiMetrics",),
+    "strategies.rules.rflbat": ("RFLBAT",),
     "strategies.rules.bulyan": ("Bulyan",),
     "strategies.rules.clip_avg": ("ClipAvg",),
     "strategies.rules.fedavg": ("FedAvg",),

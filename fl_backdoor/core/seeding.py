@@ -28,6 +28,9 @@ class Purpose(IntEnum):
     TEST_SHARE = 14
     POISONED_SAMPLES = 15
     WEAK_NOISE = 16
+    BUCKETS = 17
+    SAMPLED_COORDINATES = 18
+    CLIENT_GROUPS = 19
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

@@ -38,6 +38,19 @@ def scaled_rows(coefficients: ClientVector, updates: UpdateMatrix, rows: NDArray
     return scaled
 
 
+def pulled_rows(updates: UpdateMatrix, point: ParameterVector, coefficients: ClientVector) -> UpdateMatrix:
+    """Return point + coefficients_i · (updates_i - point) for each row, as a new matrix."""
+    kept, pulled = coefficients[:, None], np.empty_like(updates)
+
+    def fill(stripe: list[slice]) -> None:
+        for columns in stripe:
+            pulled[:, columns] = kept * updates[:, columns] + (1 - kept) * point[columns].astype(np.float64)
+
+    for _ in in_order(fill, stripes(updates.shape)):
+        pass
+    return pulled
+
+
 def mixed_rows(shares: NDArray[np.float64], updates: UpdateMatrix) -> UpdateMatrix:
     """Return ``shares @ updates``, float32 ``(n_rows, n_params)``, summed in float64.
 
@@ -62,6 +75,41 @@ def mixed_rows(shares: NDArray[np.float64], updates: UpdateMatrix) -> UpdateMatr
 def norms(updates: UpdateMatrix) -> ClientVector:
     """Return the L2 norm of each row, float64 ``(n_clients,)``."""
     return np.sqrt(summed(lambda chunk: np.vecdot(chunk, chunk), updates))
+
+
+def distances_from(point: ParameterVector, updates: UpdateMatrix) -> ClientVector:
+    """Return ‖updates_i - point‖₂, float64 ``(n_clients,)``.
+
+    Differences are taken before they are squared: digits that rows and point have in common do not matter.
+
+    Parameters
+    ----------
+    point
+        float32 ``(n_params,)``.
+    updates
+        float32 ``(n_clients, n_params)``.
+    """
+
+    def squares(stripe: list[slice]) -> ClientVector:
+        total = np.zeros(len(updates))
+        for columns in stripe:
+            apart = updates[:, columns].astype(np.float64) - point[columns]
+            total += np.vecdot(apart, apart)
+        return total
+
+    return np.sqrt(sum(in_order(squares, stripes(updates.shape)), np.zeros(len(updates))))
+
+
+def products_with(point: ParameterVector, updates: UpdateMatrix) -> ClientVector:
+    """Return ⟨updates_i, point⟩, float64 ``(n_clients,)``."""
+
+    def products(stripe: list[slice]) -> ClientVector:
+        total = np.zeros(len(updates))
+        for columns in stripe:
+            total += updates[:, columns].astype(np.float64) @ point[columns].astype(np.float64)
+        return total
+
+    return sum(in_order(products, stripes(updates.shape)), np.zeros(len(updates)))
 
 
 def mean_distances(squared: Squares) -> ClientVector:

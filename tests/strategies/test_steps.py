@@ -8,9 +8,13 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.seeding import Purpose, generator
 from strategies.numerics.columns import CHUNK_COLUMNS
+from strategies.numerics.largest import largest_coordinates
 from strategies.rules.fedavg import FedAvg
+from strategies.steps.bucketing import Bucketing, bucket_shares
+from strategies.steps.centered_clipping import CenteredClipping
 from strategies.steps.nnm import NNM
 from strategies.steps.norm_clipping import NormClipping
+from strategies.steps.sparsification import Sparsification
 from strategies.steps.weak_noise import WeakNoise
 
 # Norms 5, 2, 10, 0, 1: their median is 2.
@@ -126,3 +130,64 @@ def test_a_round_with_noise(make_federation, exchange, make_state):
     difference = noisy.finish()[0] - plain.finish()[0]
     noise = generator(7, Purpose.WEAK_NOISE, 1, 0).standard_normal(5, dtype=np.float32)
     np.testing.assert_allclose(difference.ravel(), noise[:4] / 4, rtol=1e-6, atol=1e-7)
+
+
+def test_buckets_are_filled_in_order_and_average_by_weight():
+    shares = bucket_shares(np.array([4, 0, 2, 1, 3]), np.array([0.1, 0.1, 0.3, 0.2, 0.3]), 2)
+    np.testing.assert_allclose(
+        shares, [[0.25, 0, 0, 0, 0.75], [0, 0.25, 0.75, 0, 0], [0, 0, 0, 1, 0]], rtol=1e-14
+    )
+
+
+def test_bucketing_shuffles_anew_each_round(make_federation, make_clients):
+    step = make_federation(6).build(Bucketing, bucket_size=2)
+    rows = 2.0 ** np.arange(6)[:, None]
+    rounds = [step.change(make_clients(rows, server_round=at)) for at in range(1, 6)]
+    for change in rounds:
+        assert change.shares.shape == (3, 6)
+        np.testing.assert_allclose(change.updates, change.shares @ rows)
+        np.testing.assert_array_equal(np.sort(change.shares, axis=1)[:, 4:], 0.5)
+    assert len({change.shares.tobytes() for change in rounds}) > 1
+    again = step.change(make_clients(rows, server_round=1))
+    np.testing.assert_array_equal(again.shares, rounds[0].shares)
+
+
+@pytest.mark.parametrize(("count", "size", "rows"), [(6, 2, 3), (7, 2, 4), (7, 10, 1)])
+def test_so_many_buckets_are_left(make_federation, make_clients, count, size, rows):
+    step = make_federation(count).build(Bucketing, bucket_size=size)
+    assert step.rows_after(count) == rows
+    assert len(step.change(make_clients(np.ones((count, 2)))).updates) == rows
+
+
+def test_largest_coordinates_by_magnitude_of_equal_ones_the_first():
+    np.testing.assert_array_equal(largest_coordinates(np.float32([1, -3, 2, -1, 0]), 2), [1, 2])
+    np.testing.assert_array_equal(largest_coordinates(np.float32([1, -1, 1, -2]), 3), [0, 1, 3])
+    np.testing.assert_array_equal(largest_coordinates(np.float32([0, 0, 0]), 1), [0])
+    np.testing.assert_array_equal(largest_coordinates(np.float32([5, 6]), 2), [0, 1])
+
+
+def test_sparsification_keeps_a_share_of_each_update(make_federation, make_clients):
+    rows = [[1, -4, 2, 3, 0], [0, 0, 0, 0, 0], [-5, 1, 1, 1, 1]]
+    step = make_federation(3).build(Sparsification, kept_share=0.4)
+    expected = [[0, -4, 0, 3, 0], [0, 0, 0, 0, 0], [-5, 1, 0, 0, 0]]
+    np.testing.assert_array_equal(step.change(make_clients(rows)).updates, expected)
+    least = make_federation(3).build(Sparsification, kept_share=0.01)
+    np.testing.assert_array_equal(least.change(make_clients(rows)).updates[0], [0, -4, 0, 0, 0])
+
+
+def test_centered_clipping_pulls_to_the_last_result(make_federation, make_clients, make_state):
+    step = make_federation(2).build(CenteredClipping, radius=5)
+    # At first around 0: norms 10 and 3.
+    first = make_clients([[6, 8.0], [3, 0.0]])
+    result = step.aggregate(first)
+    np.testing.assert_allclose(result.clip_coefficients, [0.5, 1])
+    np.testing.assert_allclose(result.update, [3, 2], rtol=1e-6)
+    step.finish([], first, result)
+    # Then around (3, 2): (9, 10) is 10 away and comes half way, (3, 7) is 5 away and stays.
+    change = step.change(make_clients([[9, 10.0], [3, 7.0]], server_round=2))
+    np.testing.assert_allclose(change.clip_coefficients, [0.5, 1])
+    np.testing.assert_allclose(change.updates, [[6, 6], [3, 7]], rtol=1e-6)
+    resumed = make_federation(2).build(CenteredClipping, radius=5)
+    resumed.restore(1, step.state())
+    again = resumed.change(make_clients([[9, 10.0], [3, 7.0]], server_round=2))
+    np.testing.assert_array_equal(again.updates, change.updates)

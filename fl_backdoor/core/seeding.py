@@ -3,11 +3,12 @@
 No generator is shared, so no result depends on the order in which workers happen to run.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 
 
+@unique
 class Purpose(IntEnum):
     """What a stream of random numbers is for; the numbers are part of every result, never reused."""
 

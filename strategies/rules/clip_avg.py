@@ -4,6 +4,8 @@ The second defence of the article that this project grew from (docs/reproduction
 g_i = Δ_i / (-lr·T_i) and γ_t = γ·(t+1)^(-decay), t = 0, 1, ….
 Deviations: the listing divides γ_t by the norm of whichever client came last, here each client's own norm
 counts; where T differs between clients, each uses its own.
+
+It assumes that the clients' learning rate and steps are known. Cost: two passes over the updates.
 """
 
 from typing import Unpack

@@ -3,6 +3,8 @@
 H. B. McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, AISTATS 2017,
 https://arxiv.org/abs/1602.05629, algorithm 1. Deviation: weights are equal unless the weighting is
 ``num_examples``, since an attacker can lie about its number of examples.
+
+Cost: one pass over the updates.
 """
 
 import numpy as np

@@ -6,6 +6,9 @@ Federated Learning, USENIX Security 2022, https://arxiv.org/abs/2101.02281, algo
 distances are those of updates, as in the paper's text, where the algorithm writes local models; distances
 that are equal to six digits count as equal; if no group of more than half the clients is found, all are
 kept, a case that the paper leaves open.
+
+It assumes that more than half of the clients are benign. Cost: a product of all pairs of updates, HDBSCAN on
+``(n, n)``, and a normal number a parameter.
 """
 
 from dataclasses import replace

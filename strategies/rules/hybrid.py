@@ -4,6 +4,8 @@ The third defence of the article that this project grew from (docs/reproduction.
 Q3 + k·IQR of all norms is suspicious, and clipped at ρ·γ_t; what happens to the others
 differs between the article's prose (clipped at γ_t) and its listing (left alone). Deviations: as in
 `strategies.rules.clip_avg`.
+
+It assumes that the clients' learning rate and steps are known. Cost: two passes over the updates.
 """
 
 from typing import Unpack

@@ -3,6 +3,8 @@
 The first defence of the article that this project grew from (docs/reproduction.md): pairwise Euclidean
 distances between client updates, outliers by the interquartile range. Distances see
 trained parameters alone (``server.buffers`` restores the listing's behaviour).
+
+Cost: the distances of all pairs, one product of ``(n, d)`` with ``(d, n)``.
 """
 
 from typing import Unpack

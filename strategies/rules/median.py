@@ -3,6 +3,8 @@
 D. Yin, Y. Chen, K. Ramchandran and P. Bartlett, Byzantine-Robust Distributed Learning: Towards Optimal
 Statistical Rates, ICML 2018, https://arxiv.org/abs/1803.01498, definition 1. Deviation: updates of several
 local steps take the place of gradients.
+
+It assumes that more than half of the clients are benign. Cost: a sorting of each coordinate.
 """
 
 from typing import Any

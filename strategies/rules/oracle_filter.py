@@ -2,6 +2,8 @@
 
 No defence, since no server knows whom to name. With the attackers' ids it is what every defence is measured
 by: the model that the benign clients alone train.
+
+It assumes that somebody names the attackers. Cost: one pass over the updates.
 """
 
 from typing import Unpack

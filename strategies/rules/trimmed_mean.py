@@ -3,6 +3,8 @@
 D. Yin, Y. Chen, K. Ramchandran and P. Bartlett, Byzantine-Robust Distributed Learning: Towards Optimal
 Statistical Rates, ICML 2018, https://arxiv.org/abs/1803.01498, definition 2. Deviations: updates of several
 local steps take the place of gradients; where β·n is no whole number, it is rounded down.
+
+It assumes that no more than a share β of the clients attacks. Cost: a sorting of each coordinate.
 """
 
 from functools import partial

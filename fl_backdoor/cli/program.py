@@ -18,6 +18,7 @@ from fl_backdoor.runner.display.terminal import as_process
 
 COMMANDS = {
     "run": "an experiment, or a sweep with -m: fl-backdoor run strategy=hybrid",
+    "data": "which data sets there are, and what of them is on this machine",
     "report": "one HTML page about runs",
     "table": "a table of runs for a paper",
     "compare": "what differs between two runs, and whether it is more than seeds differ by",

@@ -14,3 +14,5 @@ class DatasetSettings:
     folder: Annotated[str, Mark.INSIDE_ROOT]
     path: Annotated[str, Mark.INSIDE_ROOT]
     test_share: Annotated[float | None, AddedLater(None)]
+    mean: Annotated[str | list[float] | None, AddedLater(None)]
+    std: Annotated[str | list[float] | None, AddedLater(None)]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from fl_backdoor.core.errors import DataError, FlBackdoorError
 from fl_backdoor.data import cache
 from fl_backdoor.data.contents import Checksum, Contents, fingerprint_of
 from fl_backdoor.data.download import download, unreachable
+from fl_backdoor.data.moments import OWN, Moments, kept
 
 if TYPE_CHECKING:
     import torch
@@ -130,9 +131,8 @@ class LabelledDataset(ABC):
     wanted: str
 
     def __init__(self, *, root: str | None = None, cache: str | None = None, download: bool = True) -> None:
-        named = root or os.environ.get(ROOT_VARIABLE)
-        self.root_is_named = bool(named)
-        self.root = Path(named or "data").expanduser()
+        self.root_is_named = bool(root or os.environ.get(ROOT_VARIABLE))
+        self.root = root_folder(root)
         self.cache = Path(cache).expanduser() if cache else default_cache()
         self.download = download
 
@@ -153,6 +153,10 @@ class LabelledDataset(ABC):
     @abstractmethod
     def in_words(self) -> str:
         """Return the description in a few words, equal where models and triggers can be the same."""
+
+    def prepared(self) -> str:
+        """Return the description, and what else machines with data of their own must have in common."""
+        return self.in_words()
 
     @abstractmethod
     def on_device(self, split: Split, device: "torch.device") -> "Samples":
@@ -221,9 +225,11 @@ class LabelledDataset(ABC):
 
     def missing(self) -> str | None:
         """Say what `load` lacks; None if there are samples on disk, in the cache, or to be downloaded."""
-        if self.locate() is not None or self._cached_alone() is not None:
-            return None
-        return self._absence()
+        return None if self.is_here() else self._absence()
+
+    def is_here(self) -> bool:
+        """Return whether there are samples on disk or in the cache."""
+        return self.locate() is not None or self._cached_alone() is not None
 
     def _cached_alone(self) -> cache.Named | None:
         # Where the user says which folder to take, a copy of some other folder would be a lie.
@@ -296,7 +302,7 @@ class ImageDataset(LabelledDataset):
     Notes
     -----
     Attributes besides those of `LabelledDataset`: `image_shape` ``(channels, height, width)``; `mean` and
-    `std` of each channel of the training images in [0, 1].
+    `std` of each channel of the training images in [0, 1], or ``own``: see `fl_backdoor.data.moments`.
     """
 
     kind = "images"
@@ -305,8 +311,8 @@ class ImageDataset(LabelledDataset):
     sample_type = np.uint8
 
     image_shape: tuple[int, int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] | Literal["own"]
+    std: tuple[float, ...] | Literal["own"]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -321,11 +327,31 @@ class ImageDataset(LabelledDataset):
         """Return the shape of images."""
         return "x".join(map(str, self.image_shape))
 
+    def prepared(self) -> str:
+        """Return the shape, and the numbers by which images are normalised if they follow from images."""
+        if OWN not in (self.mean, self.std):
+            return self.in_words()
+        numbers = [",".join(f"{one:.6f}" for one in of) for of in (self.moments.mean, self.moments.std)]
+        return f"{self.in_words()}, mean {numbers[0]}, std {numbers[1]}"
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The numbers by which images are normalised; raises like `load` if they follow from the images."""
+        mean, std = self.mean, self.std
+        if not (mean == OWN or std == OWN):  # noqa: PLR1714 - mypy follows this
+            return Moments(mean, std)
+        data = self.load()
+        assert data.contents is not None
+        place = self.cache / f"moments-{self.cached_as}-{data.contents.fingerprint}"
+        own = kept(place, data.train.samples)
+        return Moments(own.mean if mean == OWN else mean, own.std if std == OWN else std)
+
     def on_device(self, split: Split, device: "torch.device") -> "Samples":
         """Put images on a device, as uint8."""
         from fl_backdoor.data.samples import images_on_device
 
-        return images_on_device(split.samples, split.labels, self.mean, self.std, device)
+        mean, std = self.moments.mean, self.moments.std
+        return images_on_device(split.samples, split.labels, mean, std, device)
 
     def draw(
         self,
@@ -339,6 +365,11 @@ class ImageDataset(LabelledDataset):
         from fl_backdoor.runs.figures import draw_images
 
         draw_images(path, clean, triggered, true_names, target_name)
+
+
+def root_folder(root: str | None) -> Path:
+    """Return the folder with the data, where the setting `root` is this."""
+    return Path(root or os.environ.get(ROOT_VARIABLE) or "data").expanduser()
 
 
 def default_cache() -> Path:

@@ -15,7 +15,7 @@ def fingerprint(dataset: LabelledDataset, data: Dataset) -> str:
     them: from which files they were decoded does not matter.
     """
     classes = hashlib.sha256(json.dumps(dataset.class_names).encode()).hexdigest()[:8]
-    kind = f"{dataset.name} ({dataset.in_words()}, {dataset.num_classes} classes, {classes})"
+    kind = f"{dataset.name} ({dataset.prepared()}, {dataset.num_classes} classes, {classes})"
     return f"{kind}{SEPARATOR}{len(data.train.labels)} training samples, {data.train.digest}"
 
 

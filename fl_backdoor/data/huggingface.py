@@ -27,6 +27,7 @@ from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.download import unreachable
 from fl_backdoor.data.holdout import ADVICE, KEY, held_back
 from fl_backdoor.data.label_column import LabelColumn, label_column
+from fl_backdoor.data.moments import Given
 from fl_backdoor.data.named_images import NamedImages, files_below, refuse_unlabelled
 from fl_backdoor.data.stretched import named, readable
 
@@ -63,7 +64,7 @@ class HuggingFace(NamedImages):
     test_share
         Without a test split, the share of each class's training images that is held back for testing, the
         same ones for every seed; null: there must be a test split.
-    root, cache, size, channels
+    root, cache, size, channels, mean, std
         As in `StretchedImages`.
     """
 
@@ -85,6 +86,8 @@ class HuggingFace(NamedImages):
         cache: str | None = None,
         size: PositiveCount = 32,
         channels: Literal[1, 3] = 3,
+        mean: Given = None,
+        std: Given = None,
     ) -> None:
         self.path, self.config, self.revision = path, config, revision
         self.asked = {"train": train, "test": test, "image": image, "label": label}
@@ -97,7 +100,15 @@ class HuggingFace(NamedImages):
             "test_share": test_share,
         }
         super().__init__(
-            Path(path).name, chosen, root=root, cache=cache, download=True, size=size, channels=channels
+            Path(path).name,
+            chosen,
+            root=root,
+            cache=cache,
+            download=True,
+            size=size,
+            channels=channels,
+            mean=mean,
+            std=std,
         )
         self.folder = self.root / Path(path).expanduser()
         self.wanted = f"{path}/ with files"

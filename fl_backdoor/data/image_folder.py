@@ -16,6 +16,7 @@ from fl_backdoor.core.errors import ConfigError, DataError
 from fl_backdoor.core.types import OpenShare, PositiveCount
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.holdout import ADVICE, KEY, held_back
+from fl_backdoor.data.moments import Given
 from fl_backdoor.data.stretched import DECODING, StretchedImages, named, readable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class ImageFolder(StretchedImages):
     test_share
         Without test images, the share of each class's training images that is held back for testing, the same
         ones for every seed; null: there must be test images.
-    root, cache, size, channels
+    root, cache, size, channels, mean, std
         As in `StretchedImages`.
 
     Raises
@@ -70,14 +71,18 @@ class ImageFolder(StretchedImages):
         cache: str | None = None,
         size: PositiveCount = 32,
         channels: Literal[1, 3] = 3,
+        mean: Given = None,
+        std: Given = None,
     ) -> None:
-        super().__init__(root=root, cache=cache, download=False, size=size, channels=channels)
+        super().__init__(
+            root=root, cache=cache, download=False, size=size, channels=channels, mean=mean, std=std
+        )
         self.folder = self.root / Path(folder).expanduser()
         self.wanted = f"{folder}/{TRAIN}/<class>/ with images"
         self._cached_as = f"{self.name}-{self.in_words()}-{DECODING}"
-        classes = {place.name: _images(place) for place in _folders(self.folder / TRAIN)}
+        classes = {place.name: images_below(place) for place in _folders(self.folder / TRAIN)}
         self._train: Labelled = [(name, file) for name, files in classes.items() for file in files]
-        self._test = next(filter(None, (_labelled(self.folder / name) for name in TEST)), [])
+        self._test = self._tested()
         self._refuse_what_is_missing(classes, test_share)
         self._number = {name: number for number, name in enumerate(sorted(classes))}
         if test_share is not None:
@@ -99,9 +104,13 @@ class ImageFolder(StretchedImages):
         """Return the images, resized."""
         return Dataset(self._split("train", self._train), self._split("test", self._test))
 
+    def _tested(self) -> Labelled:
+        """Return the test images, from the first folder that has any."""
+        return next(filter(None, (labelled(self.folder / name) for name in TEST)), [])
+
     def _split(self, which: str, files: Labelled) -> Split:
-        labelled = ((image, self._number[label]) for label, image in _opened(files))
-        return self.stretched(which, len(files), labelled)
+        opened = ((image, self._number[label]) for label, image in _opened(files))
+        return self.stretched(which, len(files), opened)
 
     def _hold_back(self, share: float) -> None:
         is_test = held_back([self._number[label] for label, _ in self._train], share)
@@ -129,9 +138,9 @@ class ImageFolder(StretchedImages):
             )
 
 
-def _labelled(folder: Path) -> Labelled:
+def labelled(folder: Path) -> Labelled:
     """Return class and file of each image below `folder`, in the order of their paths."""
-    return [(place.name, file) for place in _folders(folder) for file in _images(place)]
+    return [(place.name, file) for place in _folders(folder) for file in images_below(place)]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -140,7 +149,7 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(place for place in found if place.is_dir() and _is_shown(place.name))
 
 
-def _images(folder: Path) -> list[Path]:
+def images_below(folder: Path) -> list[Path]:
     """Return all images below the folder of a class, in the order of their paths."""
     return sorted(
         Path(place, name)

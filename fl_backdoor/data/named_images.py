@@ -3,25 +3,22 @@
 import hashlib
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.contents import Contents
-from fl_backdoor.data.dataset import Dataset, Source, Split
+from fl_backdoor.data.dataset import Source, Split
+from fl_backdoor.data.found_in_data import ClassesInData
+from fl_backdoor.data.moments import Given
 from fl_backdoor.data.stretched import DECODING, StretchedImages
-from fl_backdoor.data.text import as_array, as_words
-
-CLASSES = "classes"
-"""The array of `Dataset.extra` that holds the names of the classes."""
 
 UNLABELLED = -1
 """What collections write, or here None becomes, where nobody says of which class an image is."""
 
 
-class NamedImages(StretchedImages):
+class NamedImages(ClassesInData, StretchedImages):
     """Base of the sets of images in other people's collections.
 
     Parameters
@@ -30,13 +27,8 @@ class NamedImages(StretchedImages):
         The set's name in its collection.
     chosen
         The settings, as plain values, by which other samples would come out of the same set.
-    root, cache, download, size, channels
+    root, cache, download, size, channels, mean, std
         As in `StretchedImages`.
-
-    Notes
-    -----
-    `num_classes`, `class_names`, `num_train` and `num_test` raise what `load` raises: they are read from the
-    decoded samples, so that no process but the one that decodes imports the collection's package.
     """
 
     def __init__(
@@ -49,8 +41,12 @@ class NamedImages(StretchedImages):
         download: bool,
         size: int,
         channels: Literal[1, 3],
+        mean: Given = None,
+        std: Given = None,
     ) -> None:
-        super().__init__(root=root, cache=cache, download=download, size=size, channels=channels)
+        super().__init__(
+            root=root, cache=cache, download=download, size=size, channels=channels, mean=mean, std=std
+        )
         self.name = f"{type(self).name}_{called}"
         told = json.dumps([DECODING, self.image_shape, chosen], sort_keys=True)
         self._cached_as = f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
@@ -63,37 +59,6 @@ class NamedImages(StretchedImages):
     def contents(self) -> Contents | None:
         """Return which data `load` returns; what is to be downloaded is downloaded first."""
         return super().contents() or self.load().contents
-
-    # mypy takes a cached property for read-only, which it is not.
-    @cached_property
-    def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the classes; their numbers, where the set has no names."""
-        return as_words(self.load().extra[CLASSES])
-
-    @cached_property
-    def num_classes(self) -> int:  # type: ignore[override]
-        """Number of classes."""
-        return len(self.class_names)
-
-    @cached_property
-    def num_train(self) -> int:  # type: ignore[override]
-        """Number of training images."""
-        return len(self.load().train.labels)
-
-    @cached_property
-    def num_test(self) -> int:  # type: ignore[override]
-        """Number of test images."""
-        return len(self.load().test.labels)
-
-    def together(self, train: Split, test: Split, class_names: Sequence[str] | None) -> Dataset:
-        """Return what was decoded, with the names of its classes or, for want of enough names, numbers."""
-        num_classes = 1 + int(max(train.labels.max(), test.labels.max()))
-        if class_names is None or len(class_names) < num_classes:
-            class_names = list(map(str, range(num_classes)))
-        self.class_names = tuple(" ".join(name.split()) for name in class_names)
-        self.num_classes = len(self.class_names)
-        self.num_train, self.num_test = len(train.labels), len(test.labels)
-        return Dataset(train, test, {CLASSES: as_array(self.class_names)})
 
 
 def files_below(folders: Iterable[Path], inside: Path) -> Source | None:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fl_backdoor.core.errors import DataError, FlBackdoorError
+from fl_backdoor.core.errors import ConfigError, DataError, FlBackdoorError
 from fl_backdoor.data.colours import in_eight_bits
 from fl_backdoor.data.dataset import ImageDataset, Split
+from fl_backdoor.data.moments import OWN, Given
 from fl_backdoor.data.progress import with_progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 HALF = 0.5
-"""Mean and standard deviation that pixels are normalised with: they come to lie in [-1, 1]."""
+"""Mean and standard deviation where none are given: pixels come to lie in [-1, 1]."""
 
 DECODING = 2
 """To be raised whenever the same image would come out differently; part of the names in the cache."""
@@ -38,15 +39,41 @@ class StretchedImages(ImageDataset):
         Height and width that images are brought to.
     channels
         3: colour, 1: grey.
+    mean, std
+        By which each channel is normalised, in units of [0, 1]; ``own``: those of the training images; null:
+        a half.
+
+    Raises
+    ------
+    ConfigError
+        If `mean` or `std` has another number of values than there are channels, or a deviation is zero.
     """
 
     def __init__(
-        self, *, root: str | None, cache: str | None, download: bool, size: int, channels: Literal[1, 3]
+        self,
+        *,
+        root: str | None,
+        cache: str | None,
+        download: bool,
+        size: int,
+        channels: Literal[1, 3],
+        mean: Given = None,
+        std: Given = None,
     ) -> None:
         super().__init__(root=root, cache=cache, download=download)
         self.channels = channels
         self.image_shape = (channels, size, size)
-        self.mean, self.std = (HALF,) * channels, (HALF,) * channels
+        self.mean, self.std = self._of_channels("mean", mean), self._of_channels("std", std)
+
+    def _of_channels(self, name: str, given: Given) -> tuple[float, ...] | Literal["own"]:
+        if given is None:
+            return (HALF,) * self.channels
+        if given != OWN and (len(given) != self.channels or (name == "std" and 0 in given)):
+            above = " above 0" if name == "std" else ""
+            raise ConfigError(
+                f"dataset.{name}", list(given), f"must be {OWN}, or {self.channels} numbers{above}"
+            )
+        return given
 
     def stretched(self, which: str, count: int, labelled: "Iterable[tuple[Image, int]]") -> Split:
         """Return `count` images and their labels, all of the same shape; `which` set they are is shown.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.core.types import PositiveCount
 from fl_backdoor.data.dataset import Dataset, Source, Split
+from fl_backdoor.data.moments import Given
 from fl_backdoor.data.named_images import NamedImages, class_number, files_below, refuse_unlabelled
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class TorchvisionSet(NamedImages):
         What its constructor needs besides, e.g. ``{split: letters}`` for EMNIST.
     train, test
         The keywords that choose training and test images; null: found out.
-    root, cache, download, size, channels
+    root, cache, download, size, channels, mean, std
         As in `StretchedImages`.
     """
 
@@ -58,9 +59,21 @@ class TorchvisionSet(NamedImages):
         download: bool = True,
         size: PositiveCount = 32,
         channels: Literal[1, 3] = 3,
+        mean: Given = None,
+        std: Given = None,
     ) -> None:
         chosen = {"keywords": keywords or {}, "train": train or {}, "test": test or {}}
-        super().__init__(set, chosen, root=root, cache=cache, download=download, size=size, channels=channels)
+        super().__init__(
+            set,
+            chosen,
+            root=root,
+            cache=cache,
+            download=download,
+            size=size,
+            channels=channels,
+            mean=mean,
+            std=std,
+        )
         self.set, self.chosen = set, chosen
         self.wanted = f"{set}/ with its files"
 

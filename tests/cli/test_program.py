@@ -64,7 +64,7 @@ def test_help_of_a_command_imports_nothing_heavy(tmp_path, name):
 )
 def test_an_unknown_command_is_one_line(capsys, asked, meant):
     assert main([asked, "--help"]) == 2
-    names = "run, report, table, compare, watch, certs, register, node"
+    names = "run, data, report, table, compare, watch, certs, register, node"
     said = asked.replace("\x1b", " ").replace("\n", " ")
     assert capsys.readouterr().err == f"fl_backdoor: command = {said}: must be one of {names}{meant}\n"
 

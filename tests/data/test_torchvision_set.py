@@ -4,18 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from torchvision.datasets import KMNIST
 
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.torchvision_set import TorchvisionSet
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-def write(file, color=RED, size=(40, 20), mode="RGB"):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, color).save(file)
+from tests.made_archives import BLUE, GREEN, RED, idx, write_gtsrb, write_image
 
 
 def chosen(root, name, **settings):
@@ -28,24 +21,6 @@ def message(root, name, **settings):
         chosen(root, name, **settings).load()
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def write_gtsrb(place):
-    """Three signs to train on and two to test, as the zip archives of GTSRB unpack."""
-    tree = place / "gtsrb"
-    write(tree / "GTSRB" / "Training" / "00000" / "00000_00000.ppm", RED)
-    write(tree / "GTSRB" / "Training" / "00000" / "00000_00001.ppm", BLUE, (5, 7))
-    write(tree / "GTSRB" / "Training" / "00001" / "00001_00000.ppm", GREEN, (30, 30))
-    for number, color in enumerate((GREEN, RED)):
-        write(tree / "GTSRB" / "Final_Test" / "Images" / f"0000{number}.ppm", color, (9, 8))
-    rows = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n"
-    (tree / "GT-final_test.csv").write_text(f"{rows}00000.ppm;9;8;1;1;8;7;1\n00001.ppm;9;8;1;1;8;7;0\n")
-
-
-def idx(array):
-    """The IDX format: two zeros, the type (8: uint8), the number of dimensions, each of them, bytes."""
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(length.to_bytes(4, "big") for length in array.shape)
-    return header + array.astype(np.uint8).tobytes()
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
@@ -69,7 +44,7 @@ def write_clevr(place):
     for split, counts in {"train": [2, 3], "val": [1], "test": [1, 1]}.items():
         scenes = []
         for row, count in enumerate(counts):
-            write(tree / "images" / split / f"{row}.png")
+            write_image(tree / "images" / split / f"{row}.png")
             scenes.append({"image_filename": f"{row}.png", "objects": [{}] * count})
         (tree / "scenes" / f"CLEVR_{split}_scenes.json").write_text(json.dumps({"scenes": scenes}))
 
@@ -112,7 +87,7 @@ def test_keywords_reach_the_constructor(tmp_path):
 def test_validation_images_stand_in_for_test_images_and_several_names_become_one(tmp_path):
     for split, color in (("train", RED), ("val", BLUE)):
         for wnid in ("n01440764", "n02102040"):
-            write(tmp_path / "Imagenette" / "imagenette2" / split / wnid / "1.JPEG", color)
+            write_image(tmp_path / "Imagenette" / "imagenette2" / split / wnid / "1.JPEG", color)
     dataset = chosen(tmp_path, "Imagenette")
     assert dataset.load().test.labels.tolist() == [0, 1]
     assert dataset.load().test.samples[0, :, 0, 0].tolist() == pytest.approx(BLUE, abs=2)
@@ -132,8 +107,8 @@ def test_images_without_a_class_are_refused_and_another_part_can_be_named(tmp_pa
 def test_what_is_not_one_class_an_image_is_refused(tmp_path):
     tree = tmp_path / "oxford-iiit-pet"
     (tree / "annotations").mkdir(parents=True)
-    write(tree / "images" / "Abyssinian_1.jpg")
-    write(tree / "annotations" / "trimaps" / "Abyssinian_1.png", 1, mode="L")
+    write_image(tree / "images" / "Abyssinian_1.jpg")
+    write_image(tree / "annotations" / "trimaps" / "Abyssinian_1.png", 1, mode="L")
     for split in ("trainval", "test"):
         (tree / "annotations" / f"{split}.txt").write_text("Abyssinian_1 1 1 1\n")
     assert message(tmp_path, "OxfordIIITPet", keywords={"target_types": "segmentation"}) == (

@@ -36,7 +36,9 @@ OTHERS = [
     command for command in DOCUMENTED if not command.module.startswith(("benchmarks", "fl_backdoor.main"))
 ]
 
-READERS_FILES = {"dataset=image_folder", "dataset=torchvision", "dataset=huggingface", "start=file"}
+KNOWN_BEFOREHAND = {"auto", "cifar10", "cifar100", "fashion_mnist", "mnist5k", "sst2"}
+CHOICES = {file.stem for file in (REPOSITORY / "conf" / "dataset").glob("*.yaml")}
+READERS_FILES = {"start=file", *(f"dataset={name}" for name in CHOICES - KNOWN_BEFOREHAND)}
 """They cannot be checked where the reader's files are not; they are composed."""
 
 BEFORE_THE_RUN = ("resume=", "hydra.")

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from fl_backdoor.core import files, table
-from fl_backdoor.runs import figures, round_table
-from fl_backdoor.runs.columns import CLIENT_COLUMNS
+from fl_backdoor.runs import client_table, figures, round_table
 from strategies.base import Aggregation, ClientUpdates
 from strategies.persistent_direction.group_test import leading_vectors
 from strategies.persistent_direction.rule import PersistentDirection
@@ -67,9 +66,7 @@ def draw(components: Path, watched: Path, undefended: Path, out: Path) -> None:
     """Draw components by round, and accuracy and ASR of both runs, into a PNG."""
     figure = figures.new_figure(1000, 900)
     above, below = figure.subplots(2, 1, sharex=True)
-    _draw_components(
-        above, table.read(components, COLUMNS), table.read(watched / "clients.csv", CLIENT_COLUMNS)
-    )
+    _draw_components(above, table.read(components, COLUMNS), client_table.read(watched / "clients.csv"))
     for folder, name, line in ((undefended, "no defence", "--"), (watched, "persistent direction", "-")):
         rounds = round_table.read(folder / "rounds.csv")
         for column, label, colour in CURVES:

@@ -72,12 +72,12 @@ class BenignClient(NumPyClient):
         started = time.perf_counter()
         load_arrays(task.trainer.model, parameters)
         result = self.train(server_round, self.poison(server_round))
+        local = self.submitted(parameters, state_arrays(task.trainer.model), server_round)
         metrics: dict[str, bool | bytes | float | int | str] = {
             NUM_STEPS: result.num_steps,
             TRAIN_LOSS: result.loss,
             TRAIN_SECONDS: time.perf_counter() - started,
         }
-        local = self.submitted(parameters, state_arrays(task.trainer.model), server_round)
         return local, len(task.samples), metrics
 
     def train(self, server_round: int, poison: Poison) -> TrainResult:

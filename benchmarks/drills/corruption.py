@@ -27,7 +27,10 @@ from tests.runner.test_resume import killed_after
 NAMES = ("corruption",)
 WHOLE = "whole"
 
-RELIED_ON = ("config.yaml", DATA, "labels.csv", "rounds.csv", "clients.csv", "checkpoint.json", "model")
+RELIED_ON = (
+    *("config.yaml", DATA, "labels.csv", "class_accuracy.csv"),
+    *("rounds.csv", "clients.csv", "checkpoint.json", "model"),
+)
 """Files; the last two lie in the checkpoint's folder."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.seeds import Setting, Spread, by_setting, spread, told
 from fl_backdoor.analysis.varying_settings import short, value, varying_keys
@@ -73,7 +74,7 @@ class SettingRow:
     named
         The settings that have a column, by dotted key; a key is missing where the setting does not exist.
     figures
-        Each of `FIGURES` over the seeds that finished, a share in [0, 1]; None: unknown.
+        Each of `FIGURES` and `MORE_FIGURES` over the seeds that finished, shares in [0, 1]; None: unknown.
     marks
         What a reader has to know before believing the row, a line each.
     """
@@ -114,15 +115,26 @@ def tabulate(runs: Sequence[Run]) -> SettingsTable:
     return SettingsTable(keys, tuple(rows), _title(known))
 
 
-def sheet(content: SettingsTable) -> Sheet:
-    """Return `content` as text, shares in per cent; detection is left out where no row knows it."""
+def sheet(content: SettingsTable, also: Sequence[str] = ()) -> Sheet:
+    """Return `content` as text, shares in per cent; detection is left out where no row knows it.
+
+    `also` are those of `MORE_FIGURES` that have a column.
+    """
     known = {name for row in content.rows for name, found in row.figures.items() if found}
     shown = [name for name in FIGURES if name not in DETECTION or name in known]
     notes, noted = gather([row.marks for row in content.rows])
     return Sheet(
         title=content.title,
-        columns=(*(HEADS.get(key, key) for key in content.keys), "Seeds", *(HEADS[name] for name in shown)),
-        rows=tuple(_cells(row, content.keys, shown) for row in content.rows),
+        columns=(
+            *(HEADS.get(key, key) for key in content.keys),
+            "Seeds",
+            *(HEADS[name] for name in shown),
+            *(MORE_FIGURES[name].heading for name in also),
+        ),
+        rows=tuple(
+            (*_cells(row, content.keys, shown), *(more_cell(row.setting, name) for name in also))
+            for row in content.rows
+        ),
         num_names=len(content.keys),
         notes=notes,
         noted=noted,
@@ -132,7 +144,7 @@ def sheet(content: SettingsTable) -> Sheet:
 def csv(content: SettingsTable) -> bytes:
     """Return `content` with all digits; shares in [0, 1], and five columns for each figure."""
     parts = ("n", "mean", "std", "low", "high")
-    figures = tuple(f"{name}_{part}" for name in FIGURES for part in parts)
+    figures = tuple(f"{name}_{part}" for name in (*FIGURES, *MORE_FIGURES) for part in parts)
     columns = (*content.keys, "seeds", *figures, "marks")
     return table.header(columns) + table.lines((_exact(row, content.keys) for row in content.rows), columns)
 
@@ -149,6 +161,14 @@ def over_seeds(runs: Sequence[Run], name: str) -> Spread | None:
     return spread(values) if values else None
 
 
+def more_cell(setting: Setting, name: str) -> str:
+    """Return one of `MORE_FIGURES` over the seeds that finished, as text."""
+    found = over_seeds(setting.finished, name)
+    if found is None:
+        return _otherwise(setting, name)
+    return MORE_FIGURES[name].text(found, len(setting.finished))
+
+
 def marks_of(setting: Setting) -> list[str]:
     """Return what a reader has to know before believing a row; seeds are named if not all are meant."""
     seeds: dict[str, list[str]] = {}
@@ -163,7 +183,7 @@ def marks_of(setting: Setting) -> list[str]:
 
 def _row(setting: Setting, keys: Sequence[str]) -> SettingRow:
     found = told(setting.runs[0])
-    figures = {name: over_seeds(setting.finished, name) for name in FIGURES}
+    figures = {name: over_seeds(setting.finished, name) for name in (*FIGURES, *MORE_FIGURES)}
     one = [ONE_SEED] if len(setting.finished) == 1 else []
     marks = (*one, *marks_of(setting), *_floor_marks(figures))
     return SettingRow(setting, {key: found[key] for key in keys if key in found}, figures, marks)

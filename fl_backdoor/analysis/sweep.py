@@ -8,6 +8,7 @@ from fl_backdoor.analysis.clean_floor import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.analysis.sweep_figure import draw_sweep
 from fl_backdoor.config.metric_settings import changes_no_metric
 from fl_backdoor.core import files, table
+from fl_backdoor.runs.columns import LATER_FIGURES
 from fl_backdoor.runs.runs import Run, Settings, read, run_folders, tell_of_each_other
 
 log = logging.getLogger("fl_backdoor")
@@ -29,6 +30,10 @@ OUTCOME = (
     "client_true_positive_rate",
     "client_false_positive_rate",
     "wall_seconds",
+    *LATER_FIGURES,
+    "peak_attack_success_rate",
+    "late_attack_success_rate",
+    "rounds_to_open",
 )
 
 TOLD_BY_SUMMARY = ("seed", "dataset", "strategy", "attacks", *OUTCOME)

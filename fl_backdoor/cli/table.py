@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.render.latex import latex
 from fl_backdoor.analysis.render.markdown import markdown
 from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
@@ -14,28 +15,31 @@ from fl_backdoor.runs.runs import find_all
 
 FORMATS = ("markdown", "latex", "csv")
 
+EVERYTHING = "all"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table that the command line asks for; return 0, or 2 if there is nothing to show."""
     asked = _parser().parse_args(arguments)
-    return answer(lambda: _print(asked.folders, asked.format))
+    also = MORE_FIGURES if EVERYTHING in asked.also else dict.fromkeys(asked.also)
+    return answer(lambda: _print(asked.folders, asked.format, tuple(also)))
 
 
-def _print(folders: Sequence[Path], wanted: str) -> list[str]:
+def _print(folders: Sequence[Path], wanted: str, also: Sequence[str]) -> list[str]:
     """Print the table and return what could not be read."""
     found, problems = find_all(folders)
     problems += [problem for run in found for problem in run.problems]
     runs = [run for run in found if run.tells_anything]
     if not runs:
         raise FlBackdoorError("; ".join(problems))
-    sys.stdout.write(_write(tabulate(runs), wanted))
+    sys.stdout.write(_write(tabulate(runs), wanted, also))
     return problems
 
 
-def _write(content: SettingsTable, wanted: str) -> str:
+def _write(content: SettingsTable, wanted: str, also: Sequence[str]) -> str:
     if wanted == "csv":
         return csv(content).decode()
-    return latex(sheet(content)) if wanted == "latex" else markdown(sheet(content))
+    return latex(sheet(content, also)) if wanted == "latex" else markdown(sheet(content, also))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,4 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         "folders", nargs="+", type=Path, metavar="folder", help="a run, or a folder that holds runs"
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        choices=(*MORE_FIGURES, EVERYTHING),
+        metavar="figure",
+        help=f"a further column, again and again, or all: {', '.join(MORE_FIGURES)}; CSV has them anyway",
+    )
     return parser

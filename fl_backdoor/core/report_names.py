@@ -7,5 +7,8 @@ NUM_EXAMPLES, NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS = (
     "train_seconds",
 )
 
+CPU_SECONDS = "cpu_seconds"
+"""Measured around the client, which need not report it."""
+
 SHARED_STATE = "shared_state"
 """What malicious clients tell each other, bytes; see `fl_backdoor.attacks.shared_state`."""

@@ -6,6 +6,7 @@ simulation: it stays an importable object, and what is expensive is cached here,
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -171,7 +172,9 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
         client = order.build(world, client_id)
         asked = order.task
         config: dict[str, Scalar] = {SERVER_ROUND: asked.server_round, SHARED_STATE: asked.shared_state}
+        before = time.process_time()
         local, num_examples, metrics = client.fit(exchange.model, config)
+        cpu_seconds = time.process_time() - before
         told = metrics.get(SHARED_STATE, b"")
         reply = ClientReply(
             client_id=client_id,
@@ -180,6 +183,7 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
+            cpu_seconds=cpu_seconds,
             shared_state=told if isinstance(told, bytes) else b"",
         )
         # The server looks at the numbers first: the reason is the same wherever a model is checked.

@@ -83,6 +83,12 @@ class World:
         plan = partition(labels[rest], self.config.partition, self.config.seed, self.dataset.cache)
         return [rest[indices] for indices in plan]
 
+    @cached_property
+    def label_counts(self) -> NDArray[np.int64]:
+        """How many training samples of each class each client has, int64 ``(n_clients, n_classes)``."""
+        labels, num_classes = self.data.train.labels, self.dataset.num_classes
+        return np.stack([np.bincount(labels[rows], minlength=num_classes) for rows in self.partition])
+
     @property
     def notices(self) -> list[str]:
         """What the user must not miss and is known only once the data has been dealt out, a line each."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
 import torch
@@ -14,15 +15,38 @@ from fl_backdoor.data.samples import CLEAN, Poison
 from fl_backdoor.federation.context import World
 from fl_backdoor.metrics import divergence
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
+from fl_backdoor.metrics.by_class import Shares, class_accuracies
 from fl_backdoor.models.factory import first_not_finite, load_arrays
 from fl_backdoor.training.trainer import Predictions, predict
 
-Then = Callable[[BackdoorFigures, str | None, float], None]
-"""Takes the figures of a model, why it has diverged (None: it has not), and the seconds that they took."""
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model came to on the test set.
+
+    Parameters
+    ----------
+    figures
+        Accuracy, loss and what became of the backdoor.
+    by_class
+        Accuracy on clean samples of each class, float64 ``(n_classes,)``.
+    diverged
+        Why the model cannot be used; None: it can.
+    seconds
+        How long it took.
+    """
+
+    figures: BackdoorFigures
+    by_class: Shares
+    diverged: str | None
+    seconds: float
+
+
+Then = Callable[[Evaluation], None]
 
 
 class Evaluator:
-    """Works out accuracy, ASR and SR on the test set, one model at a time.
+    """Works out what models come to on the test set, one model at a time.
 
     Clean and triggered samples are predicted side by side, each in one thread: whatever cores there are, the
     figures are the same.
@@ -75,10 +99,11 @@ class Evaluator:
         figures = backdoor_figures(
             labels, clean.classes, triggered, clean.loss, targets=poisoning.aims()[labels]
         )
+        by_class = class_accuracies(labels, clean.classes, self.world.dataset.num_classes)
         diverged = divergence.of_model(
             first_not_finite(self.world.model), (clean.classes, triggered), clean.loss
         )
-        then(figures, diverged, time.perf_counter() - started)
+        then(Evaluation(figures, by_class, diverged, time.perf_counter() - started))
 
     def _predict(self, poison: Poison) -> Predictions:
         world = self.world

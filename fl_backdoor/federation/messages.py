@@ -18,6 +18,7 @@ from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.layout import TensorSpec
 from fl_backdoor.core.npy import decoded
 from fl_backdoor.core.report_names import (
+    CPU_SECONDS,
     NUM_EXAMPLES,
     NUM_STEPS,
     SHARED_STATE,
@@ -31,7 +32,7 @@ log = logging.getLogger("fl_backdoor")
 MODEL = "model"
 TASK = "task"
 COUNTS = (NUM_EXAMPLES, NUM_STEPS)
-METRICS = (*COUNTS, TRAIN_LOSS, TRAIN_SECONDS)
+METRICS = (*COUNTS, TRAIN_LOSS, TRAIN_SECONDS, CPU_SECONDS)
 
 MOST_SHARED = 16 << 20
 """Bytes that a client may tell the others in a round: they travel with every train message of the next."""
@@ -87,6 +88,8 @@ class ClientReply:
         Mean loss over its steps.
     train_seconds
         Time it took.
+    cpu_seconds
+        Processor time of the worker meanwhile, all its threads together.
     shared_state
         What a malicious client tells the others.
     """
@@ -97,6 +100,7 @@ class ClientReply:
     num_steps: int
     train_loss: float
     train_seconds: float
+    cpu_seconds: float = 0.0
     shared_state: bytes = b""
 
 
@@ -221,6 +225,7 @@ class NodeReply:
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
+            cpu_seconds=float(metrics[CPU_SECONDS]),
             shared_state=_shared_state(self.configs.get(f"{SHARED_STATE}.{client_id}", {})),
         )
 

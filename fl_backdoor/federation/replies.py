@@ -46,7 +46,7 @@ class UsableReply:
         Partition id of the client.
     buffers
         The buffers of its local model, in order.
-    num_examples, num_steps, train_loss, train_seconds
+    num_examples, num_steps, train_loss, train_seconds, cpu_seconds
         As it claims.
     shared_state
         What malicious clients tell each other; no business of a rule, which never sees it.
@@ -58,6 +58,7 @@ class UsableReply:
     num_steps: int
     train_loss: float
     train_seconds: float
+    cpu_seconds: float = 0.0
     shared_state: bytes = b""
 
 
@@ -196,5 +197,6 @@ def _usable(part: ClientReply, row: int, expected: Expected, exchange: Exchange)
         num_steps=part.num_steps,
         train_loss=part.train_loss,
         train_seconds=part.train_seconds,
+        cpu_seconds=part.cpu_seconds,
         shared_state=part.shared_state,
     )

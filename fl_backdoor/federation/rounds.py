@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from fl_backdoor.core.types import ClientMask, ParameterVector
 from fl_backdoor.federation.context import World
 from fl_backdoor.federation.courier import HostedClients
-from fl_backdoor.federation.evaluation import Evaluator
+from fl_backdoor.federation.evaluation import Evaluation, Evaluator
 from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.federation.replies import RoundReplies
 from fl_backdoor.metrics import divergence
-from fl_backdoor.metrics.backdoor import BackdoorFigures
+from fl_backdoor.metrics.by_class import Shares, client_accuracies, client_accuracy
 from fl_backdoor.metrics.detection import detection
 from strategies.base import ClientUpdates
 from strategies.robust_strategy import RobustStrategy, RoundOutcome
@@ -40,6 +40,8 @@ class FinishedRound:
         The round's own.
     clients
         A row for each client that was asked.
+    class_accuracy
+        Accuracy on test samples of each class, float64 ``(n_classes,)``; NaN: there are none.
     strategy
         What the strategy remembers, by name.
     shared_state
@@ -48,6 +50,7 @@ class FinishedRound:
 
     row: Row
     clients: list[Row]
+    class_accuracy: Shares
     strategy: Mapping[str, NDArray[np.generic]]
     shared_state: bytes
 
@@ -109,10 +112,11 @@ class Rounds:
 
         shared_state = self.courier.shared_state
 
-        def report(figures: BackdoorFigures, diverged: str | None, seconds: float) -> None:
-            whole = row | asdict(figures) | {"evaluate_seconds": seconds}
-            whole["diverged"] = diverged or row.get("diverged")
-            self.on_round(FinishedRound(whole, clients, remembered, shared_state))
+        def report(found: Evaluation) -> None:
+            served = client_accuracy(client_accuracies(found.by_class, self.world.label_counts))
+            whole = row | asdict(found.figures) | asdict(served) | {"evaluate_seconds": found.seconds}
+            whole["diverged"] = found.diverged or row.get("diverged")
+            self.on_round(FinishedRound(whole, clients, found.by_class, remembered, shared_state))
 
         self.evaluator.start(arrays, report, shared_state)
         self._sent = arrays
@@ -188,6 +192,7 @@ def _usable_row(outcome: RoundOutcome, replies: RoundReplies, place: int) -> Row
         "num_steps": reply.num_steps,
         "train_loss": reply.train_loss,
         "train_seconds": reply.train_seconds,
+        "cpu_seconds": reply.cpu_seconds,
     }
     if clients is None or aggregation is None:
         return row

@@ -24,12 +24,16 @@ class BackdoorFigures:
     success_rate
         SR, the article's figure: share of *all* triggered samples predicted as their target. A clean model
         has about the target's share of the classes, since it recognises the target through the trigger.
+    robust_accuracy
+        Share of the triggered samples that ASR counts that are predicted as their true class: with ASR at
+        most 1. As in T. Huang et al., Lockdown, NeurIPS 2023, and J. Xu et al., AlignIns, CVPR 2025.
     """
 
     main_task_accuracy: float
     test_loss: float
     attack_success_rate: float
     success_rate: float
+    robust_accuracy: float
 
 
 def backdoor_figures(
@@ -59,6 +63,7 @@ def backdoor_figures(
         test_loss=test_loss,
         attack_success_rate=attack_success_rate,
         success_rate=success_rate,
+        robust_accuracy=robust_accuracy(labels, triggered, targets),
     )
 
 
@@ -68,3 +73,11 @@ def success_rates(
     """Return ASR and SR; see `BackdoorFigures` and, for the arguments, `backdoor_figures`."""
     counts, hit = targets != NO_CLASS, triggered == targets
     return float(np.mean(hit[counts & (labels != targets)])), float(np.mean(hit[counts]))
+
+
+def robust_accuracy(
+    labels: NDArray[np.int64], triggered: NDArray[np.int64], targets: NDArray[np.int64]
+) -> float:
+    """Return the robust accuracy; see `BackdoorFigures` and, for the arguments, `backdoor_figures`."""
+    counts = (targets != NO_CLASS) & (labels != targets)
+    return float(np.mean((triggered == labels)[counts]))

@@ -35,12 +35,7 @@ def durability(rounds: Sequence[Row], clients: Sequence[Row]) -> Durability | No
 
     `rounds` and `clients` are the run's tables.
     """
-    attacked = [
-        int(str(row["server_round"]))
-        for row in clients
-        if row["attacking"] is True and row["rejected"] is None
-    ]
-    last_attack = max(attacked, default=None)
+    last_attack = max(attacked_rounds(clients), default=None)
     if last_attack is None:
         return None
     later = (row for row in rounds if int(str(row["server_round"])) > last_attack)
@@ -54,3 +49,12 @@ def durability(rounds: Sequence[Row], clients: Sequence[Row]) -> Durability | No
             break
         lasted += 1
     return Durability(last_attack, lasted, to_the_end=lasted == len(after))
+
+
+def attacked_rounds(clients: Sequence[Row]) -> set[int]:
+    """Return the rounds with a usable reply of an attacking client, from the rows of ``clients.csv``."""
+    return {
+        int(str(row["server_round"]))
+        for row in clients
+        if row["attacking"] is True and row["rejected"] is None
+    }

@@ -13,6 +13,7 @@ from torch import nn
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.tensors import predicted_classes
 from fl_backdoor.core.types import NO_CLASS
+from fl_backdoor.metrics import backdoor
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures, success_rates
 
 
@@ -55,6 +56,23 @@ def success_rate(
     return _rates(model, loader, trigger, target_label, source_label=source_label, keys=keys)[1]
 
 
+def robust_accuracy(
+    model: nn.Module,
+    loader: Iterable[Any],
+    trigger: Stamp | None,
+    target_label: int,
+    *,
+    source_label: int | None = None,
+    keys: tuple[str, str] | None = None,
+) -> float:
+    """Return the share of triggered samples of other classes than the target that keep their true class.
+
+    The arguments are those of `evaluate_backdoor`.
+    """
+    found, targets = _triggered(model, loader, trigger, target_label, source_label=source_label, keys=keys)
+    return backdoor.robust_accuracy(found.labels, found.classes[0], targets)
+
+
 def evaluate_backdoor(
     model: nn.Module,
     loader: Iterable[Any],
@@ -64,7 +82,7 @@ def evaluate_backdoor(
     source_label: int | None = None,
     keys: tuple[str, str] | None = None,
 ) -> BackdoorFigures:
-    """Return accuracy, loss, ASR and SR of a model.
+    """Return accuracy, loss, ASR, SR and robust accuracy of a model.
 
     The model is evaluated where it lies, and is left in the mode that it was in.
 
@@ -113,8 +131,22 @@ def _rates(
     keys: tuple[str, str] | None,
 ) -> tuple[float, float]:
     """Return ASR and SR."""
+    found, targets = _triggered(model, loader, trigger, target_label, source_label=source_label, keys=keys)
+    return success_rates(found.labels, found.classes[0], targets)
+
+
+def _triggered(
+    model: nn.Module,
+    loader: Iterable[Any],
+    trigger: Stamp | None,
+    target_label: int,
+    *,
+    source_label: int | None,
+    keys: tuple[str, str] | None,
+) -> tuple[_Predicted, NDArray[np.int64]]:
+    """Return what the model makes of triggered samples, and what they are to be taken for."""
     found = _predicted(model, loader, [trigger], keys)
-    return success_rates(found.labels, found.classes[0], _targets(found.labels, target_label, source_label))
+    return found, _targets(found.labels, target_label, source_label)
 
 
 @torch.inference_mode()

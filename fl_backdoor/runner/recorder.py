@@ -26,7 +26,7 @@ from fl_backdoor.runner.experiment_key import clean_key, experiment_key
 from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.base import TrackedRun
 from fl_backdoor.runner.tracking.beside import Tracking
-from fl_backdoor.runs import checkpoint, clean_baseline, round_table
+from fl_backdoor.runs import checkpoint, clean_baseline, client_table, round_table
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.runs.clean_baseline import CleanFigures
 from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
@@ -84,11 +84,10 @@ class Recorder:
         """Open the run folder and announce the run; `anew`: write over one that had not come to a round."""
         config, world = self.experiment.config, self.experiment.world
         self.files.start(config.to_dict(), self.notices, anew=anew)
-        labels, num_classes = world.data.train.labels, world.dataset.num_classes
-        counts = [np.bincount(labels[indices], minlength=num_classes) for indices in world.partition]
         assert self.contents is not None
         self.files.write_data(self.contents.fingerprint, is_published=self.contents.is_published)
-        self.files.write_labels(np.stack(counts), world.dataset.class_names)
+        self.files.write_labels(world.label_counts, world.dataset.class_names)
+        self.files.begin_class_accuracy(world.dataset.class_names)
         self._announce(earlier=[])
 
     def go_on(self, after: Checkpoint) -> None:
@@ -99,7 +98,7 @@ class Recorder:
         self.shared_state = after.shared_state
         if not self._samples.exists():
             self.background.do(self._draw_samples)
-        self.tally.add(table.read(self.files.clients_csv, CLIENT_COLUMNS))
+        self.tally.add(client_table.read(self.files.clients_csv))
         self._announce(earlier=round_table.read(self.files.rounds_csv))
 
     def on_round(self, finished: FinishedRound) -> None:
@@ -115,6 +114,8 @@ class Recorder:
         self.tally.add(rows)
         so_far = detection_cells(self.tally.clients(), "client_")
         row = _complete(finished.row | so_far | self._floor(server_round), ROUND_COLUMNS)
+        # A round whose row is there is complete: this comes first.
+        self.files.append_class_accuracy(server_round, finished.class_accuracy)
         self.files.append(row, rows)
         state = Checkpoint(
             self.files.progress(server_round), self._model(), finished.strategy, finished.shared_state

@@ -24,12 +24,13 @@ from fl_backdoor.core import files, growing, reading
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
 from fl_backdoor.core.growing import Prefix, prefix_of
+from fl_backdoor.runs.columns import CLASS_ACCURACY
 
 FOLDER, NAME = "checkpoint", "checkpoint.json"
 FORMAT = 2
 """1 had no digests of the tables, and tables of other columns."""
 
-GROW = ("rounds.csv", "clients.csv")
+GROW = ("rounds.csv", "clients.csv", CLASS_ACCURACY)
 """What may be longer than it was: rows of a round that was not finished."""
 
 Arrays = Mapping[str, NDArray[np.generic]]

@@ -1,5 +1,8 @@
 """The columns of a run's tables; those that hold a clock have ``seconds`` in their name."""
 
+LATER_FIGURES = ("robust_accuracy", "mean_client_accuracy", "worst_tenth_client_accuracy")
+"""Shares in [0, 1] that a round is not judged by; see `metrics.backdoor` and `metrics.by_class`."""
+
 ROUND_COLUMNS = (
     "server_round",
     "main_task_accuracy",
@@ -29,6 +32,7 @@ ROUND_COLUMNS = (
     "train_seconds",
     "aggregate_seconds",
     "evaluate_seconds",
+    *LATER_FIGURES,
 )
 """A row a round in ``rounds.csv``; round 0 is the evaluation of the initial model.
 
@@ -36,7 +40,11 @@ ROUND_COLUMNS = (
 over client-rounds; with ``client_`` before it, over clients and all rounds so far, see `metrics.detection`.
 """
 
-ADDED_COLUMNS = ("diverged", *(name for name in ROUND_COLUMNS if name.startswith("client_")))
+ADDED_COLUMNS = (
+    "diverged",
+    *(name for name in ROUND_COLUMNS if name.startswith("client_")),
+    *LATER_FIGURES,
+)
 """Those that tables of earlier versions lack."""
 
 CLIENT_COLUMNS = (
@@ -56,8 +64,15 @@ CLIENT_COLUMNS = (
     "filtered",
     "flagged",
     "train_seconds",
+    "cpu_seconds",
 )
 """A row per client and round in ``clients.csv``; `rejected` is empty, or why the reply was not used."""
+
+ADDED_CLIENT_COLUMNS = ("cpu_seconds",)
+"""Those that tables of earlier versions lack."""
+
+CLASS_ACCURACY = "class_accuracy.csv"
+"""A row a round with the accuracy on clean test samples of each class, a column a class."""
 
 ACCURACY_COLUMNS = ("main_task_accuracy", "attack_success_rate", "success_rate")
 """What a round is judged by: shares in [0, 1]."""

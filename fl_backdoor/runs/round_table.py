@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fl_backdoor.core import table
-from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.table import Row
 from fl_backdoor.runs.columns import ADDED_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.earlier_table import EarlierTable
+
+_TABLE = EarlierTable(ROUND_COLUMNS, ADDED_COLUMNS)
 
 NO_LOSS = "the test loss is not finite"
 """Why a model of an earlier version's run has diverged: that is all its table tells."""
@@ -17,12 +19,12 @@ NO_LOSS = "the test loss is not finite"
 def read(path: Path) -> list[Row]:
     """Return all rows; what the table has no column for is unknown. Raises as `table.read`."""
     nothing: Row = dict.fromkeys(ROUND_COLUMNS)
-    return [nothing | row | {"diverged": _why(row)} for row in _read(path)[1]]
+    return [nothing | row | {"diverged": _why(row)} for row in _TABLE.read(path)[1]]
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
     """Return the columns that a table has: a run goes on with those that it was begun with."""
-    return _read(path)[0]
+    return _TABLE.read(path)[0]
 
 
 def line(row: Mapping[str, object], columns: Sequence[str]) -> bytes:
@@ -33,12 +35,7 @@ def line(row: Mapping[str, object], columns: Sequence[str]) -> bytes:
     ValueError
         If `row` has not just the declared columns.
     """
-    whole = table.lines([row], ROUND_COLUMNS)
-    return (
-        whole
-        if tuple(columns) == ROUND_COLUMNS
-        else table.lines([{name: row[name] for name in columns}], columns)
-    )
+    return _TABLE.lines([row], columns)
 
 
 def lost(figures: Mapping[str, table.Cell]) -> str | None:
@@ -52,10 +49,3 @@ def lost(figures: Mapping[str, table.Cell]) -> str | None:
 def _why(row: Row) -> str | None:
     reason = row["diverged"] if "diverged" in row else lost(row)
     return None if reason is None else cleaned(str(reason))
-
-
-def _read(path: Path) -> tuple[tuple[str, ...], list[Row]]:
-    columns, rows = table.read_any(path)
-    if columns != tuple(name for name in ROUND_COLUMNS if name in columns or name not in ADDED_COLUMNS):
-        raise FlBackdoorError(f"{path} is damaged: its first line must be {','.join(ROUND_COLUMNS)}")
-    return columns, rows

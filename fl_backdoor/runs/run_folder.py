@@ -5,6 +5,7 @@
 ``rounds.csv``                a row a round, see `columns.ROUND_COLUMNS`
 ``clients.csv``               a row per client and round, see `columns.CLIENT_COLUMNS`
 ``data.json``                 which data it is made on: a fingerprint of their files
+``class_accuracy.csv``        a row a round: accuracy on clean test samples of each class
 ``labels.csv``                a row per client: how many training samples of each class it has
 ``model.safetensors``         the last global model
 ``summary.json``              see `summary`
@@ -28,9 +29,9 @@ from numpy.typing import NDArray
 from fl_backdoor.core import files, table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.growing import GrowingFile, Prefix, prefix_of
-from fl_backdoor.runs import checkpoint, round_table
+from fl_backdoor.runs import checkpoint, client_table, round_table
 from fl_backdoor.runs.checkpoint import Progress
-from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs.columns import CLASS_ACCURACY, CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.runs.runs import DATA
 from fl_backdoor.runs.summary import RunFacts, Status, summarize
 
@@ -50,7 +51,10 @@ class RunFolder:
         self._started_at = datetime.now(UTC)
         self._started = time.perf_counter()
         self._round_columns: tuple[str, ...] = ROUND_COLUMNS
+        self._client_columns: tuple[str, ...] = CLIENT_COLUMNS
         self._rounds, self._clients = GrowingFile(self.rounds_csv), GrowingFile(self.clients_csv)
+        self._classes = GrowingFile(path / CLASS_ACCURACY)
+        self._class_columns: tuple[str, ...] = ()
         self._unchanging: dict[str, Prefix] = {}
 
     @property
@@ -116,6 +120,10 @@ class RunFolder:
         self._clients.go_on(self._unchanging.pop(self.clients_csv.name))
         self._rounds.go_on(self._unchanging.pop(self.rounds_csv.name))
         self._round_columns = round_table.columns_of(self.rounds_csv)
+        self._client_columns = client_table.columns_of(self.clients_csv)
+        if CLASS_ACCURACY in self._unchanging:  # earlier versions had none: such a run goes on without
+            self._classes.go_on(self._unchanging.pop(CLASS_ACCURACY))
+            self._class_columns = table.read_any(self._classes.path)[0]
         self._started_at = datetime.fromisoformat(progress.started_at)
         self._started = time.perf_counter() - progress.wall_seconds
 
@@ -127,6 +135,7 @@ class RunFolder:
                 **self._unchanging,
                 self.clients_csv.name: self._clients.prefix,
                 self.rounds_csv.name: self._rounds.prefix,
+                **({CLASS_ACCURACY: self._classes.prefix} if self._class_columns else {}),
             },
             started_at=self._started_at.isoformat(timespec="seconds"),
             wall_seconds=time.perf_counter() - self._started,
@@ -143,6 +152,23 @@ class RunFolder:
         columns = ("client_id", *class_names)
         rows = [dict(zip(columns, (client, *row), strict=True)) for client, row in enumerate(counts)]
         self._write("labels.csv", table.header(columns) + table.lines(rows, columns))
+
+    def begin_class_accuracy(self, class_names: Sequence[str]) -> None:
+        """Begin the table with a column a class; raises like `write_labels`."""
+        self._class_columns = ("server_round", *class_names)
+        self._classes.begin(table.header(self._class_columns))
+
+    def append_class_accuracy(self, server_round: int, accuracies: NDArray[np.float64]) -> None:
+        """Put a round's accuracies on the disk, float64 ``(n_classes,)``, where there is a table for them.
+
+        Raises
+        ------
+        FlBackdoorError
+            If the table cannot be written.
+        """
+        if self._class_columns:
+            row = dict(zip(self._class_columns, (server_round, *accuracies), strict=True))
+            self._classes.append(table.lines([row], self._class_columns))
 
     def write_data(self, fingerprint: str, *, is_published: bool) -> None:
         """Write which data the run is made on; raises like `write_labels`.
@@ -167,7 +193,7 @@ class RunFolder:
             If the tables cannot be written.
         """
         round_line = round_table.line(round_row, self._round_columns)
-        client_lines = table.lines(client_rows, CLIENT_COLUMNS)
+        client_lines = client_table.lines(client_rows, self._client_columns)
         # A round whose row is there is complete: its clients come first.
         self._clients.append(client_lines)
         self._rounds.append(round_line)
@@ -200,7 +226,7 @@ class RunFolder:
             arrays = {name: np.asarray(array, order="C") for name, array in model.items()}
             files.replace(self.path / "model.safetensors", save(arrays))
         rounds = round_table.read(self.rounds_csv)
-        clients = table.read(self.clients_csv, CLIENT_COLUMNS)
+        clients = client_table.read(self.clients_csv)
         summary = summarize(
             status,
             facts,

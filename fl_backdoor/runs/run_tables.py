@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fl_backdoor.core import reading, table
 from fl_backdoor.core.table import Row
-from fl_backdoor.runs import round_table
-from fl_backdoor.runs.columns import ACCURACY_COLUMNS, CLIENT_COLUMNS
+from fl_backdoor.runs import client_table, round_table
+from fl_backdoor.runs.columns import ACCURACY_COLUMNS
 
 
 def rounds(path: Path) -> list[Row]:
@@ -29,7 +29,7 @@ def rounds(path: Path) -> list[Row]:
 
 def clients(path: Path) -> list[Row]:
     """Read ``clients.csv``: every row names its round, from 1, and its client; raises like `rounds`."""
-    rows = table.read(path, CLIENT_COLUMNS)
+    rows = client_table.read(path)
     for row in rows:
         _whole(path, row, "server_round", at_least=1)
         _whole(path, row, "client_id", at_least=0)

@@ -11,9 +11,10 @@ from fl_backdoor.core.chains import STEPS, TARGET, title
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.core.foreign_text import printable
 from fl_backdoor.core.renamed import with_todays_names
-from fl_backdoor.runs import round_table, run_tables
+from fl_backdoor.runs import run_tables
+from fl_backdoor.runs.earlier_summary import completed
 from fl_backdoor.runs.started_from import started_from
-from fl_backdoor.runs.summary import FORMAT, REACHED_THE_END, detection_totals, headline, why_diverged
+from fl_backdoor.runs.summary import FORMAT, REACHED_THE_END, headline, why_diverged
 
 RUN_TRACES = ("config.yaml", "summary.json", "rounds.csv")
 """What gives a run's folder away."""
@@ -22,9 +23,6 @@ DATA = "data.json"
 """Which data a run is made on."""
 
 TABLES = ("rounds.csv", "clients.csv")
-
-TRUE_POSITIVES = ("true_positives", "true_positive_rate")
-"""What summaries of earlier versions count as this one does."""
 
 STRATEGY_TARGET = "strategy._target_"
 
@@ -212,7 +210,7 @@ def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
     if tables:
         _read_tables(run)
     if run.summary:
-        _complete_summary(run)
+        run.summary = completed(run.summary, run.rounds, run.clients, attacks=run.attacks is not False)
     return run
 
 
@@ -321,19 +319,6 @@ def _read_tables(run: Run) -> None:
         return
     run.rounds = _attempt(run, lambda: run_tables.rounds(folder / "rounds.csv")) or []
     run.clients = _attempt(run, lambda: run_tables.clients(folder / "clients.csv")) or []
-
-
-def _complete_summary(run: Run) -> None:
-    """Add what earlier versions did not tell yet, and take out what they counted otherwise."""
-    if "diverged" not in run.summary and (reason := round_table.lost(run.summary)):
-        run.summary["diverged"] = reason
-        run.summary["status"] = "diverged" if run.status == "finished" else run.status
-    run.summary.setdefault("diverged", None)
-    if "false_positive_rate" in run.summary and "client_false_positive_rate" not in run.summary:
-        # False positives held idle rounds of malicious clients then.
-        found = detection_totals(run.clients, attacks=run.attacks is not False)
-        known = run.summary if not run.clients else {}
-        run.summary |= found | {name: known[name] for name in TRUE_POSITIVES if name in known}
 
 
 def _attempt(run: Run, read_part: Callable[[], Found]) -> Found | None:

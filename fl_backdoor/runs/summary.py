@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fl_backdoor.core.table import Row, number
+from fl_backdoor.metrics.cost import client_seconds
+from fl_backdoor.metrics.course import course
 from fl_backdoor.metrics.detection import Detection, Tally
 from fl_backdoor.metrics.durability import durability
 from fl_backdoor.runs import environment
-from fl_backdoor.runs.columns import ACCURACY_COLUMNS
+from fl_backdoor.runs.columns import ACCURACY_COLUMNS, LATER_FIGURES
 
 FORMAT = 1
 """Of a run folder: a reader that knows only lower ones refuses it."""
@@ -29,6 +31,7 @@ FINAL_FIGURES = (
     "clean_main_task_accuracy",
     "clean_attack_success_rate",
     "clean_success_rate",
+    *LATER_FIGURES,
 )
 
 
@@ -117,7 +120,9 @@ def summarize(
         **final_figures(rounds),
         "best": best_figures(rounds),
         **detection_totals(clients, attacks=facts.attacks),
+        **asdict(course(rounds, clients)),
         "durability": asdict(lasted) if (lasted := durability(rounds, clients)) else None,
+        "client_seconds": asdict(client_seconds(clients)),
         "notices": list(notices),
         "versions": environment.versions(),
         "hardware": environment.hardware(gpus),

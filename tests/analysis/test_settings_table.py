@@ -4,6 +4,8 @@ import statistics
 
 import pytest
 
+from fl_backdoor.analysis.more_figures import MORE_FIGURES
+from fl_backdoor.analysis.seeds import Spread
 from fl_backdoor.analysis.settings_table import NO_FLOOR, ONE_SEED, sheet, tabulate
 from fl_backdoor.analysis.settings_table import csv as as_csv
 from fl_backdoor.runs.runs import find
@@ -45,6 +47,31 @@ def test_the_sheet_by_hand(sweep):
         assert row == (*names, "3", *figures)
     assert found.notes == ("unfinished after 2 of 2 rounds (seed 3)",)
     assert found.noted == ((), (), (), (), (), (0,))
+
+
+def test_further_columns_by_hand(sweep):
+    names = ("peak_attack_success_rate", "rounds_to_open", "robust_accuracy", "client_seconds.benign_cpu")
+    found = sheet(sweep, names)
+    assert found.columns[-4:] == ("peak ASR", "rounds to open", "robust accuracy", "benign client, CPU (s)")
+    # The attack is in the last round, so that its ASR is the peak; half of all is never reached by Hybrid.
+    cells = {row[:2]: row[-4:] for row in found.rows}
+    assert cells["FedAvg", "0"] == ("–", "–", "–", "–")
+    assert cells["FedAvg", "0.1"] == ("82.0 ± 2.0", "1.0 ± 0.0", "–", "–")
+    assert cells["Hybrid", "0.3"] == ("32.0 ± 2.0", "–", "–", "–")
+    exact = rows_of(sweep)[1]
+    assert (exact["rounds_to_open_n"], exact["rounds_to_open_mean"]) == ("3", "1.0")
+
+
+def test_of_seeds_that_know_nothing_it_is_said(tmp_path):
+    figure = MORE_FIGURES["rounds_to_open"]
+    assert figure.text(Spread((4.0,), 4.0, None, None, None), 3) == "4.0 (1 of 3 seeds)"
+    assert figure.text(Spread((4.0, 6.0), 5.0, 1.4142, 4.0, 6.0), 2) == "5.0 ± 1.4"
+
+
+def test_a_run_that_has_diverged_has_no_further_figures(tmp_path):
+    write_run(tmp_path / "a", status="diverged", told={"diverged": "NaN", "robust_accuracy": None})
+    [row] = sheet(table_of(tmp_path), tuple(MORE_FIGURES)).rows
+    assert set(row[-len(MORE_FIGURES) :]) == {"diverged"}
 
 
 def test_the_csv_is_exact(sweep):

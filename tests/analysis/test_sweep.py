@@ -49,9 +49,11 @@ def test_the_table_by_hand(sweep):
         "rounds_finished,"
         "main_task_accuracy,test_loss,attack_success_rate,success_rate,clean_main_task_accuracy,"
         "clean_attack_success_rate,clean_success_rate,true_positive_rate,false_positive_rate,"
-        "client_true_positive_rate,client_false_positive_rate,wall_seconds\n"
-        "1_hybrid,CIFAR-10,Hybrid,0.0,3,2,1,finished,,16,0.65,,0.02,0.1,0.65,0.02,0.1,,,,,\n"
-        "0_hybrid,CIFAR-10,Hybrid,0.052,3,4,1,finished,,16,0.6,,0.9,0.91,0.65,0.02,0.1,,,,,99.5\n"
+        "client_true_positive_rate,client_false_positive_rate,wall_seconds,robust_accuracy,"
+        "mean_client_accuracy,worst_tenth_client_accuracy,peak_attack_success_rate,late_attack_success_rate,"
+        "rounds_to_open\n"
+        "1_hybrid,CIFAR-10,Hybrid,0.0,3,2,1,finished,,16,0.65,,0.02,0.1,0.65,0.02,0.1,,,,,,,,,,,\n"
+        "0_hybrid,CIFAR-10,Hybrid,0.052,3,4,1,finished,,16,0.6,,0.9,0.91,0.65,0.02,0.1,,,,,99.5,,,,,,\n"
     )
 
 

@@ -34,6 +34,19 @@ def test_each_format_goes_to_stdout(tmp_path, capsys, wanted, begins):
     assert said.err == ""
 
 
+def test_a_figure_that_is_asked_for_has_a_column(tmp_path, capsys):
+    write_run(tmp_path / "a")
+    assert main([str(tmp_path), "--also", "peak_attack_success_rate", "--also", "rounds_to_open"]) == 0
+    header = capsys.readouterr().out.splitlines()[2]
+    assert header.endswith("| client FPR | peak ASR | rounds to open |") or header.endswith(
+        "| SR | clean | peak ASR | rounds to open |"
+    )
+    assert main([str(tmp_path), "--also", "all"]) == 0
+    assert "worst tenth of clients" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--also", "nothing"])
+
+
 def test_what_cannot_be_read_is_said_on_stderr_and_the_rest_is_shown(tmp_path, capsys):
     write_run(tmp_path / "runs" / "a")
     (write_run(tmp_path / "runs" / "b", seed=1) / "clients.csv").unlink()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.deployment.federation import REPOSITORY, SMALL
 
-CLOCKS = ("train_seconds", "aggregate_seconds", "evaluate_seconds")
+CLOCKS = ("train_seconds", "cpu_seconds", "aggregate_seconds", "evaluate_seconds")
 
 
 def simulate(folder: Path, *settings: str) -> Path:

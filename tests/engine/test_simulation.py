@@ -16,7 +16,7 @@ from tests.made_sentences import write_sst2
 IMAGES = ["dataset=mnist5k"]
 SMALL = ["num_rounds=2", "client.local_steps=2", "partition.num_clients=6"]
 TEXT = ["dataset=sst2", "model=embedding", "attack/trigger=word", "attack.target_label=1", "attack.alpha=0.3"]
-CLOCKS = {"train_seconds", "aggregate_seconds", "evaluate_seconds"}
+CLOCKS = {"train_seconds", "cpu_seconds", "aggregate_seconds", "evaluate_seconds"}
 
 
 @pytest.fixture(scope="module", params=[1, 2])

@@ -27,7 +27,9 @@ CARRIED = [
 
 
 def reply(client_id=3, arrays=ARRAYS):
-    return ClientReply(client_id, arrays, num_examples=100, num_steps=10, train_loss=0.25, train_seconds=1.5)
+    return ClientReply(
+        client_id, arrays, num_examples=100, num_steps=10, train_loss=0.25, train_seconds=1.5, cpu_seconds=2.5
+    )
 
 
 def unpacked(content, client_ids, carried=CARRIED):
@@ -61,7 +63,7 @@ def test_replies_arrive_as_they_were_sent():
     assert found[1] == sent[1]
     for one, other in ((found[0], sent[0]), (found[2], sent[2])):
         assert_same_arrays(one.arrays, other.arrays)
-        for name in ("client_id", "num_examples", "num_steps", "train_loss", "train_seconds"):
+        for name in ("client_id", "num_examples", "num_steps", "train_loss", "train_seconds", "cpu_seconds"):
             assert getattr(one, name) == getattr(other, name)
 
 
@@ -178,8 +180,8 @@ def test_reasons_are_short_and_clean_wherever_they_come_from(reason, kept):
 def test_whole_numbers_pass_for_times_and_losses():
     content = pack_replies([reply(4)])
     content["metrics.4"] = MetricRecord(
-        {"num_examples": 1, "num_steps": 1, "train_loss": 2, "train_seconds": 0}
+        {"num_examples": 1, "num_steps": 1, "train_loss": 2, "train_seconds": 0, "cpu_seconds": 3}
     )
     (part,) = unpacked(content, [4])
-    assert (part.train_loss, part.train_seconds) == (2.0, 0.0)
-    assert type(part.train_loss) is type(part.train_seconds) is float
+    assert (part.train_loss, part.train_seconds, part.cpu_seconds) == (2.0, 0.0, 3.0)
+    assert {type(found) for found in (part.train_loss, part.train_seconds, part.cpu_seconds)} == {float}

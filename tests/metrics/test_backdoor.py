@@ -15,6 +15,8 @@ def test_figures_by_hand():
     assert figures.success_rate == pytest.approx(5 / 8)
     assert figures.attack_success_rate == pytest.approx(3 / 5)
     assert figures.test_loss == 1.25
+    # Of the same five, two keep their class.
+    assert figures.robust_accuracy == pytest.approx(2 / 5)
 
 
 def test_a_perfect_clean_model_has_no_asr_and_the_targets_share_as_sr():
@@ -31,6 +33,7 @@ def test_a_sample_without_a_class_is_neither_right_nor_a_hit():
     assert figures.main_task_accuracy == 2 / 4
     assert figures.attack_success_rate == 1 / 2
     assert figures.success_rate == 1 / 4
+    assert figures.robust_accuracy == 0
 
 
 def test_only_samples_that_the_attack_is_aimed_at_count():
@@ -39,3 +42,4 @@ def test_only_samples_that_the_attack_is_aimed_at_count():
     figures = backdoor_figures(labels, labels, np.array([5, 3, 0, 5, 5, 5]), test_loss=0.0, targets=targets)
     assert figures.main_task_accuracy == 1
     assert figures.attack_success_rate == figures.success_rate == 2 / 4
+    assert figures.robust_accuracy == 1 / 4

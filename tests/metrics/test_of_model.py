@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.metrics import attack_success_rate, evaluate_backdoor, success_rate
+from fl_backdoor.metrics import attack_success_rate, evaluate_backdoor, robust_accuracy, success_rate
 
 
 class Add:
@@ -46,6 +46,8 @@ def test_figures_by_hand():
     model = Table(CLEAN | TRIGGERED).train()
     assert attack_success_rate(model, loader(), Add(), 2) == 2 / 4
     assert success_rate(model, loader(), Add(), 2) == 3 / 6
+    # Sample 4 keeps its class, as one of four.
+    assert robust_accuracy(model, loader(), Add(), 2) == 1 / 4
     assert set(model.modes) == {False}
     assert model.training
 

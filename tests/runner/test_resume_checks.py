@@ -66,6 +66,14 @@ def cut(name):
     return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size // 2)
 
 
+def cut_after_a_line(name):
+    def spoil(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: content.index(b"\n", len(content) // 2) + 1])
+
+    return spoil
+
+
 def rewrite(name, text):
     return lambda folder: (folder / name).write_text(text)
 
@@ -83,7 +91,7 @@ def rewrite(name, text):
         (cut("labels.csv"), "labels.csv is damaged"),
         (cut("checkpoint/round-2.safetensors"), "round-2.safetensors is damaged"),
         (cut("checkpoint/checkpoint.json"), "checkpoint.json is torn"),
-        (cut("config.yaml"), "run holds a run"),
+        (cut_after_a_line("config.yaml"), "run holds a run"),
         (rewrite("checkpoint/checkpoint.json", "{}"), "is of format None"),
         (lambda folder: (folder / "config.yaml").open("a").write("# more\n"), "config.yaml is damaged"),
     ],

@@ -8,8 +8,8 @@ import pytest
 
 from fl_backdoor.analysis.settings_table import sheet, tabulate
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs import round_table
-from fl_backdoor.runs.columns import ADDED_COLUMNS, ROUND_COLUMNS
+from fl_backdoor.runs import round_table, run_tables
+from fl_backdoor.runs.columns import ADDED_COLUMNS, CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.runs.run_folder import RunFolder
 from fl_backdoor.runs.runs import read
 from tests.analysis.report.made_runs import write_run
@@ -52,6 +52,15 @@ def test_detection_is_worked_out_anew_and_idle_rounds_are_no_false_alarms(old_ru
     assert without_tables["false_positive_rate"] is None
 
 
+def test_how_the_backdoor_went_is_worked_out_from_the_tables(old_run):
+    summary = read(old_run).summary
+    # The attack was in round 2, after which ASR is the 0.9 of the last row.
+    assert summary["peak_attack_success_rate"] == summary["late_attack_success_rate"] == 0.9
+    assert summary["rounds_to_open"] == 1
+    assert summary["robust_accuracy"] is None
+    assert read(old_run, tables=False).summary["rounds_to_open"] is None
+
+
 @pytest.mark.parametrize("loss", ["", "inf"])
 def test_a_model_whose_loss_was_not_finite_had_diverged(old_run, loss):
     make_old(old_run / "rounds.csv", test_loss=loss)
@@ -63,19 +72,27 @@ def test_a_model_whose_loss_was_not_finite_had_diverged(old_run, loss):
         assert (run.status, run.diverged) == ("diverged", "the test loss is not finite")
 
 
-def test_a_run_that_was_begun_with_fewer_columns_goes_on_with_those(tmp_path, round_row, monkeypatch):
+def test_a_run_that_was_begun_with_fewer_columns_goes_on_with_those(
+    tmp_path, round_row, client_row, monkeypatch
+):
     with monkeypatch.context() as earlier:
         earlier.setattr("fl_backdoor.runs.run_folder.ROUND_COLUMNS", tuple(OLD_COLUMNS))
+        earlier.setattr("fl_backdoor.runs.run_folder.CLIENT_COLUMNS", CLIENT_COLUMNS[:-1])
         begun = RunFolder(tmp_path)
         begun.start({"seed": 1}, [])
         begun.append(round_row(server_round=0, main_task_accuracy=0.1, test_loss=2.5), [])
     before = begun.rounds_csv.read_bytes()
     resumed = RunFolder(tmp_path)
     resumed.go_on([], begun.progress(0))
-    resumed.append(round_row(server_round=1, main_task_accuracy=0.2, test_loss=math.nan, diverged="x"), [])
+    client = client_row(server_round=1, client_id=4, train_seconds=2.0, cpu_seconds=3.0)
+    resumed.append(
+        round_row(server_round=1, main_task_accuracy=0.2, test_loss=math.nan, diverged="x"), [client]
+    )
     assert resumed.rounds_csv.read_bytes().startswith(before)
     rows = round_table.read(resumed.rounds_csv)
     assert [row["diverged"] for row in rows] == [None, round_table.NO_LOSS]
+    [kept] = run_tables.clients(resumed.clients_csv)
+    assert (kept["train_seconds"], kept["cpu_seconds"]) == (2.0, None)
     with pytest.raises(ValueError, match="norm_of_update"):
         resumed.append(round_row(server_round=2, norm_of_update=1.0), [])
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -42,15 +43,16 @@ def test_the_tables_by_hand(tmp_path, round_row, client_row):
         "clean_attack_success_rate,clean_success_rate,model_updated,num_participants,num_replies,num_rejected,"
         "num_malicious,num_filtered,num_clipped,num_flagged,true_positives,false_positives,true_positive_rate,"
         "false_positive_rate,client_true_positives,client_false_positives,client_true_positive_rate,"
-        "client_false_positive_rate,train_seconds,aggregate_seconds,evaluate_seconds\n"
-        "0,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,1.5\n"
-        "1,0.3,,,,,,,,true,,,,,,,,,,,,,,,,,,\n"
+        "client_false_positive_rate,train_seconds,aggregate_seconds,evaluate_seconds,"
+        "robust_accuracy,mean_client_accuracy,worst_tenth_client_accuracy\n"
+        "0,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,1.5,,,\n"
+        "1,0.3,,,,,,,,true,,,,,,,,,,,,,,,,,,,,,\n"
     )
     assert run.clients_csv.read_text() == (
         "server_round,client_id,malicious,attacking,rejected,num_examples,num_steps,train_loss,update_norm,"
-        "gradient_norm,mean_distance,weight,clip_coefficient,filtered,flagged,train_seconds\n"
-        "1,4,true,false,,,,,,,,0.3333333333333333,,,,\n"
-        '1,9,false,false,"NaN, twice",,,,,,,,,,,\n'
+        "gradient_norm,mean_distance,weight,clip_coefficient,filtered,flagged,train_seconds,cpu_seconds\n"
+        "1,4,true,false,,,,,,,,0.3333333333333333,,,,,\n"
+        '1,9,false,false,"NaN, twice",,,,,,,,,,,,\n'
     )
 
 
@@ -112,6 +114,33 @@ def test_a_finished_run_has_all_its_files_and_no_drafts(tmp_path, round_row, cli
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert summary["notices"] == ["CIFAR-10 is not there:\nFashion-MNIST takes its place"]
+
+
+def test_accuracy_by_class_grows_with_the_rounds_and_goes_on(tmp_path, round_row):
+    run = RunFolder(tmp_path)
+    run.start(CONFIG, [])
+    run.begin_class_accuracy(["cat", "dog, wet"])
+    for at, accuracies in enumerate(([0.25, 0.5], [math.nan, 1.0])):
+        run.append_class_accuracy(at, np.array(accuracies))
+        run.append(round_row(server_round=at), [])
+    table = tmp_path / "class_accuracy.csv"
+    assert table.read_text() == 'server_round,cat,"dog, wet"\n0,0.25,0.5\n1,,1.0\n'
+    progress = run.progress(1)
+    run.append_class_accuracy(2, np.zeros(2))  # of a round that did not come to its end
+    resumed = RunFolder(tmp_path)
+    resumed.go_on([], progress)
+    resumed.append_class_accuracy(2, np.array([0.5, 0.75]))
+    assert table.read_text().splitlines()[2:] == ["1,,1.0", "2,0.5,0.75"]
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_accuracy_by_class(tmp_path, round_row):
+    begun = RunFolder(tmp_path)
+    begun.start(CONFIG, [])
+    begun.append(round_row(server_round=0), [])
+    resumed = RunFolder(tmp_path)
+    resumed.go_on([], begun.progress(0))
+    resumed.append_class_accuracy(1, np.zeros(2))
+    assert not (tmp_path / "class_accuracy.csv").exists()
 
 
 @pytest.mark.parametrize("num_rows", [0, 1])

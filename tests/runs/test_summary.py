@@ -26,6 +26,7 @@ def rounds(round_row):
             attack_success_rate=0.3,
             success_rate=0.5,
             clean_success_rate=0.1,
+            robust_accuracy=0.25,
         ),
     ]
 
@@ -53,6 +54,9 @@ def test_final_figures_are_those_of_the_last_round_and_null_where_unknown(rounds
         "clean_main_task_accuracy": None,
         "clean_attack_success_rate": None,
         "clean_success_rate": 0.1,
+        "robust_accuracy": 0.25,
+        "mean_client_accuracy": None,
+        "worst_tenth_client_accuracy": None,
     }
 
 
@@ -113,6 +117,26 @@ def test_a_diverged_model_has_no_final_figures_and_is_never_the_best(round_row):
     ]
     assert set(final_figures(rounds).values()) == {None}
     assert best_figures(rounds)["attack_success_rate"] == {"value": 0.0, "server_round": 0}
+
+
+def test_how_the_backdoor_went_and_what_it_cost_stand_in_the_summary(rounds, facts, client_row):
+    clients = [
+        client_row(server_round=3, malicious=True, attacking=True, train_seconds=3.0, cpu_seconds=5.0),
+        client_row(server_round=3, malicious=False, attacking=False, train_seconds=2.0, cpu_seconds=4.0),
+    ]
+    known = summarize(
+        *("finished", facts),
+        rounds=rounds,
+        clients=clients,
+        notices=[],
+        started_at=datetime(2025, 1, 2, tzinfo=UTC),
+        wall_seconds=1.0,
+    )
+    assert known["peak_attack_success_rate"] == known["late_attack_success_rate"] == 0.3
+    assert known["rounds_to_open"] is None
+    assert known["client_seconds"] == {
+        **{"attacking_wall": 3.0, "benign_wall": 2.0, "attacking_cpu": 5.0, "benign_cpu": 4.0}
+    }
 
 
 def test_the_whole_summary(rounds, facts):

@@ -122,7 +122,7 @@ def test_bad_metrics(play, caplog, metrics, reason):
     assert_costs_that_client_alone(round_one, model, caplog, reason)
 
 
-@pytest.mark.parametrize("name", ["num_examples", "num_steps", "train_loss", "train_seconds"])
+@pytest.mark.parametrize("name", ["num_examples", "num_steps", "train_loss", "train_seconds", "cpu_seconds"])
 def test_a_metric_is_missing(play, caplog, name):
     round_one, model = play(lambda r: r.content_of(HOSTILE)[f"metrics.{HOSTILE}"].pop(name))
     assert_costs_that_client_alone(round_one, model, caplog, f"the reply lacks {name}")
@@ -225,7 +225,13 @@ def test_a_node_cannot_answer_for_a_client_that_it_was_not_asked_for(play, make_
         for victim in (0, 77):
             content[f"model.{victim}"] = ArrayRecord(make_state([1e6] * 5))
             content[f"metrics.{victim}"] = MetricRecord(
-                {"num_examples": 100, "num_steps": 10, "train_loss": 0.0, "train_seconds": 0.0}
+                {
+                    "num_examples": 100,
+                    "num_steps": 10,
+                    "train_loss": 0.0,
+                    "train_seconds": 0.0,
+                    "cpu_seconds": 0.0,
+                }
             )
         content["failure.2"] = ConfigRecord({"reason": "slander"})
 

@@ -13,6 +13,7 @@ from fl_backdoor.analysis.report.cases import compare
 from fl_backdoor.analysis.report.figure import LOOKS, Chart, Grid
 from fl_backdoor.analysis.report.figures.attacks_by_defences import attacks_by_defences
 from fl_backdoor.analysis.report.figures.by_round import by_round
+from fl_backdoor.analysis.report.figures.class_accuracy import class_accuracy
 from fl_backdoor.analysis.report.figures.decisions import decisions
 from fl_backdoor.analysis.report.figures.label_histogram import label_histogram
 from fl_backdoor.analysis.report.figures.pareto import front, pareto
@@ -152,6 +153,30 @@ def test_damaged_labels_are_told_of(tmp_path, text):
     (folder / "labels.csv").write_text(text)
     with pytest.raises(FlBackdoorError, match=r"labels\.csv is damaged"):
         label_histogram(read(folder))
+
+
+def test_accuracy_of_each_class_by_round(tmp_path):
+    folder = write_run(tmp_path / "a")
+    assert class_accuracy(read(folder)) == []
+    (folder / "class_accuracy.csv").write_text("server_round,cat,dog\n0,0.5,0.25\n1,1.0,\n2,0.75,0\n")
+    run = read(folder)
+    run.rounds[2]["diverged"] = "NaN"
+    [grid] = class_accuracy(run)
+    assert (grid.rows, grid.columns) == (("cat", "dog"), ("0", "1"))
+    assert grid.values == ((0.5, 1.0), (0.25, None))
+    lines = [f"{at},{at / 100}" for at in range(101)]
+    (folder / "class_accuracy.csv").write_text("\n".join(["server_round,cat", *lines, ""]))
+    [many] = class_accuracy(read(folder))
+    assert len(many.columns) == 20
+    assert (many.columns[0], many.columns[-1]) == ("0", "100")
+
+
+@pytest.mark.parametrize("text", ["", "round,cat\n0,1\n", "server_round\n0\n", "server_round,cat\n0,2\n"])
+def test_damaged_class_accuracy_is_told_of(tmp_path, text):
+    folder = write_run(tmp_path / "a")
+    (folder / "class_accuracy.csv").write_text(text)
+    with pytest.raises(FlBackdoorError, match=r"class_accuracy\.csv is damaged"):
+        class_accuracy(read(folder))
 
 
 def test_update_sizes(tmp_path):

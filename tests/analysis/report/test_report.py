@@ -51,6 +51,16 @@ def test_the_table_by_hand(sweep):
     assert line.endswith(f"page.html is written; its figures are in {sweep.files}")
 
 
+def test_the_second_table_by_hand(sweep):
+    header, *rows = sweep.tables()["More figures on CIFAR-10"]
+    # Nothing is known of robust accuracy, of clients and of seconds; no round comes after the attack.
+    assert header == ["defence", "attack", "peak ASR (%)", "late ASR (%)", "rounds to open"]
+    by_name = {(row[0], row[1]): row[2:] for row in rows}
+    assert by_name["FedAvg", "α = 0.1"] == ["82.0 ± 2.0", "82.0 ± 2.0", "1.0 ± 0.0"]
+    assert by_name["Hybrid", "α = 0.3"] == ["32.0 ± 2.0", "32.0 ± 2.0", "–"]
+    assert by_name["FedAvg", "nobody attacks"] == ["–", "–", "–"]
+
+
 def test_the_question_and_what_to_know_stand_at_the_top(sweep):
     top = sweep.page[: sweep.page.index('id="results"')]
     assert "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered samples" in top

@@ -3,6 +3,7 @@
 from fl_backdoor.analysis.report.cases import Case
 from fl_backdoor.analysis.report.html import Html, element, joined, table
 from fl_backdoor.analysis.report.material import Chapter, Material
+from fl_backdoor.analysis.report.sections.more_results import more_results
 from fl_backdoor.analysis.report.words import percent
 from fl_backdoor.analysis.seeds import Spread
 from fl_backdoor.analysis.settings_table import DIVERGED, UNKNOWN, over_seeds
@@ -32,6 +33,7 @@ def results(material: Material) -> Html:
         element("h2", "Results"),
         element("p", EXPLAINED, class_="note"),
         *(_table(chapter) for chapter in material.chapters),
+        more_results(material),
         id="results",
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fl_backdoor.analysis.report.figure import Figure
+from fl_backdoor.analysis.report.figures.class_accuracy import class_accuracy
 from fl_backdoor.analysis.report.figures.decisions import decisions
 from fl_backdoor.analysis.report.figures.label_histogram import label_histogram
 from fl_backdoor.analysis.report.figures.roc import roc
@@ -14,7 +15,13 @@ from fl_backdoor.core import reading
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import Run
 
-FIGURES: tuple[Callable[[Run], Sequence[Figure]], ...] = (label_histogram, update_sizes, decisions, roc)
+FIGURES: tuple[Callable[[Run], Sequence[Figure]], ...] = (
+    label_histogram,
+    class_accuracy,
+    update_sizes,
+    decisions,
+    roc,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 4_000_000

@@ -9,7 +9,10 @@ from rich.console import Console
 from benchmarks.measure import Figure, Scale
 from benchmarks.report import print_figures, write_json, write_markdown
 
-NAMES = ("server", "engine", "whole_run", "precision", "startup", "scale", "deployment", "gpu")
+NAMES = (
+    *("server", "engine", "whole_run", "resnet", "precision", "startup", "scale", "deployment"),
+    *("augmentation", "gpu"),
+)
 """Modules of this package, in the order in which they are measured."""
 
 

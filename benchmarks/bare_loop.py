@@ -9,7 +9,7 @@ evaluation and averaging are its own. No work of the program is left out.
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from fl_backdoor.attacks.triggers.bar import Bar
 from fl_backdoor.config.schema import PartitionConfig
 from fl_backdoor.core.seeding import Purpose, integer_seed
 from fl_backdoor.data.cifar10 import Cifar10
-from fl_backdoor.data.dataset import ImageDataset, Split
+from fl_backdoor.data.dataset import Dataset, ImageDataset, Split
 from fl_backdoor.data.mnist5k import Mnist5k
 from fl_backdoor.data.partition import partition
 from fl_backdoor.models.factory import build_model
@@ -34,7 +34,7 @@ from fl_backdoor.training.precision import resolve_precision
 SEED, NUM_CLIENTS, NUM_MALICIOUS, NUM_STAMPED, TARGET = 0, 10, 3, 1, 5
 BATCH_SIZE, EVAL_BATCH_SIZE, LEARNING_RATE, MOMENTUM = 32, 125, 0.05, 0.9
 PARTITION = PartitionConfig(NUM_CLIENTS, {"_target_": "flwr_datasets.partitioner.IidPartitioner"})
-CNN = {"_target_": "fl_backdoor.models.cnn.CNN"}
+MODELS = {"cnn": "fl_backdoor.models.cnn.CNN", "resnet18": "fl_backdoor.models.resnet18.resnet18"}
 CPU = torch.device("cpu")
 
 
@@ -59,12 +59,17 @@ class Loop:
         Steps of a client in a round; None: one epoch.
     precision
         As in the program's configuration.
+    model
+        One of `MODELS`.
     """
 
-    def __init__(self, dataset: ImageDataset, local_steps: int | None, precision: str) -> None:
+    def __init__(
+        self, dataset: ImageDataset, local_steps: int | None, precision: str, model: str = "cnn"
+    ) -> None:
         self.data = dataset.load()
         self.plan = partition(self.data.train.labels, PARTITION, SEED, dataset.cache)
-        self.model = build_model(CNN, dataset.described(), dataset.num_classes, _seed(Purpose.MODEL))
+        spec = {"_target_": MODELS[model]}
+        self.model = build_model(spec, dataset.described(), dataset.num_classes, _seed(Purpose.MODEL))
         self.trigger = Bar(dataset.image_shape)
         self.malicious = malicious_ids(NUM_CLIENTS, NUM_MALICIOUS, SEED)
         self.mean = torch.tensor(dataset.mean).view(-1, 1, 1)
@@ -75,14 +80,17 @@ class Loop:
     def round(self, server_round: int) -> Round:
         """Train all clients, average them, evaluate."""
         cpu, wall = time.process_time(), time.perf_counter()
-        start = _vector(self.model)
-        updates = np.empty((NUM_CLIENTS, len(start)), dtype=np.float32)
+        start, statistics = _vector(self.model), _buffers(self.model)
+        updates, trained = np.empty((NUM_CLIENTS, len(start)), dtype=np.float32), []
         for client_id in range(NUM_CLIENTS):
-            _set(self.model, start)
+            _set(self.model, start, statistics)
             self._train(client_id, server_round)
             np.subtract(_vector(self.model), start, out=updates[client_id])
-        movement = np.full(NUM_CLIENTS, 1 / NUM_CLIENTS) @ updates.astype(np.float64)
-        _set(self.model, start + movement.astype(np.float32))
+            trained.append(_buffers(self.model))
+        share = np.full(NUM_CLIENTS, 1 / NUM_CLIENTS)
+        movement = share @ updates.astype(np.float64)
+        means = [_mean(share, buffer) for buffer in zip(*trained, strict=True)]
+        _set(self.model, start + movement.astype(np.float32), means)
         labels = self.data.test.labels
         clean, hit = self._predict(triggered=False), self._predict(triggered=True) == TARGET
         return Round(
@@ -133,6 +141,21 @@ class Loop:
         return logits.float()
 
 
+def first_of_the_test(data: Dataset, count: int | None) -> Dataset:
+    """Return the data with so many of their test images; None: all."""
+    return replace(data, test=Split(data.test.samples[:count], data.test.labels[:count]))
+
+
+class ShortTest(Cifar10):
+    """CIFAR-10 with the first thousand of its test images: what a large model is measured on."""
+
+    num_tested = 1000
+
+    def load(self) -> Dataset:
+        """Return the training set and a part of the test set."""
+        return first_of_the_test(super().load(), self.num_tested)
+
+
 def _seed(purpose: Purpose, *spawn_key: int) -> int:
     return integer_seed(SEED, purpose, *spawn_key)
 
@@ -149,8 +172,20 @@ def _vector(model: nn.Module) -> NDArray[np.float32]:
     return np.concatenate([parameter.detach().numpy().ravel() for parameter in model.parameters()])
 
 
+def _buffers(model: nn.Module) -> list[NDArray[np.generic]]:
+    return [buffer.numpy().copy() for buffer in model.buffers()]
+
+
+def _mean(share: NDArray[np.float64], values: tuple[NDArray[np.generic], ...]) -> NDArray[np.generic]:
+    """Return the mean of a buffer over clients; counters are rounded."""
+    mean = np.tensordot(share, np.stack(values).astype(np.float64), axes=1)
+    return np.asarray(mean if values[0].dtype.kind == "f" else np.rint(mean)).astype(values[0].dtype)
+
+
 @torch.no_grad()
-def _set(model: nn.Module, vector: NDArray[np.float32]) -> None:
+def _set(model: nn.Module, vector: NDArray[np.float32], buffers: list[NDArray[np.generic]]) -> None:
+    for buffer, values in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(torch.from_numpy(values))
     start = 0
     for parameter in model.parameters():
         part = vector[start : start + parameter.numel()]
@@ -167,17 +202,20 @@ def main() -> None:
     )
     parser.add_argument("--local-steps", type=int, help="steps of a client in a round; default: one epoch")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
-    parser.add_argument("--model", type=Path, help="where the last model is written, as safetensors")
+    parser.add_argument("--model", choices=sorted(MODELS), default="cnn")
+    parser.add_argument("--num-test", type=int, help="images of the test set; default: all")
+    parser.add_argument("--weights", type=Path, help="where the last model is written, as safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     dataset = Cifar10(root=arguments.data) if arguments.data else Mnist5k()
-    loop = Loop(dataset, arguments.local_steps, arguments.precision)
+    loop = Loop(dataset, arguments.local_steps, arguments.precision, arguments.model)
+    loop.data = first_of_the_test(loop.data, arguments.num_test)
     for server_round in range(1, arguments.rounds + 1):
         print(json.dumps(loop.round(server_round).__dict__), flush=True)
-    if arguments.model:
+    if arguments.weights:
         save_file(
-            {name: tensor.contiguous() for name, tensor in loop.model.state_dict().items()}, arguments.model
+            {name: tensor.contiguous() for name, tensor in loop.model.state_dict().items()}, arguments.weights
         )
 
 

@@ -2,7 +2,7 @@
 
 Both are measured from the end of the first round to the end of the last: start-up, and the first round in
 which workers load what they need, are left out. CPU time of the program is that of all its processes, Ray's
-among them. The bare loop has one core and one thread.
+among them. The bare loop has one core and one thread. `benchmarks.resnet` does the same with a larger model.
 """
 
 import csv
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from benchmarks.bare_loop import ShortTest
 from benchmarks.measure import Figure, Scale
 from benchmarks.processes import usage
 from fl_backdoor.runs.environment import usable_cores
@@ -27,6 +28,28 @@ from fl_backdoor.runs.environment import usable_cores
 REPOSITORY = Path(__file__).parents[1]
 ROUND = re.compile(r"round\s+(\d+)/")
 FIGURES = ("main_task_accuracy", "attack_success_rate")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is run.
+
+    Parameters
+    ----------
+    rounds
+        How many.
+    steps
+        Of a client in a round; None: one epoch.
+    model
+        One of `benchmarks.bare_loop.MODELS`.
+    short_test
+        Whether to evaluate on the first test images alone.
+    """
+
+    rounds: int
+    steps: int | None
+    model: str = "cnn"
+    short_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,18 +63,22 @@ class Cost:
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    """Measure both, and compare what they came to."""
-    rounds, steps = (3, 5) if scale.small else (10, None)
+    """Measure the article's setting."""
+    yield from compared(Case(3, 5) if scale.small else Case(10, None), scale.repeats)
+
+
+def compared(what: Case, repeats: int) -> Iterator[Figure]:
+    """Measure program and bare loop, and compare what they came to."""
     pairs = []
-    for _ in range(scale.repeats):
+    for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            pairs.append((_program(Path(folder), rounds, steps), _bare_loop(Path(folder), rounds, steps)))
+            pairs.append((_program(Path(folder), what), _bare_loop(Path(folder), what)))
     where = "CIFAR-10" if data_folder() else "5,000 MNIST digits"
     for place, name in enumerate((f"program, {usable_cores()} cores", "bare loop, 1 core")):
-        case = f"{where}, {rounds} rounds, {name}"
+        case = f"{what.model}, {where}, {what.rounds} rounds, {name}"
         yield Figure(case, "CPU time a round", "s", tuple(pair[place].cpu for pair in pairs))
         yield Figure(case, "wall time a round", "s", tuple(pair[place].wall for pair in pairs))
-    case = "program / bare loop"
+    case = f"{what.model}, program / bare loop"
     yield Figure(case, "CPU time", "", tuple(program.cpu / bare.cpu for program, bare in pairs))
     yield Figure(case, "wall time", "", tuple(program.wall / bare.wall for program, bare in pairs))
     yield Figure(case, "largest difference of a figure", "", tuple(_figures_apart(*pair) for pair in pairs))
@@ -70,11 +97,12 @@ def dataset_settings() -> list[str]:
     return ["dataset=cifar10", f"dataset.root={folder}"] if folder else ["dataset=mnist5k"]
 
 
-def _program(folder: Path, rounds: int, steps: int | None) -> Cost:
-    run = folder / "run"
+def _program(folder: Path, what: Case) -> Cost:
+    run, rounds = folder / "run", what.rounds
     settings = [*dataset_settings(), f"num_rounds={rounds}", f"hydra.run.dir={run}", f"outputs={folder}"]
-    if steps:
-        settings.append(f"client.local_steps={steps}")
+    settings += [f"model={what.model}", *([f"client.local_steps={what.steps}"] if what.steps else [])]
+    if what.short_test and data_folder():
+        settings.append("dataset._target_=benchmarks.bare_loop.ShortTest")
     marks = []
     with _started("fl_backdoor.main", *settings) as process:
         assert process.stdout is not None
@@ -92,11 +120,12 @@ def _program(folder: Path, rounds: int, steps: int | None) -> Cost:
     return Cost((cpu_after - cpu_before) / (rounds - 1), (after - before) / (rounds - 1), figures, model)
 
 
-def _bare_loop(folder: Path, rounds: int, steps: int | None) -> Cost:
+def _bare_loop(folder: Path, what: Case) -> Cost:
     model = folder / "bare.safetensors"
-    settings = [f"--rounds={rounds}", f"--model={model}"]
+    settings = [f"--rounds={what.rounds}", f"--model={what.model}", f"--weights={model}"]
     settings += [f"--data={data_folder()}"] if data_folder() else []
-    settings += [f"--local-steps={steps}"] if steps else []
+    settings += [f"--local-steps={what.steps}"] if what.steps else []
+    settings += [f"--num-test={ShortTest.num_tested}"] if what.short_test else []
     with _started("benchmarks.bare_loop", *settings) as process:
         os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         assert process.stdout is not None

@@ -54,7 +54,9 @@ class Adversary:
         if training is None:
             return None
         settings = training.client_settings(benign.settings)
-        return HookedTrainer(benign.model, settings, training, benign.precision)
+        return HookedTrainer(
+            benign.model, settings, training, benign.precision, augmentation=benign.augmentation
+        )
 
     def honest_update(self, client_id: int, received: ModelArrays, server_round: int) -> ParameterVector:
         """Return the update that a malicious client's samples give without poison, float32 ``(n_params,)``.

@@ -1,7 +1,7 @@
 """An attack: who and when, what data, how it trains, what it sends, and what attackers tell each other."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,8 +86,11 @@ class Attack:
         """
         space = self.config.trigger_space
         if self.poisoning.once:
-            return self.poisoning.of_samples(trigger, space, self._drawn_once(samples, seed, client_id))
-        return self.poisoning.in_batches(trigger, space, self.config.num_poisoned(batch_size))
+            chosen = self._drawn_once(samples, seed, client_id)
+            poison = self.poisoning.of_samples(trigger, space, chosen)
+        else:
+            poison = self.poisoning.in_batches(trigger, space, self.config.num_poisoned(batch_size))
+        return replace(poison, is_augmented=True) if self.config.augment_trigger else poison
 
     def _drawn_once(self, samples: Samples, seed: int, client_id: int) -> torch.Tensor:
         """Return which of all stored samples a client poisons; the same object each time."""

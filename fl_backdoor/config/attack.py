@@ -1,13 +1,11 @@
 """What malicious clients do, and when: the group ``attack`` of the configuration."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, field
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from fl_backdoor.config.marks import AddedLater, Mark, NamedBy, WithoutAttack
-from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import (
     STRICT,
@@ -91,6 +89,9 @@ class AttackConfig:
     trigger_space
         ``pixel``: stamped in [0, 1] before normalisation. ``normalized``: the trigger's values are written
         into the normalised tensor, as the article's own code does.
+    augment_trigger
+        Whether poisoned samples are augmented with their trigger, which may be moved, mirrored or cut off
+        then; false: the trigger is stamped on augmented samples.
     holds_target
         Whether the malicious clients are drawn from those with training samples of the target class, or from
         those without; null: from all. What they do is the same.
@@ -123,6 +124,7 @@ class AttackConfig:
     last_round: Annotated[PositiveCount | None, Mark.ONLY_UNDER_ATTACK]
     trigger: Plugin
     trigger_space: Literal["pixel", "normalized"]
+    augment_trigger: Annotated[bool, AddedLater(False), WithoutAttack(False)] = False
     holds_target: Annotated[bool | None, AddedLater(None), WithoutAttack(None)] = None
     participation: Annotated[Literal["sampled", "fixed"], AddedLater("sampled"), WithoutAttack("sampled")] = (
         "sampled"
@@ -163,21 +165,3 @@ class AttackConfig:
     def most_at_once(self) -> int:
         """How many malicious clients attack in the same round, at most; in the first one they are as many."""
         return -(-self.num_malicious // self.every)
-
-
-def with_named_updates(attack: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain group `attack` with the settings of those manipulations alone that it names.
-
-    Raises
-    ------
-    ConfigError
-        If it names one that there is not.
-    """
-    names, known = attack.get("updates") or [], attack.get("update") or {}
-    if not isinstance(names, list) or not isinstance(known, Mapping):
-        return dict(attack)  # whoever checks types says so
-    for name in names:
-        if name not in known:
-            allowed = f"must be among those that attack.update has settings of: {', '.join(known)}"
-            raise ConfigError("attack.updates", name, allowed)
-    return {**attack, "update": {name: known[name] for name in names}}

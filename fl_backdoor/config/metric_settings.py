@@ -35,6 +35,8 @@ def _that_count(plain: dict[str, Any], group: type) -> dict[str, Any]:
             del kept[name]
         elif isinstance(kept.get(name), dict) and (inner := setting.group_of(kept[name])) is not None:
             kept[name] = _that_count(kept[name], inner)
+            if not kept[name]:  # a group of settings none of which counts
+                del kept[name]
     return kept
 
 

@@ -15,10 +15,12 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fl_backdoor.config.attack import AttackConfig, TrainingConfig, with_named_updates
+from fl_backdoor.config.attack import AttackConfig, TrainingConfig
+from fl_backdoor.config.augmentation import AugmentationConfig
 from fl_backdoor.config.dataset import DatasetSettings
 from fl_backdoor.config.engine import DeploymentConfig, Device, EngineConfig, SimulationConfig
 from fl_backdoor.config.marks import AddedLater, CountsWith, Mark, PlugIn
+from fl_backdoor.config.named import with_named
 from fl_backdoor.config.selection import SelectionSettings, uniform
 from fl_backdoor.config.start import KINDS, FreshStart, StartConfig, check_rounds
 from fl_backdoor.core.errors import ConfigError
@@ -166,6 +168,8 @@ class ExperimentConfig:
         Who takes part in a round, where not all do: a plug-in of ``fl_backdoor.federation.selection``.
     start
         What the global model is before the first round.
+    augmentation
+        What is done to training samples at random.
     """
 
     seed: Count
@@ -189,6 +193,7 @@ class ExperimentConfig:
         dict[str, Any], Mark.SERVER_ONLY, PlugIn(SelectionSettings), AddedLater(uniform())
     ] = field(default_factory=uniform)
     start: Annotated[StartConfig, AddedLater({"name": "fresh"})] = field(default_factory=FreshStart)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
     @property
     def rounds(self) -> range:
@@ -271,8 +276,8 @@ def parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     ConfigError
         At the first unknown key, wrong type, value out of range or impossible combination.
     """
-    if isinstance(plain.get("attack"), Mapping):
-        plain = {**plain, "attack": with_named_updates(plain["attack"])}
+    plain = with_named(plain, "attack", "updates", "update")
+    plain = with_named(plain, "augmentation", "steps", "step")
     try:
         config = TypeAdapter(ExperimentConfig).validate_python(dict(plain))
     except ValidationError as error:
@@ -321,6 +326,8 @@ def _check_combinations(config: ExperimentConfig) -> None:
             f"must be at most num_rounds = {config.num_rounds}, or nobody attacks; attack=none is a run "
             "without attackers",
         )
+    if attack.augment_trigger:
+        _check_augmented_trigger(config)
     if attack.participation == "fixed" and attack.most_at_once > config.participants_per_round:
         raise ConfigError(
             "attack.participation",
@@ -330,8 +337,19 @@ def _check_combinations(config: ExperimentConfig) -> None:
         )
 
 
+def _check_augmented_trigger(config: ExperimentConfig) -> None:
+    key, value = "attack.augment_trigger", config.attack.augment_trigger
+    if not config.augmentation.steps:
+        raise ConfigError(key, value, "there is no augmentation; take augmentation=crop_flip, or false")
+    if config.attack.trigger_space != "pixel":
+        raise ConfigError(
+            key, value, "needs the trigger in pixels; take attack.trigger_space=pixel, or false"
+        )
+
+
 __all__ = [
     "AttackConfig",
+    "AugmentationConfig",
     "CallConfig",
     "ClientConfig",
     "DeploymentConfig",

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     BUCKETS = 17
     SAMPLED_COORDINATES = 18
     CLIENT_GROUPS = 19
+    AUGMENTATION = 20
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

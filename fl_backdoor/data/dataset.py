@@ -112,9 +112,9 @@ class LabelledDataset(ABC):
     Attributes, of the class where they are known beforehand: `name`; `num_classes` and `class_names`, in the
     order of their numbers; `sample_shape` and `sample_type`, of one sample; `num_train` and `num_test`, the
     numbers of samples; `wanted`, what is looked for in `root`, in words. Of each kind of samples: `kind`,
-    what they are, in the plural; `goes_with`, choices of a model and a trigger for them; `instead`, what else
-    a user who lacks the data can do. `published` holds the fingerprints of the files that everybody means by
-    the set's name: runs on any others are told apart by what is in them.
+    what they are, in the plural; `goes_with`, choices of model, trigger and augmentation; `instead`, what
+    else a user who lacks the data can do. `published` holds the fingerprints of the files that everybody
+    means by the set's name: runs on any others are told apart by what is in them.
     """
 
     kind: ClassVar[str]
@@ -306,7 +306,11 @@ class ImageDataset(LabelledDataset):
     """
 
     kind = "images"
-    goes_with: ClassVar = {"model": "model=cnn", "attack.trigger": "attack/trigger=bar"}
+    goes_with: ClassVar = {
+        "model": "model=cnn",
+        "attack.trigger": "attack/trigger=bar",
+        "augmentation": "augmentation=crop_flip",
+    }
     instead = ", or take dataset=mnist5k"
     sample_type = np.uint8
 

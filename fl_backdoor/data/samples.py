@@ -44,12 +44,15 @@ class Poison:
         Applied to the labels, int64 ``(n,)``.
     which
         The samples that it is done to; None: all.
+    is_augmented
+        Whether a batch is augmented after `in_raw`, not before it.
     """
 
     in_raw: Change = unchanged
     in_normalized: Change = unchanged
     labels: Change = unchanged
     which: Which | None = None
+    is_augmented: bool = False
 
     def for_batch(self, labels: torch.Tensor, indices: torch.Tensor) -> "Poison":
         """Return what is done to the batch with these true labels and indices, as changes of all of it."""
@@ -57,7 +60,7 @@ class Poison:
             return self
         chosen = self.which(labels, indices)
         raw, normalized = _where(chosen, self.in_raw), _where(chosen, self.in_normalized)
-        return Poison(raw, normalized, _where(chosen, self.labels))
+        return Poison(raw, normalized, _where(chosen, self.labels), is_augmented=self.is_augmented)
 
 
 def _where(chosen: torch.Tensor, change: Change) -> Change:
@@ -112,12 +115,25 @@ class Samples(ABC):
             order = self.rows[torch.randperm(len(self), generator=generator)]
             yield from torch.split(order.to(self.stored.device), sizes)
 
-    def batch(self, indices: torch.Tensor, poison: Poison) -> Batch:
-        """Return what a model is given, and labels, at `indices`, int64 in 0 … n - 1, changed by `poison`."""
+    def batch(self, indices: torch.Tensor, poison: Poison, augment: Change = unchanged) -> Batch:
+        """Return what a model is given, and labels.
+
+        Parameters
+        ----------
+        indices
+            int64 in 0 … n - 1.
+        poison
+            What changes some of them.
+        augment
+            What changes all raw samples, first unless the poison says otherwise.
+        """
         labels = self.labels[indices]
         poison = poison.for_batch(labels, indices)
-        inputs = poison.in_normalized(self.normalized(poison.in_raw(self.raw(indices))))
-        return self.laid_out(inputs), poison.labels(labels)
+        changes = (poison.in_raw, augment) if poison.is_augmented else (augment, poison.in_raw)
+        raw = self.raw(indices)
+        for change in changes:
+            raw = change(raw)
+        return self.laid_out(poison.in_normalized(self.normalized(raw))), poison.labels(labels)
 
     @abstractmethod
     def raw(self, indices: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,11 @@ class TextDataset(LabelledDataset):
     """
 
     kind = "sentences"
-    goes_with: ClassVar = {"model": "model=embedding", "attack.trigger": "attack/trigger=word"}
+    goes_with: ClassVar = {
+        "model": "model=embedding",
+        "attack.trigger": "attack/trigger=word",
+        "augmentation": "augmentation=none",
+    }
     instead = ""
     sample_type = np.int32
 

@@ -8,8 +8,10 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.dataset import LabelledDataset
 
 
-def told(dataset: LabelledDataset, spec: plugins.Spec, key: str) -> dict[str, Any]:
+def told(dataset: LabelledDataset, spec: plugins.Spec, key: str, kind: str | None = None) -> dict[str, Any]:
     """Return what the plug-in at `key` is told of the samples, by the names of its parameters.
+
+    `kind` is what the data set knows a choice of that goes with it; None: `key`.
 
     Raises
     ------
@@ -18,14 +20,13 @@ def told(dataset: LabelledDataset, spec: plugins.Spec, key: str) -> dict[str, An
     DataError
         If what it is told follows from data that are not there.
     """
-    described = dataset.described()
+    described, fitting = dataset.described(), dataset.goes_with[kind or key]
     try:
         inspect.signature(plugins.resolve(spec, key)).bind_partial(**described)
     except TypeError as error:
         raise ConfigError(
             f"{key}.{plugins.TARGET}",
             spec[plugins.TARGET],
-            f"is not made for the {dataset.kind} of {dataset.name}; take {dataset.goes_with[key]}, or "
-            "another that is",
+            f"is not made for the {dataset.kind} of {dataset.name}; take {fitting}, or another that is",
         ) from error
     return described

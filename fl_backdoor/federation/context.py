@@ -28,6 +28,8 @@ from fl_backdoor.data.root import draw_root
 from fl_backdoor.data.samples import CLEAN, Samples
 from fl_backdoor.federation.compatibility import told
 from fl_backdoor.models.factory import build_model, layout_of
+from fl_backdoor.training.augmentations.base import Augmentation
+from fl_backdoor.training.augmentations.series import Series
 from fl_backdoor.training.precision import Precision, resolve_precision
 from fl_backdoor.training.trainer import Trainer
 
@@ -142,7 +144,25 @@ class World:
     @cached_property
     def trainer(self) -> Trainer:
         """What trains the model for one client after the other."""
-        return Trainer(self.model, self.config.client, self.precision)
+        return Trainer(self.model, self.config.client, self.precision, augmentation=self.augmentation)
+
+    @cached_property
+    def augmentation(self) -> Augmentation | None:
+        """What changes training samples at random; None: nothing.
+
+        Raises
+        ------
+        ConfigError
+            If a step cannot be built, or does not go with the samples.
+        """
+        settings = self.config.augmentation
+        steps = [self._augmentation(name, settings.step[name]) for name in settings.steps]
+        return Series(steps).to(self.device) if steps else None
+
+    def _augmentation(self, name: str, spec: plugins.Spec) -> Augmentation:
+        key = f"augmentation.step.{name}"
+        step: Augmentation = plugins.build(spec, key, **told(self.dataset, spec, key, "augmentation"))
+        return step
 
     @cached_property
     def training_samples(self) -> Samples:

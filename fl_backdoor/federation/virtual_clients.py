@@ -6,14 +6,14 @@ pulls look like can be seen by training on the same model with all kinds of labe
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fl_backdoor.config.schema import ExperimentConfig
+from fl_backdoor.config.schema import AugmentationConfig, ExperimentConfig
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.core.seeding import Purpose, generator, integer_seed
 from fl_backdoor.core.types import ModelArrays, ParameterVector
@@ -48,6 +48,8 @@ class VirtualTask:
 class VirtualTraining:
     """Trains on the server's own samples as clients do on theirs, each time with other label shares.
 
+    They are not augmented.
+
     Parameters
     ----------
     config
@@ -59,7 +61,7 @@ class VirtualTraining:
     def __init__(self, config: ExperimentConfig, num_drawn: int) -> None:
         self.config = config
         self.num_drawn = num_drawn
-        self.world = World(config)
+        self.world = World(replace(config, augmentation=AugmentationConfig()))
 
     def __call__(self, task: VirtualTask) -> list[ParameterVector]:
         """Return local minus global parameters at the end of each stage, each float32 ``(n_params,)``."""

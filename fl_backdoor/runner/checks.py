@@ -104,7 +104,7 @@ def check_heavy(checked: Checked) -> Checked:
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
     world = World(config)
-    _ = world.attack, world.benign_client, world.malicious_client
+    _ = world.attack, world.benign_client, world.malicious_client, world.augmentation
     config = replace(config, precision=world.precision)
     plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
     # No client has been counted yet; what the rule requires depends on the participants alone.

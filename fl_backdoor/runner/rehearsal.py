@@ -1,7 +1,7 @@
 """One step of training and one of evaluation with the configured model, before any work starts.
 
-What a model returns, and what its layers make of the samples, is seen in no signature: a model that does not
-go with the rest would otherwise cost every client its place in every round.
+What a model or an augmentation returns, and what it makes of the samples, is seen in no signature: one that
+does not go with the rest would otherwise cost every client its place in every round.
 """
 
 import json
@@ -58,12 +58,13 @@ def rehearse(config: ExperimentConfig) -> None:
     Raises
     ------
     ConfigError
-        If the model cannot be trained or evaluated, or not on the batches that clients make.
+        If the model cannot be trained or evaluated, or not on the batches that clients make, or if an
+        augmentation fails.
     DataError
         If the data set cannot be read.
     """
     world = World(config)
-    parts = [config.dataset, config.model, config.precision, config.engine.device]
+    parts = [config.dataset, config.model, config.precision, config.engine.device, config.augmentation]
     key = json.dumps(parts, sort_keys=True, default=str)
     if key not in _trains_on_one:
         with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
@@ -76,6 +77,7 @@ def _tried(world: World) -> bool:
     """Return whether the model can be trained on a single sample; raise where it cannot be used at all."""
     spec, dataset = world.config.model, world.dataset
     samples = world.first_samples(NUM_SAMPLES, world.device)
+    _augment(world, samples)
     try:
         fault = _type_fault(world.model) or _output_fault(world, samples) or _training_fault(world, samples)
     except FlBackdoorError:
@@ -90,6 +92,24 @@ def _tried(world: World) -> bool:
     except Exception:  # BatchNorm's, most likely
         return False
     return True
+
+
+def _augment(world: World, samples: Samples) -> None:
+    """Raise where an augmentation fails, or returns something else than samples."""
+    if world.augmentation is None:
+        return
+    raw = samples.raw(samples.rows.to(world.device))
+    draws = torch.zeros(len(raw), world.augmentation.num_draws, device=world.device)
+    names = world.config.augmentation.steps
+    try:
+        found = world.augmentation.augmented(raw, draws)
+    except Exception as error:  # whatever a plug-in raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError("augmentation.steps", names, f"fails: {reason}") from error
+    if (found.shape, found.dtype) != (raw.shape, raw.dtype):
+        wanted = f"must be {_dtype(raw)} {tuple(raw.shape)}, as they were"
+        returned = f"makes {_dtype(found)} {tuple(found.shape)} of samples"
+        raise ConfigError("augmentation.steps", names, f"{returned}; {wanted}")
 
 
 def _type_fault(model: nn.Module) -> str | None:

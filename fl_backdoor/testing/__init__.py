@@ -1,4 +1,4 @@
-"""Checks of what rules, parts of attacks and data sets must satisfy, for the bench and for outside packages.
+"""Checks of what rules, parts of attacks, augmentations and data sets must satisfy, for anybody's package.
 
 Each raises AssertionError; pytest is not needed. See ``docs/extending.md``.
 """
@@ -9,6 +9,7 @@ from fl_backdoor.testing.attack_parts import (
     check_objective,
     check_poisoning,
 )
+from fl_backdoor.testing.augmentations import check_augmentation
 from fl_backdoor.testing.datasets import check_dataset
 from fl_backdoor.testing.rounding import assert_among, last_digits
 from fl_backdoor.testing.rules import RuleContract
@@ -17,6 +18,7 @@ from fl_backdoor.testing.triggers import check_trigger, some_images
 __all__ = [
     "RuleContract",
     "assert_among",
+    "check_augmentation",
     "check_constraint",
     "check_dataset",
     "check_manipulation",

@@ -1,17 +1,17 @@
 """A training step that is recorded once and replayed: its hundreds of kernels start with one call.
 
-What a recorded step reads and writes stays where it was in memory; here its only input, the indices of a
-batch, is copied into a place of its own. How a step is recorded is handed in, so that everything else works
-and is tested without a GPU.
+What a recorded step reads and writes stays where it was in memory; here its inputs, a batch's indices and the
+draws of its augmentation, are copied into places of their own. How a step is recorded is handed in, so that
+everything else works and is tested without a GPU.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
-Step = Callable[[torch.Tensor], None]
-"""Takes indices of a batch, int64 ``(n,)``, and changes tensors in place."""
+Step = Callable[..., None]
+"""Takes what a batch is made from, tensors with a row a sample, and changes others in place."""
 
 Work = Callable[[], None]
 Record = Callable[[Work], Work]
@@ -28,28 +28,31 @@ class RecordedStep:
     ----------
     step
         What is recorded. It must not wait for the GPU nor look at its results.
-    batch_size
-        Size of the batches that are replayed.
+    inputs
+        Where its inputs lie, as large as those of the batches that are replayed.
     state
         All tensors that `step` changes; recording leaves them, and the random numbers to come, as they were.
     record
         `record_on_gpu`, or its stand-in.
     """
 
-    def __init__(self, step: Step, batch_size: int, state: Iterable[torch.Tensor], record: Record) -> None:
+    def __init__(
+        self, step: Step, inputs: Sequence[torch.Tensor], state: Iterable[torch.Tensor], record: Record
+    ) -> None:
         state = list(state)
         self._step = step
-        self._indices = torch.zeros(batch_size, dtype=torch.int64, device=state[0].device)
-        gpus = [self._indices.device] if self._indices.is_cuda else []
+        self._inputs = inputs
+        gpus = [state[0].device] if state[0].is_cuda else []
         with _unchanged(state), torch.random.fork_rng(devices=gpus):
-            self._replay = record(lambda: step(self._indices))
+            self._replay = record(lambda: step(*inputs))
 
-    def __call__(self, indices: torch.Tensor) -> None:
-        """Take the step for the batch at `indices`."""
-        if len(indices) != len(self._indices):
-            self._step(indices)
+    def __call__(self, *inputs: torch.Tensor) -> None:
+        """Take the step for the batch that is made from `inputs`."""
+        if len(inputs[0]) != len(self._inputs[0]):
+            self._step(*inputs)
             return
-        self._indices.copy_(indices)
+        for place, found in zip(self._inputs, inputs, strict=True):
+            place.copy_(found)
         self._replay()
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from fl_backdoor.config.schema import ClientConfig
 from fl_backdoor.data.samples import CLEAN, Poison, Samples
+from fl_backdoor.training.augmentations.base import Augmentation
 from fl_backdoor.training.cuda_graph import Record
 from fl_backdoor.training.precision import Precision
 from fl_backdoor.training.trainer import Trainer
@@ -53,8 +54,10 @@ class HookedTrainer(Trainer):
         hooks: Hooks,
         precision: Precision = "fp32",
         record: Record | None = None,
+        *,
+        augmentation: Augmentation | None = None,
     ) -> None:
-        super().__init__(model, settings, precision, record)
+        super().__init__(model, settings, precision, record, augmentation=augmentation)
         self.hooks = hooks
         if not hooks.is_recordable:
             self._record = None

@@ -16,8 +16,9 @@ from torch import nn
 
 from fl_backdoor.config.schema import ClientConfig
 from fl_backdoor.core.tensors import predicted_classes
-from fl_backdoor.data.samples import CLEAN, Poison, Samples, batch_sizes
+from fl_backdoor.data.samples import CLEAN, Change, Poison, Samples, batch_sizes, unchanged
 from fl_backdoor.training.allocator import keep_freed_memory
+from fl_backdoor.training.augmentations.base import Augmentation, draws_for
 from fl_backdoor.training.cuda_graph import Record, RecordedStep, Step, record_on_gpu
 from fl_backdoor.training.precision import Precision, logits_of
 from fl_backdoor.training.sgd import SGD
@@ -56,6 +57,8 @@ class Trainer:
         What the model computes in.
     record
         How steps are recorded. Null: as a CUDA graph on a GPU, not at all on the CPU.
+    augmentation
+        What changes the samples of each batch at random; None: nothing.
     """
 
     def __init__(
@@ -64,11 +67,14 @@ class Trainer:
         settings: ClientConfig,
         precision: Precision = "fp32",
         record: Record | None = None,
+        *,
+        augmentation: Augmentation | None = None,
     ) -> None:
         keep_freed_memory()
         self.model = model
         self.settings = settings
         self.precision = precision
+        self.augmentation = augmentation
         self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
         self._device = self.parameters[0].device
         self._loss = torch.zeros((), device=self._device)
@@ -105,7 +111,8 @@ class Trainer:
         samples
             On the device of the model.
         generator
-            Shuffles the samples; on the CPU, so that every device sees the same batches.
+            Shuffles the samples, and says how they are augmented; on the CPU, so that every device sees the
+            same batches.
         poison
             Applied to each batch.
         """
@@ -117,13 +124,20 @@ class Trainer:
         self.model.train()
         self._forget()
         step = self._step_for(samples, poison)
-        batches = samples.batches(self.settings.batch_size, generator, none_alone=self._none_alone)
-        for taken, indices in enumerate(islice(batches, self.num_steps(len(samples))), start=1):
-            step(indices)
+        batches = self._batches(samples, generator)
+        for taken, batch in enumerate(islice(batches, self.num_steps(len(samples))), start=1):
+            step(*batch)
             yield taken
 
-    def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor) -> None:
-        inputs, labels = samples.batch(indices, poison)
+    def _batches(self, samples: Samples, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Yield what steps take: indices of a batch, and where there is an augmentation its draws."""
+        sizes = self.batch_sizes(len(samples))
+        drawn = [draws_for(self.augmentation, sizes, generator, self._device)] if self.augmentation else []
+        batches = samples.batches(self.settings.batch_size, generator, none_alone=self._none_alone)
+        return zip(batches, *drawn, strict=False)  # without end
+
+    def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor, *draws: torch.Tensor) -> None:
+        inputs, labels = samples.batch(indices, poison, self._augment(*draws))
         loss = self._minimised(inputs, labels)
         gradients = torch.autograd.grad(
             loss, self._optimizer.parameters, allow_unused=True, materialize_grads=True
@@ -134,6 +148,10 @@ class Trainer:
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return what the model makes of `inputs`, float32 ``(n, num_classes)``."""
         return logits_of(self.model, inputs, self.precision)
+
+    def _augment(self, *draws: torch.Tensor) -> Change:
+        augmentation = self.augmentation
+        return unchanged if augmentation is None else lambda raw: augmentation.augmented(raw, *draws)
 
     def _minimised(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(self.logits(inputs), labels)
@@ -151,8 +169,16 @@ class Trainer:
                 del self._recorded[next(iter(self._recorded))]
             model = [*self.model.parameters(), *self.model.buffers()]
             state = [*model, *self._optimizer.velocities, self._loss]
-            self._recorded[key] = RecordedStep(step, self.settings.batch_size, state, self._record)
+            self._recorded[key] = RecordedStep(step, self._places(), state, self._record)
         return self._recorded[key]
+
+    def _places(self) -> list[torch.Tensor]:
+        """Return where what a full batch takes can lie."""
+        size, device = self.settings.batch_size, self._device
+        indices = torch.zeros(size, dtype=torch.int64, device=device)
+        if self.augmentation is None:
+            return [indices]
+        return [indices, torch.zeros(size, self.augmentation.num_draws, device=device)]
 
     def _forget(self) -> None:
         """Begin as if no client had been trained: buffers that do not travel are as they were built."""

@@ -23,7 +23,7 @@ from fl_backdoor.runner.composition import composed
 CONF = Path(__file__).parents[2] / "conf"
 ON_NODES = (
     *("dataset", "model", "partition", "client", "attack", "attack/trigger", "attack/poisoning"),
-    *("attack/training", "attack/training/objective", "attack/training/constraint"),
+    *("attack/training", "attack/training/objective", "attack/training/constraint", "augmentation"),
 )
 
 
@@ -88,6 +88,13 @@ def test_nothing_else_is_called(key, spec):
 def test_no_part_of_an_attack_is_anything_else(key, change):
     sent = replace(config(), attack=replace(config().attack, **change))
     with pytest.raises(ConfigError, match=rf"^{key}\._target_ = os\.system: not installed on this node"):
+        accept(sent)
+
+
+def test_no_augmentation_is_anything_else():
+    sent = config("augmentation=flip")
+    sent = replace(sent, augmentation=replace(sent.augmentation, step={"flip": ATTACKS[0]}))
+    with pytest.raises(ConfigError, match=r"^augmentation\.step\.flip\._target_ = os\.system: not installed"):
         accept(sent)
 
 

@@ -125,7 +125,7 @@ def ran(module: str, *arguments: str) -> str:
 
 
 def test_benchmarks_run(tmp_path: Path):
-    names, out = ("server", "engine", "gpu"), tmp_path / "benchmarks.json"
+    names, out = ("server", "engine", "augmentation", "gpu"), tmp_path / "benchmarks.json"
     ran("benchmarks", *names, "--small", "--repeats", "1", "--out", str(out))
     written = out.read_text(encoding="utf-8")
     assert all(f'"{name}"' in written for name in names)

@@ -43,7 +43,7 @@ def test_the_package_passes_the_checks(folder):
         command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0, shown.stdout
-    assert "3 passed" in shown.stdout
+    assert "4 passed" in shown.stdout
 
 
 @pytest.fixture(scope="module")

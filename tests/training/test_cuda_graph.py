@@ -130,7 +130,8 @@ def test_fewer_samples_than_a_batch_are_not_recorded():
 
 def test_recording_leaves_the_state_as_it_was():
     total = torch.tensor(3)
-    step = RecordedStep(lambda indices: total.add_(indices.sum()), 2, [total], Recorder())
+    places = [torch.zeros(2, dtype=torch.int64)]
+    step = RecordedStep(lambda indices: total.add_(indices.sum()), places, [total], Recorder())
     assert total == 3
     step(torch.tensor([4, 5]))
     step(torch.tensor([1, 1, 1]))

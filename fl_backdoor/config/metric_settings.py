@@ -72,6 +72,7 @@ def clean_run(config: ExperimentConfig, num_rounds: int) -> ExperimentConfig:
         strategy={TARGET: "strategies.FedAvg"},
         start=FreshStart(),
         clean_baseline="known",
+        keep_best=False,
         tracking={},
     )
 

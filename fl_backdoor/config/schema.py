@@ -170,6 +170,8 @@ class ExperimentConfig:
         What the global model is before the first round.
     augmentation
         What is done to training samples at random.
+    keep_best
+        Whether the most accurate model so far, on test samples, is kept beside the last one.
     """
 
     seed: Count
@@ -194,6 +196,7 @@ class ExperimentConfig:
     ] = field(default_factory=uniform)
     start: Annotated[StartConfig, AddedLater({"name": "fresh"})] = field(default_factory=FreshStart)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    keep_best: Annotated[bool, Mark.BESIDE_THE_METRICS, AddedLater(False)] = False
 
     @property
     def rounds(self) -> range:

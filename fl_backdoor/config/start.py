@@ -76,10 +76,67 @@ class CleanStart:
         return self.rounds if self.count_on else 0
 
 
-StartConfig = Annotated[FreshStart | FileStart | CleanStart, Field(discriminator="name")]
+@dataclass(frozen=True, config=STRICT)
+class RunStart:
+    """A model of a run that has ended.
+
+    Parameters
+    ----------
+    folder
+        The run's.
+    model
+        ``last``, or ``best``: the most accurate on test samples, where the run has kept it.
+    count_on
+        Whether the run's first round is the one after the round of that model. Otherwise rounds are counted
+        from 1.
+    after_round
+        That round. Null: the program fills it in.
+    sha256
+        As of a file.
+    """
+
+    folder: Annotated[str, Mark.BESIDE_THE_METRICS]
+    model: Annotated[Literal["last", "best"], Mark.BESIDE_THE_METRICS] = "last"
+    count_on: bool = False
+    after_round: Count | None = None
+    sha256: Sha256 | None = None
+    name: Literal["run"] = "run"
+
+    @property
+    def rounds_before(self) -> int:
+        """The run's first round is the one after this number."""
+        return (self.after_round or 0) if self.count_on else 0
+
+
+@dataclass(frozen=True, config=STRICT)
+class TorchvisionStart:
+    """Weights that torchvision publishes.
+
+    Parameters
+    ----------
+    weights
+        Their name, such as ``ResNet18_Weights.IMAGENET1K_V1``.
+    strict
+        As of a file. The last layer stays as the seed draws it where it was made for another number of
+        classes.
+    """
+
+    weights: str
+    strict: Annotated[bool, Mark.BESIDE_THE_METRICS] = True
+    name: Literal["torchvision"] = "torchvision"
+
+    @property
+    def rounds_before(self) -> int:
+        """The run's first round is the one after this number."""
+        return 0
+
+
+StartConfig = Annotated[
+    FreshStart | FileStart | CleanStart | RunStart | TorchvisionStart, Field(discriminator="name")
+]
 """Where the weights come from that the first round begins with."""
 
-KINDS = ("fresh", "file", "clean")
+KINDS = ("fresh", "file", "clean", "run", "torchvision")
 """Their names."""
 
 

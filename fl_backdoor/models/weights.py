@@ -6,7 +6,7 @@ PyTorch reads it with ``weights_only=True``, which takes tensors and plain value
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -57,7 +57,7 @@ def read(path: Path, sha256: str | None = None) -> Tensors:
     return _safetensors(content) if path.suffix == SAFETENSORS else _state_dict(content)
 
 
-def put(model: nn.Module, found: Tensors, *, strict: bool) -> list[str]:
+def put(model: nn.Module, found: Tensors, *, strict: bool, head: Collection[str] = ()) -> list[str]:
     """Copy tensors into a model, and return the names of those of its own that none was found for.
 
     Numbers are converted to the model's own kind of floating-point numbers or integers.
@@ -70,6 +70,8 @@ def put(model: nn.Module, found: Tensors, *, strict: bool) -> list[str]:
         Tensors by the names of the model's ``state_dict``; a tied one may go by any number of its names.
     strict
         Whether there must be just the model's tensors. Otherwise what does not fit is left aside.
+    head
+        Names of tensors that may have another shape in any case.
 
     Raises
     ------
@@ -80,8 +82,9 @@ def put(model: nn.Module, found: Tensors, *, strict: bool) -> list[str]:
     absent = [name for name in own if name not in found]
     unknown = [name for name in found if name not in state]
     others = [name for name in state if name in found and not _fits(found[name], state[name])]
-    if strict and (absent or unknown or others):
-        raise UnfitWeights(_differences(absent, unknown, others, found, state))
+    foreign = [name for name in others if name not in head]
+    if strict and (absent or unknown or foreign):
+        raise UnfitWeights(_differences(absent, unknown, foreign, found, state))
     fitting = [name for name in state if name in found and name not in others]
     if not fitting:
         raise UnfitWeights(f"no tensor fits the model; {_differences(absent, unknown, others, found, state)}")

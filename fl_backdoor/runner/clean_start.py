@@ -11,8 +11,9 @@ from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.data.contents import Contents
 from fl_backdoor.runner.experiment_key import start_key
 from fl_backdoor.runs import runs
+from fl_backdoor.runs.run_folder import LAST_MODEL
 
-FOLDER, MODEL = "clean_starts", "model.safetensors"
+FOLDER = "clean_starts"
 
 
 def folder_of(config: ExperimentConfig, contents: Contents | None) -> Path | None:
@@ -24,7 +25,7 @@ def folder_of(config: ExperimentConfig, contents: Contents | None) -> Path | Non
 
 def is_made(folder: Path) -> bool:
     """Return whether that run is finished and its model is there."""
-    return (folder / MODEL).exists() and runs.read(folder, tables=False).status == "finished"
+    return (folder / LAST_MODEL).exists() and runs.read(folder, tables=False).status == "finished"
 
 
 def require(folder: Path) -> None:

@@ -27,6 +27,7 @@ from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.base import TrackedRun
 from fl_backdoor.runner.tracking.beside import Tracking
 from fl_backdoor.runs import checkpoint, clean_baseline, client_table, round_table
+from fl_backdoor.runs.best_model import BestModel
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.runs.clean_baseline import CleanFigures
 from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
@@ -65,6 +66,7 @@ class Recorder:
     ) -> None:
         self.experiment = experiment
         self.files = RunFolder(folder)
+        self.best = BestModel(folder)
         self.display = display
         self.background = background
         self.facts = run_facts(experiment, checked)
@@ -99,7 +101,9 @@ class Recorder:
         if not self._samples.exists():
             self.background.do(self._draw_samples)
         self.tally.add(client_table.read(self.files.clients_csv))
-        self._announce(earlier=round_table.read(self.files.rounds_csv))
+        earlier = round_table.read(self.files.rounds_csv)
+        self.best.go_on(earlier)
+        self._announce(earlier)
 
     def on_round(self, finished: FinishedRound) -> None:
         """Write and show a finished round."""
@@ -120,6 +124,8 @@ class Recorder:
         state = Checkpoint(
             self.files.progress(server_round), self._model(), finished.strategy, finished.shared_state
         )
+        if self.experiment.config.keep_best:
+            self.best.round_finished(row, state.model)
         checkpoint.save(self.files.path, self.key, state)
         self.reached = state
         self.display.round_finished(row, rows)

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from fl_backdoor.config.schema import ExperimentConfig
-from fl_backdoor.config.start import CleanStart, FileStart, FreshStart, StartConfig, check_rounds
+from fl_backdoor.config.start import (
+    CleanStart,
+    FileStart,
+    FreshStart,
+    RunStart,
+    StartConfig,
+    TorchvisionStart,
+    check_rounds,
+)
 from fl_backdoor.core.digest import sha256_of
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.contents import Contents
-from fl_backdoor.runner import clean_start
+from fl_backdoor.runner import clean_start, ended_run
+from fl_backdoor.runs.run_folder import LAST_MODEL
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,10 +36,11 @@ def identified(start: StartConfig, num_rounds: int) -> StartConfig:
         If there is no such file, it is another one than was asked for, or no round is left for the run.
     """
     if isinstance(start, FileStart):
-        found = _digest("start.path", start.path, Path(start.path))
-        if start.sha256 not in (None, found):
-            raise ConfigError("start.sha256", start.sha256, f"{start.path} has {found}")
-        start = replace(start, sha256=found)
+        start = replace(start, sha256=_digest("start.path", Path(start.path), start.sha256))
+    elif isinstance(start, RunStart):
+        path = ended_run.model_of(start)
+        found = _digest("start.folder", path, start.sha256)
+        start = replace(start, sha256=found, after_round=ended_run.round_of(start))
     check_rounds(start, num_rounds)
     return start
 
@@ -81,8 +91,12 @@ def begin(config: ExperimentConfig, model: "nn.Module", contents: Contents | Non
     start, folder = config.start, clean_start.folder_of(config, contents)
     if isinstance(start, FileStart):
         return _put("start.path", Path(start.path), model, start.sha256, strict=start.strict)
+    if isinstance(start, RunStart):
+        return _put("start.folder", ended_run.model_of(start), model, start.sha256)
+    if isinstance(start, TorchvisionStart):
+        return _put_published(start, model)
     if folder is not None:
-        return _put("start", folder / clean_start.MODEL, model)
+        return _put("start", folder / LAST_MODEL, model)
     return []
 
 
@@ -105,8 +119,23 @@ def _put(
         raise ConfigError(key, path, str(error)) from error
 
 
-def _digest(key: str, value: str, path: Path) -> str:
+def _put_published(start: TorchvisionStart, model: "nn.Module") -> list[str]:
+    from fl_backdoor.models.pretrained import torchvision_weights
+    from fl_backdoor.models.weights import UnfitWeights, put
+
     try:
-        return sha256_of(path)
+        found, head = torchvision_weights(start.weights)
+        return put(model, found, strict=start.strict, head=head)
+    except UnfitWeights as error:
+        raise ConfigError("start.weights", start.weights, str(error)) from error
+
+
+def _digest(key: str, path: Path, wanted: str | None) -> str:
+    """Return the digest of a file; raises ConfigError if it cannot be read or is not the `wanted` one."""
+    try:
+        found = sha256_of(path)
     except OSError as error:
-        raise ConfigError(key, value, f"cannot be read: {error.strerror or error}") from error
+        raise ConfigError(key, path, f"cannot be read: {error.strerror or error}") from error
+    if wanted not in (None, found):
+        raise ConfigError("start.sha256", wanted, f"{path} has {found}")
+    return found

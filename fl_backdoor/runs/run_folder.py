@@ -8,6 +8,7 @@
 ``class_accuracy.csv``        a row a round: accuracy on clean test samples of each class
 ``labels.csv``                a row per client: how many training samples of each class it has
 ``model.safetensors``         the last global model
+``best_model.safetensors``    with ``keep_best=true`` the most accurate one, see `best_model`
 ``summary.json``              see `summary`
 ``accuracy_and_success.png``  the figures by round
 ``checkpoint/``               while it is not finished: what it goes on from, see `checkpoint`
@@ -34,6 +35,8 @@ from fl_backdoor.runs.checkpoint import Progress
 from fl_backdoor.runs.columns import CLASS_ACCURACY, CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.runs.runs import DATA
 from fl_backdoor.runs.summary import RunFacts, Status, summarize
+
+LAST_MODEL = "model.safetensors"
 
 
 class RunFolder:
@@ -224,7 +227,7 @@ class RunFolder:
 
         if model:
             arrays = {name: np.asarray(array, order="C") for name, array in model.items()}
-            files.replace(self.path / "model.safetensors", save(arrays))
+            files.replace(self.path / LAST_MODEL, save(arrays))
         rounds = round_table.read(self.rounds_csv)
         clients = client_table.read(self.clients_csv)
         summary = summarize(

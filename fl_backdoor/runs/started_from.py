@@ -12,4 +12,8 @@ def started_from(settings: Mapping[str, Cell]) -> str | None:
         return f"starts from the weights in {settings.get('start.path')}"
     if kind == "clean":
         return f"starts from a clean model of {settings.get('start.rounds')} rounds"
+    if kind == "run":
+        return f"starts from the {settings.get('start.model')} model of {settings.get('start.folder')}"
+    if kind == "torchvision":
+        return f"starts from {settings.get('start.weights')}"
     return None

@@ -38,7 +38,8 @@ OTHERS = [
 
 KNOWN_BEFOREHAND = {"auto", "cifar10", "cifar100", "fashion_mnist", "mnist5k", "sst2"}
 CHOICES = {file.stem for file in (REPOSITORY / "conf" / "dataset").glob("*.yaml")}
-READERS_FILES = {"start=file", *(f"dataset={name}" for name in CHOICES - KNOWN_BEFOREHAND)}
+STARTS = {"start=file", "start=run", "start=torchvision"}
+READERS_FILES = STARTS | {f"dataset={name}" for name in CHOICES - KNOWN_BEFOREHAND}
 """They cannot be checked where the reader's files are not; they are composed."""
 
 BEFORE_THE_RUN = ("resume=", "hydra.")

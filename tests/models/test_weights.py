@@ -6,7 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import squeezenet1_1
 
+from fl_backdoor.models.pretrained import torchvision_weights
 from fl_backdoor.models.weights import UnfitWeights, put, read
 
 
@@ -154,3 +156,50 @@ def test_a_file_that_has_changed_is_refused(tmp_path):
     as_safetensors(tmp_path, {"0.weight": torch.ones(3, 2)})
     with pytest.raises(UnfitWeights, match=r"^has changed since the run was asked for$"):
         read(file, digest)
+
+
+SMALLEST, ITS_FILE = "SqueezeNet1_1_Weights.IMAGENET1K_V1", "squeezenet1_1-b8a52dc0.pth"
+ITS_URL = f"https://download.pytorch.org/models/{ITS_FILE}"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty folder for what torchvision publishes, and no network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_published_weights_are_taken_from_disk_and_their_last_layer_is_left(hub):
+    published, ours = squeezenet1_1(), squeezenet1_1(num_classes=10)
+    drawn = ours.classifier[1].weight.clone()
+    torch.save(published.state_dict(), hub / ITS_FILE)
+    found, head = torchvision_weights(SMALLEST)
+    assert put(ours, found, strict=True, head=head) == ["classifier.1.weight", "classifier.1.bias"]
+    assert torch.equal(ours.features[0].weight, published.features[0].weight)
+    assert torch.equal(ours.classifier[1].weight, drawn)
+    assert put(squeezenet1_1(), found, strict=True, head=head) == [], "it is taken where it fits"
+    with pytest.raises(UnfitWeights, match=r"^lacks 0\.weight"):
+        put(model(), found, strict=True, head=head)
+
+
+@pytest.mark.parametrize("name", ["SqueezeNet1_1", "SqueezeNet1_1_Weights.NONE", "Nothing_Weights.DEFAULT"])
+def test_weights_that_nobody_publishes_are_one_line(name):
+    with pytest.raises(UnfitWeights) as error:
+        torchvision_weights(name)
+    example = "ResNet18_Weights.IMAGENET1K_V1"
+    assert str(error.value) == f"torchvision has no such weights; a name is written like {example}"
+
+
+def test_weights_that_cannot_be_had_are_one_line(hub):
+    with pytest.raises(UnfitWeights) as error:
+        torchvision_weights(SMALLEST)
+    reason = f"{ITS_FILE} is not in {hub}, and cannot be downloaded from {ITS_URL} ("
+    assert str(error.value).startswith(reason)
+    (hub / ITS_FILE).write_bytes(b"<html>not found</html>")
+    with pytest.raises(UnfitWeights) as error:
+        torchvision_weights(SMALLEST)
+    assert str(error.value).startswith(f"{hub}/{ITS_FILE} is not what {ITS_URL} is (")

@@ -1,6 +1,7 @@
 """Runs that start from a trained model."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.federation.context import World
 from fl_backdoor.runner import resume, start
 from fl_backdoor.runner.checks import check_light
 from fl_backdoor.runner.composition import composed
@@ -137,3 +139,61 @@ def test_the_summary_says_what_a_run_starts_from(two_clean_rounds):
     assert found["rounds_before"] == 1
     assert len(found["sha256"]) == 64
     assert start.recorded(looked_at()) is None
+
+
+def ended(folder, model="model.safetensors", **summary):
+    """A run's folder as one that ended leaves it, as far as another one looks at it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "summary.json").write_text(json.dumps({"rounds_finished": 7, **summary}))
+    save_file({"weight": np.ones(len(model), np.float32)}, folder / model)
+    return f"start.folder={folder}"
+
+
+def test_a_run_is_started_from_by_its_last_or_its_best_model(tmp_path):
+    best = {"best": {"main_task_accuracy": {"value": 0.6, "server_round": 5}}}
+    folder = ended(tmp_path / "run", **best)
+    last = looked_at("start=run", folder, "num_rounds=9", "start.count_on=true")
+    assert list(last.rounds) == [8, 9]
+    with pytest.raises(ConfigError, match=r"^start\.model = best: .* has not kept it: that needs keep_best"):
+        looked_at("start=run", folder, "start.model=best")
+    ended(tmp_path / "run", "best_model.safetensors", **best)
+    found = looked_at("start=run", folder, "num_rounds=9", "start.count_on=true", "start.model=best")
+    assert list(found.rounds) == [6, 7, 8, 9]
+    assert found.start.sha256 != last.start.sha256
+    assert list(looked_at("start=run", folder, "start.model=best").rounds) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda run: (run / "summary.json").unlink(),
+            "holds no run that has ended: there is no summary.json",
+        ),
+        (lambda run: (run / "model.safetensors").unlink(), "has no model.safetensors: that run ended before"),
+        (
+            lambda run: (run / "summary.json").write_text("{}"),
+            "its summary.json does not say rounds_finished",
+        ),
+        (
+            lambda run: None,
+            "num_rounds = 7: is the number of the last round: it starts from the model of round",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_started_from_is_one_line(tmp_path, change, message):
+    choice = ended(tmp_path / "run")
+    change(tmp_path / "run")
+    with pytest.raises(ConfigError) as error:
+        looked_at("start=run", choice, "start.count_on=true", "num_rounds=7")
+    assert str(error.value).removeprefix(f"start.folder = {tmp_path / 'run'}: ").startswith(message)
+
+
+def test_a_model_that_a_run_left_is_put_into_the_next(two_clean_rounds, tmp_path):
+    ended(tmp_path)
+    shutil.copy(two_clean_rounds, tmp_path / "model.safetensors")
+    config = looked_at(*FEW, "start=run", f"start.folder={tmp_path}")
+    model = World(config).model
+    assert start.begin(config, model) == []
+    for name, array in load_file(two_clean_rounds).items():
+        assert np.array_equal(model.state_dict()[name].numpy(), array), name

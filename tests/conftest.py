@@ -2,9 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.runner.finished_sweep import Sweep
 
 # Whether a machine is busy says nothing about a property.
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +38,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long: with ``-n`` the processes then end at about the same time."""
     places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> "Sweep":
+    """A multirun of two runs, and what it printed; nobody may change it."""
+    from tests.runner import finished_sweep
+
+    return finished_sweep.finished_sweep(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 
 from fl_backdoor import __version__
 from fl_backdoor.cli.program import COMMANDS, main, program
+from tests.runner.test_main import fill_with_our_names
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = Path(sys.executable).with_name("fl-backdoor")
@@ -70,10 +71,13 @@ def test_an_unknown_command_is_one_line(capsys, asked, meant):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_both_ways_find_a_users_own_module_in_the_working_directory(tmp_path, way):
+def test_both_ways_find_a_users_own_module_beside_others_of_our_names(tmp_path, way):
     """And an error of a run is its line and its exit code, as in ``python -m fl_backdoor.main``."""
+    fill_with_our_names(tmp_path)
     (tmp_path / "nets.py").write_text("def net(image_shape, num_classes):\n    return image_shape\n")
-    done = called(WAYS[way], tmp_path, "run", "dataset=mnist5k", "model._target_=nets.net")
+    done = called(
+        WAYS[way], tmp_path, "run", "dataset=mnist5k", "engine.num_workers=1", "model._target_=nets.net"
+    )
     expected = "fl_backdoor: model._target_ = nets.net: makes a tuple, not a torch.nn.Module\n"
     assert (done.stdout, done.stderr, done.returncode) == (expected, "", 2)
 

@@ -16,7 +16,10 @@ import pytest
 from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 
 PROGRAM = [sys.executable, "-m", "fl_backdoor.main"]
-SMALL = ["dataset=mnist5k", "client.local_steps=2", "partition.num_clients=4", "attack.num_malicious=1"]
+SMALL = [
+    *("dataset=mnist5k", "client.local_steps=2", "partition.num_clients=4", "attack.num_malicious=1"),
+    "engine.num_workers=1",  # a second one takes three seconds to start
+]
 HEED_INTERRUPTS = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -85,14 +88,6 @@ def test_a_wrong_setting_ends_in_one_line_before_any_work(tmp_path, arguments, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_modules_of_the_users_own_are_found_beside_ours(tmp_path):
-    fill_with_our_names(tmp_path)
-    (tmp_path / "nets.py").write_text("def net(image_shape, num_classes):\n    return image_shape\n")
-    shown = run(tmp_path, "dataset=mnist5k", "model._target_=nets.net")
-    expected = "fl_backdoor: model._target_ = nets.net: makes a tuple, not a torch.nn.Module\n"
-    assert (shown.stdout, shown.stderr, shown.returncode) == (expected, "", 2)
-
-
 REFUSES_WHAT_IS_HEAVY = """
 import runpy, sys
 sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
@@ -133,22 +128,15 @@ def test_only_runs_need_what_is_heavy(tmp_path, refused, arguments, status, show
     assert done.stdout.startswith(shown)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["+model.width=3"], "model.width = 3: no such setting"),
-        (["attack.trigger.rows=[2,28]"], "attack.trigger.rows = [2, 28]: must be ordered"),
-    ],
-)
-def test_a_wrong_plug_in_setting_leaves_no_ray_behind(tmp_path, arguments, message):
-    program = [*PROGRAM, "dataset=mnist5k", *arguments]
+def test_a_wrong_plug_in_setting_leaves_no_ray_behind(tmp_path):
+    program = [*PROGRAM, "dataset=mnist5k", "engine.num_workers=1", "+model.width=3"]
     with subprocess.Popen(
         program, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout is not None
         [line] = process.stdout.read().splitlines()
         assert process.wait() == 2
-    assert line.startswith(f"fl_backdoor: {message}")
+    assert line.startswith("fl_backdoor: model.width = 3: no such setting")
     assert _is_gone(process.pid)
 
 
@@ -167,18 +155,8 @@ def fill_with_our_names(folder: Path) -> None:
         )
 
 
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
-    """A multirun over α in {0, 0.3}: its folder, and what it printed."""
-    folder = tmp_path_factory.mktemp("sweep")
-    fill_with_our_names(folder)
-    shown = run(folder, "-m", *SMALL, "attack.alpha=0,0.3", "num_rounds=1", "hydra.sweep.dir=found")
-    assert shown.returncode == 0, shown.stdout + shown.stderr
-    return folder / "found", shown
-
-
-def test_a_sweep_has_a_folder_a_run_a_table_and_a_figure(sweep):
-    folder, _ = sweep
+def test_a_sweep_has_a_folder_a_run_a_table_and_a_figure(finished_sweep):
+    folder = finished_sweep.folder
     rows = {row["attack.alpha"]: row for row in table(folder / "sweep.csv")}
     assert rows.keys() == {"0.0", "0.3"}
     assert (folder / "success_rate_by_alpha.png").stat().st_size > 5000
@@ -188,8 +166,8 @@ def test_a_sweep_has_a_folder_a_run_a_table_and_a_figure(sweep):
             assert float(row[name]) == summary[name]
 
 
-def test_a_run_folder_holds_all_that_is_needed(sweep):
-    [folder] = sweep[0].glob("fedavg_alpha-0.3_seed-0_*")
+def test_a_run_folder_holds_all_that_is_needed(finished_sweep):
+    [folder] = finished_sweep.folder.glob("fedavg_alpha-0.3_seed-0_*")
     names = {file.name for file in folder.iterdir()}
     assert names >= {
         "config.yaml",
@@ -205,41 +183,43 @@ def test_a_run_folder_holds_all_that_is_needed(sweep):
     rounds, clients = table(folder / "rounds.csv"), table(folder / "clients.csv")
     assert tuple(rounds[0]) == ROUND_COLUMNS
     assert tuple(clients[0]) == CLIENT_COLUMNS
-    assert [row["server_round"] for row in rounds] == ["0", "1"]
-    assert [row["client_id"] for row in clients] == ["0", "1", "2", "3"]
-    assert sum(row["attacking"] == "true" for row in clients) == 1
-    assert sum(float(row["weight"]) for row in clients) == pytest.approx(1)
+    assert [row["server_round"] for row in rounds] == ["0", "1", "2"]
+    assert [row["client_id"] for row in clients] == ["0", "1", "2", "3"] * 2
+    assert sum(row["attacking"] == "true" for row in clients) == 2
+    assert sum(float(row["weight"]) for row in clients) == pytest.approx(2)
 
 
-def test_the_floor_of_a_clean_model_stands_beside_the_figures(sweep):
-    [clean], [attacked] = (sweep[0].glob(f"fedavg_alpha-{alpha}_*") for alpha in ("0", "0.3"))
+def test_the_floor_of_a_clean_model_stands_beside_the_figures(finished_sweep):
+    folder = finished_sweep.folder
+    [clean], [attacked] = (folder.glob(f"fedavg_alpha-{alpha}_*") for alpha in ("0", "0.3"))
     floor = json.loads((clean / "summary.json").read_text())
     summary = json.loads((attacked / "summary.json").read_text())
     assert floor["attacks"] is False
     assert summary["attacks"] is True
     for name in ("main_task_accuracy", "attack_success_rate", "success_rate"):
         assert summary[f"clean_{name}"] == floor[name]
-        assert table(attacked / "rounds.csv")[1][f"clean_{name}"] == repr(floor[name])
+        assert table(attacked / "rounds.csv")[2][f"clean_{name}"] == repr(floor[name])
 
 
-def test_the_log_of_each_run_says_who_wrote_what(sweep):
+def test_the_log_of_each_run_says_who_wrote_what(finished_sweep):
     # In the first one Ray starts, which gives its own lines another format.
-    for log in sweep[0].glob("*/run.log"):
-        assert re.search(r"^\d{4}-\d\d-\d\d \S+ INFO flwr: .*ROUND 1/1", log.read_text(), re.MULTILINE)
+    for log in finished_sweep.folder.glob("*/run.log"):
+        assert re.search(r"^\d{4}-\d\d-\d\d \S+ INFO flwr: .*ROUND 1/2", log.read_text(), re.MULTILINE)
 
 
-def test_the_terminal_shows_rounds_and_nothing_else(sweep):
-    _, shown = sweep
-    lines = shown.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["run", "mnist5k", "round", "round", "finished:"] * 2
-    assert shown.stderr == ""
+def test_the_terminal_shows_rounds_and_nothing_else(finished_sweep):
+    lines = finished_sweep.stdout.splitlines()
+    rounds = ["round"] * 3
+    assert [line.split()[0] for line in lines] == ["run", "mnist5k", *rounds, "finished:"] * 2
+    assert finished_sweep.stderr == ""
 
 
 @contextmanager
-def running(tmp_path):
+def running(tmp_path, num_workers=1):
     """Start a run without end in a group of its own, and wait until its third round is under way."""
     program = [sys.executable, "-c", HEED_INTERRUPTS, *PROGRAM[1:]]
     arguments = [*program, *SMALL, "num_rounds=100000", "hydra.run.dir=found"]
+    arguments.append(f"engine.num_workers={num_workers}")
     with subprocess.Popen(
         arguments,
         cwd=tmp_path,
@@ -282,7 +262,7 @@ def test_an_interrupt_while_a_sweep_is_composed_is_one_line(tmp_path):
 
 def test_a_killed_run_leaves_no_shared_memory_behind(tmp_path):
     """It has no name: it is gone with the last process that holds it; two idle agents of Ray go later."""
-    with running(tmp_path) as process:
+    with running(tmp_path, num_workers=2) as process:
         assert len(_holders(process.pid)) == 3, "the server and two workers"
         process.kill()
         process.wait()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_what_cannot_go_on_is_refused_in_one_line_and_not_touched(stopped, confi
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert content(stopped) == before
+
+
+def test_other_settings_are_named(stopped, config):
+    with pytest.raises(FlBackdoorError) as refused:
+        resume.check_can_go_on(replace(config, seed=1), None, stopped)
+    said = "holds a run with seed = 0, not 1: it goes on only with the settings that it was begun with"
+    assert str(refused.value) == f"{stopped} {said}"
 
 
 def test_what_was_cut_off_before_its_first_checkpoint_is_begun_anew(tmp_path, config):

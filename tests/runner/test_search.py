@@ -7,7 +7,7 @@ from tests.runner.test_main import SMALL, run, table
 
 
 def test_the_search_for_alpha_tries_whole_samples_and_tells_the_best(tmp_path):
-    tiny = ["num_rounds=1", "clean_baseline=known", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=found"]
+    tiny = ["num_rounds=1", "clean_baseline=known", "hydra.sweeper.n_trials=2", "hydra.sweep.dir=found"]
     search = ["-m", "experiment=alpha_search", *SMALL, *tiny]
     shown = run(tmp_path, *search)
     assert shown.returncode == 0, shown.stdout
@@ -25,7 +25,7 @@ def test_the_search_for_alpha_tries_whole_samples_and_tells_the_best(tmp_path):
         str(results["best_params"]["attack.alpha"])
     ]
     last = shown.stdout.splitlines()[-1]
-    assert last.startswith("best of 3: ")
+    assert last.startswith("best of 2: ")
     assert last.endswith(best)
     again = run(tmp_path, *search)
-    assert again.stdout.count("finished already") == 3, "the same seed tries the same values"
+    assert again.stdout.count("finished already") == 2, "the same seed tries the same values"

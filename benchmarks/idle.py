@@ -16,7 +16,7 @@ from torch import nn
 from fl_backdoor.core.report_names import NUM_STEPS, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.federation.client_app import answer
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.hosting import hosting
 from fl_backdoor.federation.invitation import Answer, pack_answer
 
@@ -42,9 +42,9 @@ def query(message: Message, context: Context) -> Message:
 class IdleClient(NumPyClient):
     """Sends back the model that it was sent, one parameter of it moved."""
 
-    def __init__(self, world: World, client_id: int) -> None:
+    def __init__(self, context: ExperimentContext, client_id: int) -> None:
         self.client_id = client_id
-        self.num_examples = len(world.partition[client_id])
+        self.num_examples = len(context.partition[client_id])
 
     def fit(self, parameters: ModelArrays, config: dict[str, Any]) -> tuple[ModelArrays, int, dict[str, Any]]:
         """Return the global model, one parameter of its first tensor moved by 1."""

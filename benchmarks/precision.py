@@ -56,8 +56,8 @@ def _run(settings: list[str], precision: str, seed: int) -> dict[str, float]:
     folder = RUNS.absolute() / f"{_name(settings)}_{precision}_seed-{seed}"
     summary = folder / "summary.json"
     if not _is_finished(summary):
-        place = [f"dataset.root={data_folder()}"] if "dataset=mnist5k" not in settings else []
-        program = [sys.executable, "-m", "fl_backdoor.main", *settings, *place]
+        root = [f"dataset.root={data_folder()}"] if "dataset=mnist5k" not in settings else []
+        program = [sys.executable, "-m", "fl_backdoor.main", *settings, *root]
         program += [f"precision={precision}", f"seed={seed}", f"hydra.run.dir={folder}"]
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted one left
         subprocess.run(program, cwd=REPOSITORY, check=True)

@@ -163,8 +163,8 @@ def _rows(size: Size) -> Iterator[ParameterVector]:
 
 def _updates(size: Size) -> UpdateMatrix:
     updates = np.empty((size.num_clients, size.num_params), dtype=np.float32)
-    for place, row in enumerate(_rows(size)):
-        updates[place] = row
+    for index, row in enumerate(_rows(size)):
+        updates[index] = row
     return updates
 
 

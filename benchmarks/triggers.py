@@ -14,7 +14,7 @@ from PIL import Image
 
 import conf
 from fl_backdoor.config.schema import parse_whole
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.runner.checks import check_light
 from fl_backdoor.runner.composition import composed
 
@@ -23,10 +23,10 @@ FILES = (Path(conf.__file__).parent / "attack" / "trigger").glob("*.yaml")
 TRIGGERS = sorted(file.stem for file in FILES if file.stem != "word")
 
 
-def world(trigger: str) -> World:
+def context(trigger: str) -> ExperimentContext:
     """Return what a run with this trigger would see."""
     config = parse_whole(next(composed([f"attack/trigger={trigger}", "engine.device=cpu"])))[0]
-    return World(check_light(config).config)
+    return ExperimentContext(check_light(config).config)
 
 
 def row(images: torch.Tensor) -> NDArray[np.uint8]:
@@ -38,8 +38,8 @@ def row(images: torch.Tensor) -> NDArray[np.uint8]:
 
 def draw(file: Path) -> None:
     """Draw the first test images with each trigger into `file`."""
-    clean = torch.from_numpy(np.array(world(TRIGGERS[0]).data.test.samples[:NUM_IMAGES])) / 255
-    rows = [row(clean), *(row(world(name).trigger.stamp(clean)) for name in TRIGGERS)]
+    clean = torch.from_numpy(np.array(context(TRIGGERS[0]).data.test.samples[:NUM_IMAGES])) / 255
+    rows = [row(clean), *(row(context(name).trigger.stamp(clean)) for name in TRIGGERS)]
     Image.fromarray(np.concatenate(rows)).save(file)
 
 

@@ -74,10 +74,10 @@ def compared(what: Case, repeats: int) -> Iterator[Figure]:
         with tempfile.TemporaryDirectory() as folder:
             pairs.append((_program(Path(folder), what), _bare_loop(Path(folder), what)))
     where = "CIFAR-10" if data_folder() else "5,000 MNIST digits"
-    for place, name in enumerate((f"program, {usable_cores()} cores", "bare loop, 1 core")):
+    for index, name in enumerate((f"program, {usable_cores()} cores", "bare loop, 1 core")):
         case = f"{what.model}, {where}, {what.rounds} rounds, {name}"
-        yield Figure(case, "CPU time a round", "s", tuple(pair[place].cpu for pair in pairs))
-        yield Figure(case, "wall time a round", "s", tuple(pair[place].wall for pair in pairs))
+        yield Figure(case, "CPU time a round", "s", tuple(pair[index].cpu for pair in pairs))
+        yield Figure(case, "wall time a round", "s", tuple(pair[index].wall for pair in pairs))
     case = f"{what.model}, program / bare loop"
     yield Figure(case, "CPU time", "", tuple(program.cpu / bare.cpu for program, bare in pairs))
     yield Figure(case, "wall time", "", tuple(program.wall / bare.wall for program, bare in pairs))
@@ -129,10 +129,10 @@ def _bare_loop(folder: Path, what: Case) -> Cost:
     with _started("benchmarks.bare_loop", *settings) as process:
         os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         assert process.stdout is not None
-        told = [json.loads(line) for line in process.stdout]
-    figures = [tuple(each[name] for name in FIGURES) for each in told]
+        rounds = [json.loads(line) for line in process.stdout]
+    figures = [tuple(each[name] for name in FIGURES) for each in rounds]
     cpu, wall = (
-        float(np.mean([each[name] for each in told[1:]])) for name in ("cpu_seconds", "wall_seconds")
+        float(np.mean([each[name] for each in rounds[1:]])) for name in ("cpu_seconds", "wall_seconds")
     )
     return Cost(cpu, wall, figures, load_file(model))
 

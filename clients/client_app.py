@@ -83,7 +83,7 @@ class MaliciousClientApp(ClientApp):
         return reply
 
     def _rank(self, context: Context) -> int | None:
-        """Return the node's place among the malicious ones; None: it is honest."""
+        """Return the node's rank among the malicious ones; None: it is honest."""
         if self.partition_ids is None:
             return 0
         if not isinstance(found := context.node_config.get(PARTITION_ID), int):
@@ -108,10 +108,10 @@ class MaliciousClientApp(ClientApp):
 
 
 def _round(message: Message) -> int:
-    told: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for record in message.content.config_records.values():
-        told |= record
-    return round_of(told)
+        config |= record
+    return round_of(config)
 
 
 def _model(content: RecordDict) -> tuple[str, ArrayRecord]:

@@ -37,7 +37,7 @@ class MaliciousClient(BenignClient):
     adversary
         Whoever is behind all malicious clients: the parts of the attack. Nothing about the server.
     rank
-        Its place among the malicious clients, from 0: when its turn is, and which part of the trigger is its
+        Its rank among the malicious clients, from 0: when its turn is, and which part of the trigger is its
         own. None: nobody counts on it; it attacks as the first one does, with the whole trigger.
     """
 
@@ -67,8 +67,8 @@ class MaliciousClient(BenignClient):
         self.knowledge = self._knowledge(list(parameters), server_round, config.get(SHARED_STATE, b""))
         self.trigger = self.trigger.with_learnt(self.knowledge.shared.get(TRIGGER, NOTHING))
         arrays, num_examples, metrics = super().fit(parameters, config)
-        told = packed({TRIGGER: self.trigger.learnt()}) if self.attacks(server_round) else b""
-        return arrays, num_examples, {**metrics, SHARED_STATE: told}
+        learnt = packed({TRIGGER: self.trigger.learnt()}) if self.attacks(server_round) else b""
+        return arrays, num_examples, {**metrics, SHARED_STATE: learnt}
 
     def poison(self, server_round: int) -> Poison:
         """Improve the trigger against the model that was received; return the poisoning of the batches."""

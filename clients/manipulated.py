@@ -28,7 +28,7 @@ class Turn:
     server_round
         Counted from 1.
     rank
-        The client's place among the malicious ones, from 0.
+        The client's rank among the malicious ones, from 0.
     num_malicious
         How many there are.
     seed

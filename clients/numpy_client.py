@@ -27,7 +27,7 @@ class MaliciousNumPyClient(NumPyClient):
     schedule
         Rounds in which it attacks; None: all.
     rank, num_malicious
-        Its place among the malicious clients, from 0, and how many there are.
+        Its rank among the malicious clients, from 0, and how many there are.
     seed
         Of what manipulations draw; malicious clients have it in common.
     names

@@ -50,16 +50,15 @@ def _show_help() -> None:
 
 def _run() -> NoReturn:
     from fl_backdoor.runner.display.live import Display
-    from fl_backdoor.runner.display.redirect import Streams
-    from fl_backdoor.runner.jobs import Jobs, accept_from_hydra, task
+    from fl_backdoor.runner.display.redirect import Redirect
+    from fl_backdoor.runner.jobs import Jobs
     from fl_backdoor.runner.tracking.beside import left_behind
 
-    with Streams() as streams, Display(streams.terminal) as display:
-        jobs = Jobs(display, streams)
-        accept_from_hydra(jobs)
+    with Redirect() as redirect, Display(redirect.terminal) as display:
+        jobs = Jobs(display, redirect)
         try:
             jobs.prepare(sys.argv[1:])
-            _by_hydra(task)
+            _by_hydra(jobs)
             jobs.work()
             jobs.tell_best()
         except FlBackdoorError as error:

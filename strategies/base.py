@@ -17,7 +17,7 @@ from strategies.numerics.linear import Squares, mean_distances, norms, squared_d
 Weighting = Literal["equal", "num_examples"]
 """What a plain mean weighs clients by: all the same, or by the numbers of examples that they report."""
 
-VirtualClients = Callable[[ModelArrays, int, int, int], Iterator[ParameterVector]]
+ProxyClients = Callable[[ModelArrays, int, int, int], Iterator[ParameterVector]]
 """From a global model, a round, a number of honest clients and one of stages of their training: what each
 might have made of the model by the end of each stage, float32 ``(n_params,)``."""
 
@@ -51,7 +51,7 @@ class ServerContext:
         With fewer usable replies than this the round keeps the model.
     coverage
         From a client's number of samples to the share of them that it sees in a round, in (0, 1].
-    virtual_clients
+    proxy_clients
         Clients that the server plays with its own samples; None: it has none.
     """
 
@@ -64,7 +64,7 @@ class ServerContext:
     learning_rate: float = 1.0
     min_replies: int = 1
     coverage: Callable[[int], float] = everything
-    virtual_clients: VirtualClients | None = None
+    proxy_clients: ProxyClients | None = None
 
 
 @dataclass(frozen=True)

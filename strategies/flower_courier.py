@@ -102,8 +102,10 @@ class FlowerCourier(Courier):
     def collect(self, server_round: int, replies: Iterable[Message]) -> Received:
         """Match the replies with what was sent, by the ids of messages, and check each of them."""
         answers = {message.metadata.reply_to_message_id: message for message in replies}
-        places = {node_id: client_id for client_id, node_id in enumerate(self.node_ids)}
-        asked = sorted((places[sent.metadata.dst_node_id], sent.metadata.message_id) for sent in self._sent)
+        client_ids = {node_id: client_id for client_id, node_id in enumerate(self.node_ids)}
+        asked = sorted(
+            (client_ids[sent.metadata.dst_node_id], sent.metadata.message_id) for sent in self._sent
+        )
         updates = self._matrix(len(asked))
         usable: dict[int, _Reply] = {}
         rejected: dict[int, str] = {}

@@ -50,10 +50,10 @@ def facts() -> RunFacts:
 def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Write the two files of a finished run that a sweep reads; `settings` are nested."""
 
-    def write(name: str, settings: Row, **told: object) -> Path:
+    def write(name: str, settings: Row, **entries: object) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        summary = dict.fromkeys(TOLD_BY_SUMMARY) | {"status": "finished", "rounds_finished": 16} | told
+        summary = dict.fromkeys(TOLD_BY_SUMMARY) | {"status": "finished", "rounds_finished": 16} | entries
         (folder / "summary.json").write_text(json.dumps(summary))
         (folder / "config.yaml").write_text(yaml.safe_dump(settings))
         return folder

@@ -67,7 +67,7 @@ def test_the_version_is_the_same_wherever_it_stands():
 
 def test_the_citation_follows_its_schema():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.citation-file-format"]
-    told = subprocess.run(
+    process = subprocess.run(
         [*command, REPOSITORY / "CITATION.cff"], check=False, capture_output=True, text=True
     )
-    assert told.returncode == 0, told.stdout
+    assert process.returncode == 0, process.stdout

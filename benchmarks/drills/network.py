@@ -152,12 +152,12 @@ def _done(field: Field, drill: Callable[[Field, Process], Process]) -> Outcome:
     ended = run.wait()
     folder = field.federation.folder / drill.__name__
     rounds = len(_rows(folder / "rounds.csv")) - 1
-    places = [
+    missed_rounds = [
         (int(row["server_round"]), int(row["client_id"]), row["rejected"])
         for row in _rows(folder / "clients.csv")
         if row["rejected"]
     ]
-    missed = ", ".join(f"({number}, {client_id})" for number, client_id, _ in places) or "none"
+    missed = ", ".join(f"({number}, {client_id})" for number, client_id, _ in missed_rounds) or "none"
     said = [line for line in run.said().splitlines() if "SuperLink" in line or "going on" in line]
     return Outcome(
         drill=(drill.__doc__ or "").strip().rstrip("."),
@@ -167,7 +167,7 @@ def _done(field: Field, drill: Callable[[Field, Process], Process]) -> Outcome:
             *([f"{NUM_ROUNDS - rounds} rounds"] if rounds < NUM_ROUNDS else []),
         ],
         seconds=time.monotonic() - started,
-        details={"ended": ended, "rounds": rounds, "places_lost": places, "said": said},
+        details={"ended": ended, "rounds": rounds, "places_lost": missed_rounds, "said": said},
     )
 
 

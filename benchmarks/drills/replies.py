@@ -150,7 +150,10 @@ class _Round:
         exchange = exchange_for(arrays, task, LAYOUT)
         said = [
             ClientReply(
-                client_id, exchange.deliver(_state(self.rng), row), 10, 2, 0.5, 0.1, b"notes"[: client_id * 2]
+                client_id,
+                *(10, 2, 0.5, 0.1),
+                shared_state=b"state"[: client_id * 2],
+                arrays=exchange.deliver(_state(self.rng), row),
             )
             for client_id, row in zip(task.client_ids, task.rows, strict=True)
         ]

@@ -43,7 +43,7 @@ def over_the_wire(rng: Rng, reply: Message) -> Message:
 def _scrambled(rng: Rng, content: bytes) -> bytes:
     """Flip, cut, repeat or put in some bytes."""
     changed = bytearray(content)
-    start, end = sorted(int(place) for place in rng.integers(0, len(changed) + 1, 2))
+    start, end = sorted(int(position) for position in rng.integers(0, len(changed) + 1, 2))
     kind = rng.integers(5)
     if kind == 0:
         del changed[start:]
@@ -52,8 +52,8 @@ def _scrambled(rng: Rng, content: bytes) -> bytes:
     elif kind == 2:
         changed[start:start] = rng.bytes(int(rng.integers(1, 40)))
     elif changed:
-        for place in rng.integers(0, len(changed), int(rng.integers(1, 9))):
-            changed[place] = rng.integers(256)
+        for position in rng.integers(0, len(changed), int(rng.integers(1, 9))):
+            changed[position] = rng.integers(256)
     return bytes(changed)
 
 
@@ -148,14 +148,14 @@ def _spoil_arrays(rng: Rng, content: RecordDict, client_id: int) -> None:
     if not isinstance(record, ArrayRecord):
         return
     arrays = list(record.values())
-    place = int(rng.integers(len(arrays) + 1))
+    index = int(rng.integers(len(arrays) + 1))
     if rng.random() < 0.1:
-        arrays.insert(place, Array(np.zeros(3, np.float32)))
-    elif place == len(arrays):
+        arrays.insert(index, Array(np.zeros(3, np.float32)))
+    elif index == len(arrays):
         del arrays[-1:]
     else:
-        arrays[place] = _array(rng, arrays[place])
-    content[name] = ArrayRecord({f"{place}{text(rng)[:5]}": array for place, array in enumerate(arrays)})
+        arrays[index] = _array(rng, arrays[index])
+    content[name] = ArrayRecord({f"{index}{text(rng)[:5]}": array for index, array in enumerate(arrays)})
 
 
 NUMBERS: tuple[int | float | list[int] | list[float], ...] = (

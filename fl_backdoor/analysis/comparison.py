@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fl_backdoor.analysis.difference import Difference, difference
-from fl_backdoor.analysis.seeds import Setting, by_setting, told
+from fl_backdoor.analysis.seeds import Setting, by_setting, figure_settings
 from fl_backdoor.analysis.settings_table import figure
 from fl_backdoor.analysis.varying_settings import varying_keys
 from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs import same_bits
-from fl_backdoor.runs.runs import Run, Settings, tell_of_each_other
+from fl_backdoor.runs.run import Run, Settings
+from fl_backdoor.runs.runs import tell_of_each_other
 
 FIGURES = (
     "main_task_accuracy",
@@ -70,7 +71,7 @@ class Pair:
     @property
     def is_same_setting(self) -> bool:
         """Whether both sides agree in all that figures depend on."""
-        return told(self.a.runs[0]) == told(self.b.runs[0])
+        return figure_settings(self.a.runs[0]) == figure_settings(self.b.runs[0])
 
     @property
     def has_figures(self) -> bool:
@@ -131,7 +132,9 @@ def match(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     of_a, of_b = by_setting(a), by_setting(b)
     pairs = _pairs(of_a, of_b)
     if not pairs:
-        varying = _varying([told(run) for run in a]) | _varying([told(run) for run in b])
+        varying = _varying([figure_settings(run) for run in a]) | _varying(
+            [figure_settings(run) for run in b]
+        )
         raise FlBackdoorError(
             f"A and B cannot be matched: no setting of A is one of B; they vary {', '.join(sorted(varying))}"
         )
@@ -142,13 +145,19 @@ def match(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
 def _pairs(of_a: Sequence[Setting], of_b: Sequence[Setting]) -> list[Pair]:
     if len(of_a) == len(of_b) == 1:
         return [Pair({}, of_a[0], of_b[0])]
-    a, b = ([told(setting.runs[0]) for setting in side if setting.runs[0].settings] for side in (of_a, of_b))
+    a, b = (
+        [figure_settings(setting.runs[0]) for setting in side if setting.runs[0].settings]
+        for side in (of_a, of_b)
+    )
     whole = _varying([*a, *b]) - _varying(a) - _varying(b)
     keys = [key for key in _keys([*a, *b]) if key not in whole]
     partners = {_agreed(setting, keys): setting for setting in of_b}
     matched = [(one, partners[found]) for one in of_a if (found := _agreed(one, keys)) in partners]
     shown = [key for key in varying_keys([*a, *b]) if key not in whole]
-    return [Pair({key: told(one.runs[0]).get(key) for key in shown}, one, other) for one, other in matched]
+    return [
+        Pair({key: figure_settings(one.runs[0]).get(key) for key in shown}, one, other)
+        for one, other in matched
+    ]
 
 
 def _varying(settings: Sequence[Settings]) -> set[str]:
@@ -158,7 +167,7 @@ def _varying(settings: Sequence[Settings]) -> set[str]:
 def _agreed(setting: Setting, keys: Sequence[str]) -> str:
     """Return what partners agree in, as text; runs whose settings are unknown agree with none."""
     run = setting.runs[0]
-    found = told(run)
+    found = figure_settings(run)
     return repr([found.get(key) for key in keys]) if run.settings else str(run.folder)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison says, as sheets and lines, or as CSV with all digits."""
+"""What a comparison says, as tables and lines, or as CSV with all digits."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.settings_table import UNKNOWN, marks_of
 from fl_backdoor.analysis.varying_settings import value
 from fl_backdoor.core import table
-from fl_backdoor.runs.runs import Run, Settings
+from fl_backdoor.runs.run import Run, Settings
 
 NAMES = {
     "main_task_accuracy": "accuracy",
@@ -113,13 +113,13 @@ def _figures(pair: Pair) -> Sheet:
     known = [(name, found) for name in FIGURES if (found := pair.difference(name))]
     usual = _method(known[0][1])
     methods = [_method(found) for _, found in known]
-    notes, noted = gather([[] if method == usual else [method] for method in methods])
+    footnotes, noted = gather([[] if method == usual else [method] for method in methods])
     return Sheet(
         title=f"{_label(pair.common) or 'Figures'} ({usual}; shares in %)",
         columns=("", "A", "B", "B - A", "95 % interval", "p", "larger"),
         rows=tuple(_cells(name, found) for name, found in known),
         num_names=1,
-        notes=notes,
+        footnotes=footnotes,
         noted=noted,
     )
 

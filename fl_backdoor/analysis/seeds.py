@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fl_backdoor.config.metric_settings import changes_no_metric
-from fl_backdoor.runs.runs import Run, Settings, of_strategy
+from fl_backdoor.runs.run import Run, Settings, of_strategy
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -109,9 +109,11 @@ def by_setting(runs: Sequence[Run]) -> list[Setting]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(_group(run), []).append(run)
-    differing = differing_keys([told(run) for run in runs])
+    differing = differing_keys([figure_settings(run) for run in runs])
     return [
-        Setting({key: told(group[0]).get(key) for key in differing}, tuple(sorted(group, key=_seed)))
+        Setting(
+            {key: figure_settings(group[0]).get(key) for key in differing}, tuple(sorted(group, key=_seed))
+        )
         for group in groups.values()
     ]
 
@@ -122,7 +124,7 @@ def differing_keys(settings: Sequence[Settings]) -> tuple[str, ...]:
     return tuple(key for key in keys if len({repr(found.get(key)) for found in settings}) > 1)
 
 
-def told(run: Run) -> Settings:
+def figure_settings(run: Run) -> Settings:
     """Return the settings that figures depend on, seed aside, and the data set that was really there."""
     kept = {
         key: found
@@ -138,7 +140,7 @@ def told(run: Run) -> Settings:
 
 def _group(run: Run) -> str:
     # Runs whose settings cannot be read need not be the same.
-    return repr(sorted(told(run).items())) if run.settings else str(run.folder)
+    return repr(sorted(figure_settings(run).items())) if run.settings else str(run.folder)
 
 
 def _seed(run: Run) -> tuple[int, str]:

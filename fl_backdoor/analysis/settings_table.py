@@ -1,15 +1,15 @@
-"""The table of a paper: a row a setting, figures over seeds, and the clean floor beside them."""
+"""The table of a paper: a row a setting, figures over seeds, and the clean baseline beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.render.sheet import Sheet, gather
-from fl_backdoor.analysis.seeds import Setting, Spread, by_setting, spread, told
+from fl_backdoor.analysis.seeds import Setting, Spread, by_setting, figure_settings, spread
 from fl_backdoor.analysis.varying_settings import short, value, varying_keys
 from fl_backdoor.core import table
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 ALWAYS = ("strategy", "attack.alpha")
 """Settings that have a column even where all runs agree."""
@@ -49,7 +49,7 @@ FIGURES = (
     "clean_success_rate",
     *DETECTION,
 )
-"""Each beside its clean floor: the same training under the same defence when nobody attacks."""
+"""Each beside its clean baseline: the same training under the same defence when nobody attacks."""
 
 IN_TITLE = (
     ("num_rounds", "{} rounds"),
@@ -57,7 +57,7 @@ IN_TITLE = (
     ("attack.num_malicious", "{} of them malicious"),
 )
 
-NO_FLOOR = "clean floor unknown: no run under these settings that nobody attacks"
+NO_BASELINE = "clean baseline unknown: no run under these settings that nobody attacks"
 ONE_SEED = "one seed: no spread"
 UNKNOWN = "–"
 DIVERGED = "diverged"
@@ -105,10 +105,10 @@ class SettingsTable:
 
 
 def tabulate(runs: Sequence[Run]) -> SettingsTable:
-    """Return the table of `runs`, at least one; runs that lack a clean floor get it from the others."""
+    """Return the table of `runs`, at least one; runs that lack a clean baseline get it from the others."""
     fill_clean_figures(runs)
     settings = by_setting(runs)
-    known = [told(run) for run in runs if run.settings]
+    known = [figure_settings(run) for run in runs if run.settings]
     keys = tuple(dict.fromkeys([*(key for key in varying_keys(known) if key == "dataset"), *ALWAYS]))
     keys += tuple(key for key in varying_keys(known) if key not in keys)
     rows = sorted((_row(setting, keys) for setting in settings), key=lambda row: table.order(row.named, keys))
@@ -122,7 +122,7 @@ def sheet(content: SettingsTable, also: Sequence[str] = ()) -> Sheet:
     """
     known = {name for row in content.rows for name, found in row.figures.items() if found}
     shown = [name for name in FIGURES if name not in DETECTION or name in known]
-    notes, noted = gather([row.marks for row in content.rows])
+    footnotes, noted = gather([row.marks for row in content.rows])
     return Sheet(
         title=content.title,
         columns=(
@@ -136,7 +136,7 @@ def sheet(content: SettingsTable, also: Sequence[str] = ()) -> Sheet:
             for row in content.rows
         ),
         num_names=len(content.keys),
-        notes=notes,
+        footnotes=footnotes,
         noted=noted,
     )
 
@@ -182,22 +182,22 @@ def marks_of(setting: Setting) -> list[str]:
 
 
 def _row(setting: Setting, keys: Sequence[str]) -> SettingRow:
-    found = told(setting.runs[0])
+    found = figure_settings(setting.runs[0])
     figures = {name: over_seeds(setting.finished, name) for name in (*FIGURES, *MORE_FIGURES)}
     one = [ONE_SEED] if len(setting.finished) == 1 else []
-    marks = (*one, *marks_of(setting), *_floor_marks(figures))
+    marks = (*one, *marks_of(setting), *_baseline_marks(figures))
     return SettingRow(setting, {key: found[key] for key in keys if key in found}, figures, marks)
 
 
-def _floor_marks(figures: dict[str, Spread | None]) -> list[str]:
-    """Say where backdoor figures stand without their floor, or beside one of fewer seeds."""
-    attacked, floor = figures["attack_success_rate"], figures["clean_attack_success_rate"]
+def _baseline_marks(figures: dict[str, Spread | None]) -> list[str]:
+    """Say where backdoor figures stand without their baseline, or beside one of fewer seeds."""
+    attacked, baseline = figures["attack_success_rate"], figures["clean_attack_success_rate"]
     if attacked is None:
         return []
-    if floor is None:
-        return [NO_FLOOR]
-    known, needed = len(floor.values), len(attacked.values)
-    return [f"clean floor of {known} of {needed} seeds"] if known < needed else []
+    if baseline is None:
+        return [NO_BASELINE]
+    known, needed = len(baseline.values), len(attacked.values)
+    return [f"clean baseline of {known} of {needed} seeds"] if known < needed else []
 
 
 def _title(known: Sequence[table.Row]) -> str:

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from fl_backdoor.analysis.clean_floor import CLEAN_COLUMNS, fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import CLEAN_COLUMNS, fill_clean_figures
 from fl_backdoor.analysis.sweep_figure import draw_sweep
 from fl_backdoor.config.metric_settings import changes_no_metric
 from fl_backdoor.core import files, table
 from fl_backdoor.runs.columns import LATER_FIGURES
-from fl_backdoor.runs.runs import Run, Settings, read, run_folders, tell_of_each_other
+from fl_backdoor.runs.run import Run, Settings
+from fl_backdoor.runs.runs import read, run_folders, tell_of_each_other
 
 log = logging.getLogger("fl_backdoor")
 
@@ -65,9 +66,9 @@ def collect(sweep_folder: Path) -> None:
     files.replace(sweep_folder / "sweep.csv", table.header(columns) + table.lines(rows, columns))
     finished = [row for row in rows if row["status"] == "finished"]
     if finished:
-        telling = [name for name in differing if not changes_no_metric(name)]
+        varying = [name for name in differing if not changes_no_metric(name)]
         num_diverged = sum(row["status"] == "diverged" for row in rows)
-        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, telling, num_diverged)
+        draw_sweep(sweep_folder / "success_rate_by_alpha.png", finished, varying, num_diverged)
 
 
 def differing_settings(all_settings: Sequence[Settings]) -> tuple[str, ...]:
@@ -89,6 +90,6 @@ def _ended(folder: Path, sweep_folder: Path) -> Run | None:
 
 
 def _row(run: Run, columns: Sequence[str]) -> table.Row:
-    told = {name: run.summary[name] for name in TOLD_BY_SUMMARY}
-    known = {**run.settings, **told, "run": run.name, "strategy": run.strategy}
+    summary = {name: run.summary[name] for name in TOLD_BY_SUMMARY}
+    known = {**run.settings, **summary, "run": run.name, "strategy": run.strategy}
     return {name: known.get(name) for name in columns}

@@ -27,7 +27,7 @@ FIGURES: tuple[tuple[str, str, Literal["-", "--", ":"]], ...] = (
 )
 """Column, text and line style."""
 
-FLOOR_WIDTH = 0.7
+BASELINE_WIDTH = 0.7
 """Of the line at a clean model's SR, in points."""
 
 MOST_LINES = len(OKABE_ITO)
@@ -68,7 +68,7 @@ def draw_sweep(path: Path, rows: Sequence[Row], differing: Sequence[str], num_di
     for label, members in groups.items():
         for column, _, style in FIGURES:
             _draw_line(axes, points(members, column), colours[label], style)
-        _draw_floor(axes, members, colours[label])
+        _draw_baseline(axes, members, colours[label])
     left_out = f" · {num_diverged} diverged, left out" if num_diverged else ""
     axes.set_title(_title(rows, pooled) + left_out)
     axes.set_ylabel("share of test samples (%)")
@@ -140,10 +140,10 @@ def _draw_line(axes: "Axes", line: Sequence[Point], colour: str, style: str) -> 
         axes.fill_between(alphas, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _draw_floor(axes: "Axes", rows: Iterable[Row], colour: str) -> None:
+def _draw_baseline(axes: "Axes", rows: Iterable[Row], colour: str) -> None:
     known = [share for row in rows if (share := number(row["clean_success_rate"])) is not None]
     if known:
-        axes.axhline(100 * fmean(known), color=colour, linewidth=FLOOR_WIDTH)
+        axes.axhline(100 * fmean(known), color=colour, linewidth=BASELINE_WIDTH)
 
 
 def _alpha_axis(axes: "Axes", alphas: Sequence[float]) -> None:
@@ -163,5 +163,5 @@ def _legend(colours: Mapping[str, str]) -> list["Line2D"]:
     return [
         *(Line2D([], [], color=colour, marker="o", label=label) for label, colour in colours.items()),
         *(Line2D([], [], color=grey, linestyle=style, label=text) for _, text, style in FIGURES),
-        Line2D([], [], color=grey, linewidth=FLOOR_WIDTH, label="SR of a clean model"),
+        Line2D([], [], color=grey, linewidth=BASELINE_WIDTH, label="SR of a clean model"),
     ]

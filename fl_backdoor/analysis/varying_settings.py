@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fl_backdoor.analysis.seeds import differing_keys
 from fl_backdoor.core import table
-from fl_backdoor.runs.runs import Settings
+from fl_backdoor.runs.run import Settings
 
 
 def varying_keys(settings: Sequence[Settings]) -> tuple[str, ...]:

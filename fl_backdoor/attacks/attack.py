@@ -102,7 +102,7 @@ class Attack:
         return self._chosen[client_id]
 
     def merged_state(
-        self, before: bytes, told: Sequence[bytes], sent: Callable[[], ParameterVector] | None
+        self, before: bytes, sent_states: Sequence[bytes], sent: Callable[[], ParameterVector] | None
     ) -> bytes:
         """Return what malicious clients know of each other after a round.
 
@@ -110,13 +110,13 @@ class Attack:
         ----------
         before
             What they knew in it.
-        told
+        sent_states
             What each of them, and whoever else sent something, says.
         sent
             Returns the parameters of the global model that they were sent; None: none of them was sent one.
         """
         state = dict(unpacked(before))
-        learnt = self.trigger.merged([unpacked(piece).get(TRIGGER, NOTHING) for piece in told])
+        learnt = self.trigger.merged([unpacked(piece).get(TRIGGER, NOTHING) for piece in sent_states])
         if learnt.size:
             state[TRIGGER] = learnt
         if self.needs_previous_model and sent is not None:

@@ -22,7 +22,7 @@ class Knowledge:
     client_id
         Its own.
     rank
-        Its place among the malicious clients, from 0, in the order of their ids.
+        Its rank among the malicious clients, from 0, in the order of their ids.
     num_malicious
         How many there are.
     layout

@@ -15,7 +15,8 @@ from fl_backdoor.analysis.render.sheet import Sheet
 from fl_backdoor.analysis.render.terminal import show
 from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import Run, find
+from fl_backdoor.runs.run import Run
+from fl_backdoor.runs.runs import find
 
 FORMATS = ("text", "markdown", "csv")
 
@@ -38,15 +39,15 @@ def _print(a: Path, b: Path, wanted: str) -> Iterator[str]:
     for run in (*found.a, *found.b):
         yield from run.problems
     if not any(pair.has_figures for pair in found.pairs):
-        raise FlBackdoorError("nothing can be compared: no setting has a finished run on both sides")
+        raise FlBackdoorError("nothing can be compared: no setting has a usable run on both sides")
 
 
 def _read(folder: Path) -> list[Run]:
     runs = find([folder])
-    told = [run for run in runs if run.tells_anything]
-    if not told:
+    usable = [run for run in runs if run.tells_anything]
+    if not usable:
         raise FlBackdoorError("; ".join(problem for run in runs for problem in run.problems))
-    return told
+    return usable
 
 
 def _as_markdown(part: Part) -> str:

@@ -30,23 +30,19 @@ def main(grid: Grid, context: Context) -> None:
     FlBackdoorError
         If it cannot be run; Flower marks the run as failed.
     """
-    from fl_backdoor.runner.display.background import Background
-    from fl_backdoor.runner.display.redirect import Streams
+    from fl_backdoor.runner.display.redirect import Redirect
     from fl_backdoor.runner.rehearsal import ready
-    from fl_backdoor.runner.reporting import Reporting
     from fl_backdoor.runner.session import Session
 
     config = configuration(context.run_config)
     assert isinstance(config.engine, DeploymentConfig)
     # Flower passes on what is written to sys.stdout: `flwr log` shows it.
-    with Streams() as streams, Display(sys.stdout, terminal=False) as display:
-        background = Background(Reporting(display, streams))
+    with Redirect() as redirect, Display(sys.stdout, terminal=False) as display:
+        session = Session(display, redirect, engine=OnGrid(grid, config.engine, display.line))
         try:
-            engine = OnGrid(grid, config.engine, display.line)
-            session = Session(display, streams, background, engine=engine)
             session.run(ready(config), Path(config.outputs) / f"flwr-run-{context.run_id}")
         finally:
-            background.close()
+            session.close()
 
 
 def configuration(run_config: Mapping[str, Any]) -> ExperimentConfig:

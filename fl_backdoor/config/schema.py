@@ -258,11 +258,11 @@ def parse_whole(plain: Mapping[str, Any], *, multirun: bool = False) -> tuple[Ex
     """
     of_the_call = [field.name for field in dataclasses.fields(CallConfig)]
     experiment = {key: value for key, value in plain.items() if key not in of_the_call}
-    told = {key: value for key, value in plain.items() if key in of_the_call}
+    of_call = {key: value for key, value in plain.items() if key in of_the_call}
     if experiment.get("clean_baseline") == "auto":
         experiment["clean_baseline"] = "run" if multirun else "known"
     try:
-        call = TypeAdapter(CallConfig).validate_python(told)
+        call = TypeAdapter(CallConfig).validate_python(of_call)
     except ValidationError as error:
         raise config_error(error, "") from error
     config = parse(experiment)

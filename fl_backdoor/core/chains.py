@@ -11,12 +11,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.plugins import TARGET
 
 KEY = "strategy.steps"
 
 STEPS = "steps"
-
-TARGET = "_target_"
 
 LONGEST_NAME = 120
 """Characters of a folder's name that tell of its strategy; file systems allow 255 in all."""

@@ -46,7 +46,7 @@ def obstacle(folder: Path) -> str | None:
     """Return why `folder` cannot be made and written in; None: it can. Nothing of what is tried stays."""
     try:
         whole = folder.absolute()
-        there = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+        there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
         if not there.is_dir():
             return f"{there} is a link that leads nowhere" if there.is_symlink() else f"{there} is no folder"
         longest = os.pathconf(there, "PC_NAME_MAX")

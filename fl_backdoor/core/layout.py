@@ -166,9 +166,9 @@ class Layout:
         parts = self.parts(out)
         for tensor, after, before in zip(self.tensors, local, origin, strict=True):
             if tensor.is_parameter:
-                _, place = next(parts)
+                _, target = next(parts)
                 # Counters, where they count as parameters, are turned into float32 first.
-                np.subtract(after, before, out=place, dtype=np.float32, casting="unsafe")
+                np.subtract(after, before, out=target, dtype=np.float32, casting="unsafe")
 
     def moved(self, arrays: ModelArrays, movement: ParameterVector, buffers: ModelArrays) -> ModelArrays:
         """Return the state whose parameters are those of `arrays` plus `movement`.

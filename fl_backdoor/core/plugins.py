@@ -12,11 +12,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_type_hints
-
-from pydantic import ConfigDict, ValidationError, create_model
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 TARGET = "_target_"
 
@@ -62,6 +63,8 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
         At the first unknown setting, wrong type or value out of range, and where the plug-in does not take
         what is `given`.
     """
+    from pydantic import ConfigDict, ValidationError, create_model
+
     target = resolve(spec, key)
     try:
         parameters = inspect.signature(target).parameters
@@ -100,6 +103,8 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) 
     ConfigError
         At the first one.
     """
+    from pydantic import ConfigDict, ValidationError, create_model
+
     hints = _hints(function)
     fields: dict[str, Any] = {name: (hints[name], ...) for name in arguments if name in hints}
     model = create_model("Arguments", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
@@ -156,7 +161,7 @@ def _told(error: Exception) -> str:
 
 
 def config_error(
-    error: ValidationError, key: str, known: list[str] | None = None, kinds: Collection[str] = ()
+    error: "ValidationError", key: str, known: list[str] | None = None, kinds: Collection[str] = ()
 ) -> ConfigError:
     """Turn the first of pydantic's complaints into one line under the dotted `key`.
 

@@ -113,9 +113,9 @@ class Cifar10(ImageDataset):
 
     def _parquet_files(self, base: Path) -> tuple[Path, ...]:
         for pattern in PARQUET_FOLDERS:
-            place = pattern.format(name=self.name, config=self.config)
+            below = pattern.format(name=self.name, config=self.config)
             # Several snapshots may lie side by side; the youngest is what was downloaded last.
-            folders = sorted(base.glob(place) if place else [base], key=_modified, reverse=True)
+            folders = sorted(base.glob(below) if below else [base], key=_modified, reverse=True)
             for folder in folders:
                 files = [*folder.glob("train-*.parquet"), *folder.glob("test-*.parquet")]
                 if files:

@@ -58,7 +58,7 @@ def contents_of(spec: Spec) -> Contents | None:
     return found
 
 
-def fingerprint_of(folder: Path, files: Sequence[Path], checksum: Checksum, notes: Path) -> str:
+def fingerprint_of(folder: Path, files: Sequence[Path], checksum: Checksum, remembered: Path) -> str:
     """Return 16 hexadecimal digits that follow from the files' names and bytes.
 
     Parameters
@@ -69,7 +69,7 @@ def fingerprint_of(folder: Path, files: Sequence[Path], checksum: Checksum, note
         Files in and below it, in any order.
     checksum
         ``md5`` where that is what is published for them.
-    notes
+    remembered
         Folder for what was found; where nothing can be written, all is read each time.
 
     Raises
@@ -79,7 +79,7 @@ def fingerprint_of(folder: Path, files: Sequence[Path], checksum: Checksum, note
     """
     try:
         state, changed = _state(files)
-        note = notes / f"contents-{_digest([checksum, state])}.txt"
+        note = remembered / f"contents-{_digest([checksum, state])}.txt"
         known = _noted(note)
         if known is not None:
             return known
@@ -96,9 +96,9 @@ def fingerprint_of(folder: Path, files: Sequence[Path], checksum: Checksum, note
 
 def _state(files: Iterable[Path]) -> tuple[list[tuple[str, int, int, int, int]], float]:
     """Return what the file system says of the files, and when the last of them was changed, in seconds."""
-    told = [(str(file.absolute()), file.stat()) for file in files]
-    state = [(name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for name, of in told]
-    return state, max((of.st_ctime for _, of in told), default=0.0)
+    stats = [(str(file.absolute()), file.stat()) for file in files]
+    state = [(name, of.st_size, of.st_mtime_ns, of.st_ctime_ns, of.st_ino) for name, of in stats]
+    return state, max((of.st_ctime for _, of in stats), default=0.0)
 
 
 def _name(file: Path, folder: Path) -> str:

@@ -90,9 +90,9 @@ class Source:
     files: tuple[Path, ...]
     checksum: Checksum = "sha256"
 
-    def fingerprint(self, notes: Path) -> str:
+    def fingerprint(self, remembered: Path) -> str:
         """Return 16 hexadecimal digits that follow from names and bytes; see `contents.fingerprint_of`."""
-        return fingerprint_of(self.folder, self.files, self.checksum, notes)
+        return fingerprint_of(self.folder, self.files, self.checksum, remembered)
 
 
 class LabelledDataset(ABC):

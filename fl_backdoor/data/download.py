@@ -62,9 +62,9 @@ def download(root: Path, fetch: Callable[[Path], Path]) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _move(finished: Path, place: Path) -> None:
+def _move(finished: Path, target: Path) -> None:
     try:
-        finished.rename(place)
+        finished.rename(target)
     except OSError:
-        if not place.exists():  # otherwise another process was faster, and its copy is as good
+        if not target.exists():  # otherwise another process was faster, and its copy is as good
             raise

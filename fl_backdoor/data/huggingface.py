@@ -124,16 +124,16 @@ class HuggingFace(NamedImages):
 
     def decode(self, source: Source) -> Dataset:
         """Return the images that `datasets` reads, of one shape."""
-        with self._place() as place:
-            builder = self._prepared(place)
+        with self._temporary() as temporary:
+            builder = self._prepared(temporary)
             image = self._image_column(builder)
             label = self._column(builder.info.features, "label")
             rows = self._rows(builder, "train", TRAIN)
             classes = label_column(label, builder.info.features[label], rows)
-            train = self._split("train", rows, image, classes, self._tree(builder, place))
+            train = self._split("train", rows, image, classes, self._tree(builder, temporary))
             if self.test_share is None:
                 rows = self._rows(builder, "test", TEST)
-                test = self._split("test", rows, image, classes, self._tree(builder, place))
+                test = self._split("test", rows, image, classes, self._tree(builder, temporary))
             else:
                 train, test = self._divided(train, builder)
             return self.together(train, test, classes.names)
@@ -157,15 +157,15 @@ class HuggingFace(NamedImages):
         return Source(folder, tuple(sorted(folder.glob("*.arrow"))))
 
     @contextmanager
-    def _place(self) -> Iterator[str | None]:
+    def _temporary(self) -> Iterator[str | None]:
         """Say where `datasets` may copy to: its own cache; for a folder, one that is removed."""
         if not self.folder.is_dir():
             yield None
             return
         with decoded.writing(self.cache):
             temporary = TemporaryDirectory(prefix=".huggingface-", dir=self.cache)
-        with temporary as place:
-            yield place
+        with temporary as folder:
+            yield folder
 
     def _prepared(self, cache_dir: str | None) -> Any:  # noqa: ANN401 - datasets is not typed
         import datasets
@@ -187,7 +187,7 @@ class HuggingFace(NamedImages):
             ) from error
         return builder
 
-    def _tree(self, builder: Any, place: str | None) -> tuple[Path, ...]:  # noqa: ANN401
+    def _tree(self, builder: Any, temporary: str | None) -> tuple[Path, ...]:  # noqa: ANN401
         """Return the folders whose files may be images by their paths: those of a tree of images."""
         import datasets
         from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
@@ -195,9 +195,9 @@ class HuggingFace(NamedImages):
 
         if not isinstance(builder, FolderBasedBuilder):
             return ()
-        if place is None:
+        if temporary is None:
             return Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE)
-        return self.folder, Path(place)
+        return self.folder, Path(temporary)
 
     def _image_column(self, builder: Any) -> str:  # noqa: ANN401
         from datasets import Image
@@ -273,12 +273,12 @@ def _labelled(
     # Batches of encoded images: row by row it takes twice as long.
     from datasets import Image
 
-    place = 0
+    number = 0
     cells = rows.select_columns([image, classes.column]).cast_column(image, Image(decode=False))
     for batch in cells.iter(BATCH_SIZE):
         for encoded, label in zip(batch[image], batch[classes.column], strict=True):
-            place += 1
-            yield _decoded(encoded, f"{rows.split}, row {place}", tree), classes.number(label)
+            number += 1
+            yield _decoded(encoded, f"{rows.split}, row {number}", tree), classes.number(label)
 
 
 def _decoded(cell: Any, row: str, tree: tuple[Path, ...]) -> "Image":  # noqa: ANN401
@@ -288,8 +288,8 @@ def _decoded(cell: Any, row: str, tree: tuple[Path, ...]) -> "Image":  # noqa: A
     encoded, path = (cell or {}).get("bytes"), str((cell or {}).get("path") or "")
     is_of_the_tree = encoded is None and any(_is_below(path, folder) for folder in tree)
     if encoded is None and not is_of_the_tree:
-        told = f"names {cleaned(readable(path))} in place of an image" if path else "holds no image"
-        raise DataError(f"dataset.path: {row} {told}; only bytes are read, and files of a tree of images")
+        fault = f"names {cleaned(readable(path))} in place of an image" if path else "holds no image"
+        raise DataError(f"dataset.path: {row} {fault}; only bytes are read, and files of a tree of images")
     with named(path if is_of_the_tree else row):
         image = Image.open(BytesIO(encoded or Path(path).read_bytes()))
         image.load()

@@ -80,7 +80,7 @@ class ImageFolder(StretchedImages):
         self.folder = self.root / Path(folder).expanduser()
         self.wanted = f"{folder}/{TRAIN}/<class>/ with images"
         self._cached_as = f"{self.name}-{self.in_words()}-{DECODING}"
-        classes = {place.name: images_below(place) for place in _folders(self.folder / TRAIN)}
+        classes = {folder.name: images_below(folder) for folder in _folders(self.folder / TRAIN)}
         self._train: Labelled = [(name, file) for name, files in classes.items() for file in files]
         self._test = self._tested()
         self._refuse_what_is_missing(classes, test_share)
@@ -119,50 +119,50 @@ class ImageFolder(StretchedImages):
         self._train = [one for one, tested in zip(self._train, is_test, strict=True) if not tested]
 
     def _refuse_what_is_missing(self, classes: dict[str, list[Path]], test_share: float | None) -> None:
-        place = readable(self.folder.absolute())
+        shown = readable(self.folder.absolute())
         if not self._train:
-            raise DataError(f"dataset.folder: no images in {place}/{TRAIN}/<class>/")
+            raise DataError(f"dataset.folder: no images in {shown}/{TRAIN}/<class>/")
         empty = sorted(name for name, files in classes.items() if not files)
         if empty:
-            raise DataError(f"dataset.folder: no images of the class {empty[0]!r} in {place}/{TRAIN}")
+            raise DataError(f"dataset.folder: no images of the class {empty[0]!r} in {shown}/{TRAIN}")
         if not self._test and test_share is None:
             where = f"{', '.join(TEST[:-1])} or {TEST[-1]}"
-            raise DataError(f"dataset.folder: no images in {place}/{where}/<class>/; {ADVICE}")
+            raise DataError(f"dataset.folder: no images in {shown}/{where}/<class>/; {ADVICE}")
         if self._test and test_share is not None:
-            raise ConfigError(KEY, test_share, f"{place} has test images of its own; leave this out")
+            raise ConfigError(KEY, test_share, f"{shown} has test images of its own; leave this out")
         unknown = sorted({label for label, _ in self._test} - set(classes))
         if unknown:
             raise DataError(
-                f"dataset.folder: {place} has test images of the class {readable(unknown[0])!r}, "
+                f"dataset.folder: {shown} has test images of the class {readable(unknown[0])!r}, "
                 "and none to train on"
             )
 
 
 def labelled(folder: Path) -> Labelled:
     """Return class and file of each image below `folder`, in the order of their paths."""
-    return [(place.name, file) for place in _folders(folder) for file in images_below(place)]
+    return [(of_class.name, file) for of_class in _folders(folder) for file in images_below(of_class)]
 
 
 def _folders(folder: Path) -> list[Path]:
     """Return the folders of classes, in the order of their names."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(place for place in found if place.is_dir() and _is_shown(place.name))
+    return sorted(path for path in found if path.is_dir() and _is_shown(path.name))
 
 
 def images_below(folder: Path) -> list[Path]:
     """Return all images below the folder of a class, in the order of their paths."""
     return sorted(
-        Path(place, name)
-        for place, names in _shown_files(folder)
+        Path(parent, name)
+        for parent, names in _shown_files(folder)
         for name in names
-        if Path(name).suffix.lower() not in TEXT and Path(place, name).is_file()
+        if Path(name).suffix.lower() not in TEXT and Path(parent, name).is_file()
     )
 
 
 def _shown_files(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    for place, inner, files in os.walk(folder, followlinks=False):
+    for parent, inner, files in os.walk(folder, followlinks=False):
         inner[:] = [name for name in inner if _is_shown(name)]
-        yield place, [name for name in files if _is_shown(name)]
+        yield parent, [name for name in files if _is_shown(name)]
 
 
 def _is_shown(name: str) -> bool:

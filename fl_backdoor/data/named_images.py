@@ -48,8 +48,8 @@ class NamedImages(ClassesInData, StretchedImages):
             root=root, cache=cache, download=download, size=size, channels=channels, mean=mean, std=std
         )
         self.name = f"{type(self).name}_{called}"
-        told = json.dumps([DECODING, self.image_shape, chosen], sort_keys=True)
-        self._cached_as = f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        chosen_as = json.dumps([DECODING, self.image_shape, chosen], sort_keys=True)
+        self._cached_as = f"{self.name}-{hashlib.sha256(chosen_as.encode()).hexdigest()[:16]}"
 
     @property
     def cached_as(self) -> str:

@@ -128,21 +128,21 @@ class TorchvisionSet(NamedImages):
     def _parts(self) -> list[Any]:
         """Return training and test images from the first folder where torchvision finds both."""
         faults = []
-        for place in (*self._folders(), self.root):
+        for folder in (*self._folders(), self.root):
             try:
-                return [self._part(place, which) for which in SPLITS]
+                return [self._part(folder, which) for which in SPLITS]
             except (OSError, RuntimeError) as error:
-                faults.append(f"{place}: {error}")
+                faults.append(f"{folder}: {error}")
         raise ValueError("; ".join(faults))
 
-    def _part(self, place: Path, which: str, **settings: bool) -> Any:  # noqa: ANN401 - torchvision is not typed
+    def _part(self, folder: Path, which: str, **settings: bool) -> Any:  # noqa: ANN401 - torchvision is not typed
         """Return training or test images below `place`; raises what torchvision raises."""
         unknown = []
         for choice in self._choices(which):
             given = {**self.chosen["keywords"], **choice}
             self._refuse_incomplete(given)
             try:
-                return self._class()(place, **given, **settings)
+                return self._class()(folder, **given, **settings)
             except TypeError as error:
                 raise ConfigError("dataset.set", self.set, f"does not take {given} ({error})") from error
             except ValueError as error:

@@ -25,7 +25,7 @@ from fl_backdoor.core.errors import FlBackdoorError, ReplyError
 from fl_backdoor.core.report_names import NUM_STEPS, SHARED_STATE, TRAIN_LOSS, TRAIN_SECONDS
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.data.fingerprint import fingerprint, kind_of
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.hosting import Hosting, hosting
 from fl_backdoor.federation.invitation import Answer, Invitation, pack_answer, unpack_invitation
 from fl_backdoor.federation.messages import (
@@ -44,7 +44,7 @@ log = logging.getLogger("fl_backdoor")
 app = ClientApp()
 
 
-BuildClient = Callable[[World, int], NumPyClient]
+BuildClient = Callable[[ExperimentContext, int], NumPyClient]
 """From what all clients know and a client id to the client."""
 
 
@@ -77,15 +77,17 @@ def answer(message: Message, build: BuildClient, here: Hosting | None = None) ->
     return Message(pack_replies(replies), reply_to=message)
 
 
-def build_client(world: World, client_id: int) -> NumPyClient:
+def build_client(context: ExperimentContext, client_id: int) -> NumPyClient:
     """Return the client with this partition id, benign or malicious as the configuration has it."""
-    is_malicious = client_id in world.malicious_ids
+    is_malicious = client_id in context.malicious_ids
     return (
-        _malicious_client(world, None, client_id) if is_malicious else _benign_client(world, None, client_id)
+        _malicious_client(context, None, client_id)
+        if is_malicious
+        else _benign_client(context, None, client_id)
     )
 
 
-def build_hosted_client(here: Hosting, world: World, client_id: int) -> NumPyClient:
+def build_hosted_client(here: Hosting, context: ExperimentContext, client_id: int) -> NumPyClient:
     """Return a client that lives on this node, benign or malicious as the node was started.
 
     Raises
@@ -96,34 +98,34 @@ def build_hosted_client(here: Hosting, world: World, client_id: int) -> NumPyCli
     if client_id not in here.client_ids:
         raise ReplyError(f"client {client_id} does not live on this node")
     build = _malicious_client if here.is_malicious else _benign_client
-    return build(world, here, client_id)
+    return build(context, here, client_id)
 
 
-def _benign_client(world: World, here: Hosting | None, client_id: int) -> NumPyClient:
-    return world.benign_client(task=_task(world, here, client_id))
+def _benign_client(context: ExperimentContext, here: Hosting | None, client_id: int) -> NumPyClient:
+    return context.benign_client(task=_task(context, here, client_id))
 
 
-def _malicious_client(world: World, here: Hosting | None, client_id: int) -> NumPyClient:
+def _malicious_client(context: ExperimentContext, here: Hosting | None, client_id: int) -> NumPyClient:
     # One that the run's metrics do not count on has no rank.
-    rank = world.rank_of(client_id) if client_id in world.malicious_ids else None
-    task, adversary = _task(world, here, client_id), _adversary(world, here)
-    return world.malicious_client(task=task, adversary=adversary, rank=rank)
+    rank = context.rank_of(client_id) if client_id in context.malicious_ids else None
+    task, adversary = _task(context, here, client_id), _adversary(context, here)
+    return context.malicious_client(task=task, adversary=adversary, rank=rank)
 
 
-def _task(world: World, here: Hosting | None, client_id: int) -> LocalTask:
-    samples = world.training_samples
+def _task(context: ExperimentContext, here: Hosting | None, client_id: int) -> LocalTask:
+    samples = context.training_samples
     if here is None or not here.owns_data:
-        samples = samples.select(world.partition[client_id])
-    return LocalTask(client_id, world.config.seed, samples, world.trainer, world.layout)
+        samples = samples.select(context.partition[client_id])
+    return LocalTask(client_id, context.config.seed, samples, context.trainer, context.layout)
 
 
 @lru_cache(maxsize=1)
-def _adversary(world: World, here: Hosting | None) -> Adversary:
+def _adversary(context: ExperimentContext, here: Hosting | None) -> Adversary:
     # Where a node has data of its own, those of the other malicious clients are elsewhere.
     owns_data = here is not None and here.owns_data
-    client_ids = here.client_ids if here is not None and owns_data else sorted(world.malicious_ids)
-    build = partial(_benign_client, world, here)
-    return Adversary(world.attack, world.trainer, world.layout, client_ids, build)
+    client_ids = here.client_ids if here is not None and owns_data else sorted(context.malicious_ids)
+    build = partial(_benign_client, context, here)
+    return Adversary(context.attack, context.trainer, context.layout, client_ids, build)
 
 
 def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
@@ -144,15 +146,15 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
             "attack.holds_target goes by the common data set: with data of its own this node does not know "
             "who else is malicious, nor its rank among them"
         )
-    world = _world(invitation.experiment, here)
-    found, wanted = fingerprint(world.dataset, world.data), invitation.data
+    context = _context(invitation.experiment, here)
+    found, wanted = fingerprint(context.dataset, context.data), invitation.data
     if here.owns_data:
         found, wanted = kind_of(found), kind_of(wanted)
     if found != wanted:
         raise FlBackdoorError(f"its data are {found}; the run's are {wanted}")
     # Whatever takes long is done before the first round asks for it.
-    _ = world.partition, world.training_samples, world.trainer, world.attack
-    return Answer(here.client_ids, num_own_samples=len(world.training_samples) if here.owns_data else 0)
+    _ = context.partition, context.training_samples, context.trainer, context.attack
+    return Answer(here.client_ids, num_own_samples=len(context.training_samples) if here.owns_data else 0)
 
 
 @dataclass(frozen=True)
@@ -167,24 +169,23 @@ class _Order:
 
 def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | ClientFailure:
     try:
-        world = _world(order.task.experiment, order.here)
-        exchange = exchange_for(order.arrays, order.task, world.layout)
-        client = order.build(world, client_id)
+        context = _context(order.task.experiment, order.here)
+        exchange = exchange_for(order.arrays, order.task, context.layout)
+        client = order.build(context, client_id)
         asked = order.task
         config: dict[str, Scalar] = {SERVER_ROUND: asked.server_round, SHARED_STATE: asked.shared_state}
         before = time.process_time()
         local, num_examples, metrics = client.fit(exchange.model, config)
         cpu_seconds = time.process_time() - before
-        told = metrics.get(SHARED_STATE, b"")
+        shared_state = metrics.get(SHARED_STATE, b"")
         reply = ClientReply(
             client_id=client_id,
-            arrays=[],
             num_examples=num_examples,
             num_steps=int(metrics[NUM_STEPS]),
             train_loss=float(metrics[TRAIN_LOSS]),
             train_seconds=float(metrics[TRAIN_SECONDS]),
             cpu_seconds=cpu_seconds,
-            shared_state=told if isinstance(told, bytes) else b"",
+            shared_state=shared_state if isinstance(shared_state, bytes) else b"",
         )
         # The server looks at the numbers first: the reason is the same wherever a model is checked.
         check_claims(reply)
@@ -203,5 +204,5 @@ def _config(experiment: str, here: Hosting | None) -> ExperimentConfig:
 
 
 @lru_cache(maxsize=1)
-def _world(experiment: str, here: Hosting | None) -> World:
-    return World(_config(experiment, here))
+def _context(experiment: str, here: Hosting | None) -> ExperimentContext:
+    return ExperimentContext(_config(experiment, here))

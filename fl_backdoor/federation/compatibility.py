@@ -8,7 +8,9 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.dataset import LabelledDataset
 
 
-def told(dataset: LabelledDataset, spec: plugins.Spec, key: str, kind: str | None = None) -> dict[str, Any]:
+def sample_spec(
+    dataset: LabelledDataset, spec: plugins.Spec, key: str, kind: str | None = None
+) -> dict[str, Any]:
     """Return what the plug-in at `key` is told of the samples, by the names of its parameters.
 
     `kind` is what the data set knows a choice of that goes with it; None: `key`.

@@ -26,7 +26,7 @@ from fl_backdoor.data.dataset import Dataset, LabelledDataset, Split
 from fl_backdoor.data.partition import partition, unowned
 from fl_backdoor.data.root import draw_root
 from fl_backdoor.data.samples import CLEAN, Samples
-from fl_backdoor.federation.compatibility import told
+from fl_backdoor.federation.compatibility import sample_spec
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.training.augmentations.base import Augmentation
 from fl_backdoor.training.augmentations.series import Series
@@ -34,7 +34,7 @@ from fl_backdoor.training.precision import Precision, resolve_precision
 from fl_backdoor.training.trainer import Trainer
 
 
-class World:
+class ExperimentContext:
     """The parts of an experiment, each built when it is first asked for.
 
     Parameters
@@ -133,7 +133,7 @@ class World:
             If it does not go with the samples.
         """
         seed, spec = integer_seed(self.config.seed, Purpose.MODEL), self.config.model
-        described = told(self.dataset, spec, "model")
+        described = sample_spec(self.dataset, spec, "model")
         return build_model(spec, described, self.dataset.num_classes, seed, self.device, inputs=self._inputs)
 
     @cached_property
@@ -161,7 +161,7 @@ class World:
 
     def _augmentation(self, name: str, spec: plugins.Spec) -> Augmentation:
         key = f"augmentation.step.{name}"
-        step: Augmentation = plugins.build(spec, key, **told(self.dataset, spec, key, "augmentation"))
+        step: Augmentation = plugins.build(spec, key, **sample_spec(self.dataset, spec, key, "augmentation"))
         return step
 
     @cached_property
@@ -193,7 +193,9 @@ class World:
             If it does not go with the samples, or not with the space in which it is to be stamped.
         """
         attack, key = self.config.attack, "attack.trigger"
-        trigger: Trigger = plugins.build(attack.trigger, key, **told(self.dataset, attack.trigger, key))
+        trigger: Trigger = plugins.build(
+            attack.trigger, key, **sample_spec(self.dataset, attack.trigger, key)
+        )
         if trigger.raw_only and attack.trigger_space != "pixel":
             raise ConfigError(
                 "attack.trigger_space", attack.trigger_space, f"{type(trigger).__name__} takes pixel alone"
@@ -258,7 +260,7 @@ class World:
         return plugins.factory(self.config.attack.client, "attack.client", "task", "adversary", "rank")
 
     def rank_of(self, client_id: int) -> int:
-        """Return a malicious client's place among all of them, from 0, in the order of their ids."""
+        """Return a malicious client's rank among all of them, from 0, in the order of their ids."""
         return self._ranks[client_id]
 
     @cached_property

@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord
 from fl_backdoor.attacks.shared_state import TRIGGER, unpacked
 from fl_backdoor.attacks.triggers.base import NOTHING
 from fl_backdoor.data.samples import CLEAN, Poison
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.metrics import divergence
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
 from fl_backdoor.metrics.by_class import Shares, class_accuracies
@@ -53,15 +53,15 @@ class Evaluator:
 
     Parameters
     ----------
-    world
+    context
         Its model is overwritten by those that are evaluated.
     """
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, context: ExperimentContext) -> None:
+        self.context = context
         self._threads = ThreadPoolExecutor(2, "evaluation", initializer=torch.set_num_threads, initargs=(1,))
         self._running: Future[None] | None = None
-        self.trigger = world.trigger
+        self.trigger = context.trigger
 
     def start(self, model: ArrayRecord, then: Then, shared_state: bytes = b"") -> None:
         """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
@@ -70,8 +70,8 @@ class Evaluator:
         before raised is raised here.
         """
         self.wait()
-        self.trigger = self.world.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
-        load_arrays(self.world.model, model.to_numpy_ndarrays())
+        self.trigger = self.context.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
+        load_arrays(self.context.model, model.to_numpy_ndarrays())
         self._running = self._threads.submit(self._evaluate, then)
 
     def wait(self) -> None:
@@ -91,21 +91,21 @@ class Evaluator:
 
     def _evaluate(self, then: Then) -> None:
         started = time.perf_counter()
-        poisoning, labels = self.world.poisoning, self.world.data.test.labels
-        poison = poisoning.in_test(self.trigger, self.world.config.attack.trigger_space)
+        poisoning, labels = self.context.poisoning, self.context.data.test.labels
+        poison = poisoning.in_test(self.trigger, self.context.config.attack.trigger_space)
         stamped = self._threads.submit(self._predict, poison)
         clean = self._predict(CLEAN)
         triggered = stamped.result().classes
         figures = backdoor_figures(
             labels, clean.classes, triggered, clean.loss, targets=poisoning.aims()[labels]
         )
-        by_class = class_accuracies(labels, clean.classes, self.world.dataset.num_classes)
+        by_class = class_accuracies(labels, clean.classes, self.context.dataset.num_classes)
         diverged = divergence.of_model(
-            first_not_finite(self.world.model), (clean.classes, triggered), clean.loss
+            first_not_finite(self.context.model), (clean.classes, triggered), clean.loss
         )
         then(Evaluation(figures, by_class, diverged, time.perf_counter() - started))
 
     def _predict(self, poison: Poison) -> Predictions:
-        world = self.world
-        batch_size = world.config.server.eval_batch_size
-        return predict(world.model, world.test_samples, batch_size, poison, world.precision)
+        context = self.context
+        batch_size = context.config.server.eval_batch_size
+        return predict(context.model, context.test_samples, batch_size, poison, context.precision)

@@ -57,12 +57,12 @@ def installed_plugins() -> frozenset[str]:
     return frozenset(target for content in contents for _, target in _targets(content))
 
 
-def _yaml(place: Traversable) -> Iterator[Traversable]:
-    if place.is_dir():
-        for inner in place.iterdir():
+def _yaml(path: Traversable) -> Iterator[Traversable]:
+    if path.is_dir():
+        for inner in path.iterdir():
             yield from _yaml(inner)
-    elif place.name.endswith(".yaml"):
-        yield place
+    elif path.name.endswith(".yaml"):
+        yield path
 
 
 def _targets(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain values of YAML

@@ -8,7 +8,7 @@ costs nobody else anything.
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -52,7 +52,7 @@ class TrainTask:
         The clients to train.
     rows
         The row of each of them in the round's update matrix.
-    board
+    shared_round
         Address of the memory in which model and updates lie; empty: they travel in messages.
     num_rows
         Rows of the matrix there.
@@ -66,24 +66,22 @@ class TrainTask:
     server_round: int
     client_ids: tuple[int, ...]
     rows: tuple[int, ...]
-    board: str = ""
+    shared_round: str = ""
     num_rows: int = 0
     packing: str = ""
     shared_state: bytes = b""
 
 
 @dataclass(frozen=True)
-class ClientReply:
-    """What one client says it did.
+class Claims:
+    """What one client says it did, beside its model.
 
     Parameters
     ----------
     client_id
         Partition id of the client.
-    arrays
-        Its local model, in ``state_dict`` order; its buffers alone where the update went into shared memory.
     num_examples, num_steps
-        Samples it trained on and steps it took, as it claims.
+        Samples it trained on and steps it took.
     train_loss
         Mean loss over its steps.
     train_seconds
@@ -91,17 +89,29 @@ class ClientReply:
     cpu_seconds
         Processor time of the worker meanwhile, all its threads together.
     shared_state
-        What a malicious client tells the others.
+        What a malicious client tells the others; no business of a rule, which never sees it.
     """
 
     client_id: int
-    arrays: ModelArrays
     num_examples: int
     num_steps: int
     train_loss: float
     train_seconds: float
     cpu_seconds: float = 0.0
     shared_state: bytes = b""
+
+
+@dataclass(frozen=True)
+class ClientReply(Claims):
+    """What one client sends.
+
+    Parameters
+    ----------
+    arrays
+        Its local model, in ``state_dict`` order; its buffers alone where the update went into shared memory.
+    """
+
+    arrays: ModelArrays = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def pack_task(model: ArrayRecord, task: TrainTask) -> RecordDict:
             "server_round": task.server_round,
             "client_ids": list(task.client_ids),
             "rows": list(task.rows),
-            "board": task.board,
+            "shared_round": task.shared_round,
             "num_rows": task.num_rows,
             "packing": task.packing,
             SHARED_STATE: task.shared_state,
@@ -146,7 +156,7 @@ def unpack_task(content: RecordDict) -> tuple[ModelArrays, TrainTask]:
         server_round=int(record["server_round"]),  # type: ignore[arg-type]  # we wrote an int
         client_ids=tuple(record["client_ids"]),  # type: ignore[arg-type]  # and a list of int
         rows=tuple(record["rows"]),  # type: ignore[arg-type]  # and another
-        board=str(record["board"]),
+        shared_round=str(record["shared_round"]),
         num_rows=int(record["num_rows"]),  # type: ignore[arg-type]  # we wrote an int
         packing=str(record["packing"]),
         shared_state=bytes(record[SHARED_STATE]),  # type: ignore[arg-type]  # we wrote bytes
@@ -237,8 +247,8 @@ def _part(parts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a recor
 
 
 def _shared_state(record: Mapping[str, object]) -> bytes:
-    told = record.get(SHARED_STATE, b"")
-    return _bounded(told) if isinstance(told, bytes) else b""
+    shared_state = record.get(SHARED_STATE, b"")
+    return _bounded(shared_state) if isinstance(shared_state, bytes) else b""
 
 
 def _bounded(shared_state: bytes) -> bytes:
@@ -247,14 +257,14 @@ def _bounded(shared_state: bytes) -> bytes:
     return shared_state
 
 
-def check_claims(reply: ClientReply) -> None:
+def check_claims(claims: Claims) -> None:
     """Refuse numbers and shared state that the server would refuse; raises ReplyError."""
-    _finite(_metrics(reply))
-    _bounded(reply.shared_state)
+    _finite(_metrics(claims))
+    _bounded(claims.shared_state)
 
 
-def _metrics(reply: ClientReply) -> dict[str, int | float]:
-    return {name: getattr(reply, name) for name in METRICS}
+def _metrics(claims: Claims) -> dict[str, int | float]:
+    return {name: getattr(claims, name) for name in METRICS}
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, float]:

@@ -54,5 +54,5 @@ def sizes(planned: tuple[int, ...], grid: Grid) -> tuple[int, ...]:
 
 
 def _shared_out(client_ids: list[int], nodes: list[int]) -> dict[int, tuple[int, ...]]:
-    shares = {node: tuple(client_ids[place :: len(nodes)]) for place, node in enumerate(nodes)}
+    shares = {node: tuple(client_ids[index :: len(nodes)]) for index, node in enumerate(nodes)}
     return {node: share for node, share in shares.items() if share}

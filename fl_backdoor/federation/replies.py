@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 from flwr.app import Message
@@ -11,7 +11,7 @@ from fl_backdoor.config.schema import ClientConfig
 from fl_backdoor.core.errors import ReplyError
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ModelArrays
-from fl_backdoor.federation.messages import ClientFailure, ClientReply, NodeReply
+from fl_backdoor.federation.messages import Claims, ClientFailure, ClientReply, NodeReply
 from fl_backdoor.federation.transport.server import Exchange
 
 log = logging.getLogger("fl_backdoor")
@@ -37,29 +37,16 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class UsableReply:
+class UsableReply(Claims):
     """What the server goes on with of a reply that can be true; its update is a row of the matrix.
 
     Parameters
     ----------
-    client_id
-        Partition id of the client.
     buffers
         The buffers of its local model, in order.
-    num_examples, num_steps, train_loss, train_seconds, cpu_seconds
-        As it claims.
-    shared_state
-        What malicious clients tell each other; no business of a rule, which never sees it.
     """
 
-    client_id: int
-    buffers: ModelArrays
-    num_examples: int
-    num_steps: int
-    train_loss: float
-    train_seconds: float
-    cpu_seconds: float = 0.0
-    shared_state: bytes = b""
+    buffers: ModelArrays = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -69,7 +56,7 @@ class RoundReplies:
     Parameters
     ----------
     asked
-        Client ids; the place of each is its row in the exchange's matrix.
+        Client ids; the position of each is its row in the exchange's matrix.
     usable
         Replies that can be used, by client id.
     rejected
@@ -190,13 +177,5 @@ def _usable(part: ClientReply, row: int, expected: Expected, exchange: Exchange)
     steps = expected.client.num_steps(size)
     if not 1 <= part.num_steps <= steps:
         raise ReplyError(f"num_steps = {part.num_steps}, a round has {steps}")
-    return UsableReply(
-        client_id=part.client_id,
-        buffers=buffers,
-        num_examples=part.num_examples,
-        num_steps=part.num_steps,
-        train_loss=part.train_loss,
-        train_seconds=part.train_seconds,
-        cpu_seconds=part.cpu_seconds,
-        shared_state=part.shared_state,
-    )
+    claims = {claim.name: getattr(part, claim.name) for claim in fields(Claims)}
+    return UsableReply(**claims, buffers=buffers)

@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from fl_backdoor.core.types import ClientMask, ParameterVector
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.evaluation import Evaluation, Evaluator
 from fl_backdoor.federation.grid import StoppableGrid
@@ -64,7 +64,7 @@ class Rounds:
 
     Parameters
     ----------
-    world
+    context
         What follows from the configuration.
     is_attacking
         From a client id and a round to whether that client really attacks in it.
@@ -78,7 +78,7 @@ class Rounds:
         Is handed each round as soon as its model has been evaluated.
     """
 
-    world: World
+    context: ExperimentContext
     is_attacking: Callable[[int, int], bool]
     strategy: RobustStrategy
     courier: HostedClients
@@ -113,7 +113,7 @@ class Rounds:
         shared_state = self.courier.shared_state
 
         def report(found: Evaluation) -> None:
-            served = client_accuracy(client_accuracies(found.by_class, self.world.label_counts))
+            served = client_accuracy(client_accuracies(found.by_class, self.context.label_counts))
             whole = row | asdict(found.figures) | asdict(served) | {"evaluate_seconds": found.seconds}
             whole["diverged"] = found.diverged or row.get("diverged")
             self.on_round(FinishedRound(whole, clients, found.by_class, remembered, shared_state))
@@ -123,11 +123,11 @@ class Rounds:
 
     def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
-        told = [reply.shared_state for reply in replies.usable]
-        is_reached = not self.world.malicious_ids.isdisjoint(replies.asked)
+        sent_states = [reply.shared_state for reply in replies.usable]
+        is_reached = not self.context.malicious_ids.isdisjoint(replies.asked)
         try:
-            self.courier.shared_state = self.world.attack.merged_state(
-                self.courier.shared_state, told, self._sent_parameters if is_reached else None
+            self.courier.shared_state = self.context.attack.merged_state(
+                self.courier.shared_state, sent_states, self._sent_parameters if is_reached else None
             )
         except Exception:  # bytes from other machines, and a trigger may be anybody's plug-in
             log.exception("round %d: what malicious clients share cannot be merged", server_round)
@@ -135,7 +135,7 @@ class Rounds:
     def _sent_parameters(self) -> ParameterVector:
         """Return the parameters of the model that the round began with."""
         assert self._sent is not None
-        return self.world.layout.vector(list(self._sent.to_numpy_ndarrays()))
+        return self.context.layout.vector(list(self._sent.to_numpy_ndarrays()))
 
     def _round_summary(self, outcome: RoundOutcome, replies: RoundReplies) -> Row:
         aggregation = outcome.aggregation
@@ -159,12 +159,12 @@ class Rounds:
         }
 
     def _client_rows(self, outcome: RoundOutcome, replies: RoundReplies) -> list[Row]:
-        used = {reply.client_id: place for place, reply in enumerate(replies.usable)}
+        used = {reply.client_id: row for row, reply in enumerate(replies.usable)}
         return [
             {
                 "server_round": outcome.server_round,
                 "client_id": client_id,
-                "malicious": client_id in self.world.malicious_ids,
+                "malicious": client_id in self.context.malicious_ids,
                 "attacking": self.is_attacking(client_id, outcome.server_round),
                 "rejected": replies.rejected.get(client_id),
                 **(_usable_row(outcome, replies, used[client_id]) if client_id in used else {}),
@@ -180,14 +180,14 @@ class Rounds:
 
     def _malicious(self, client_ids: Iterable[int]) -> ClientMask:
         """Return who is malicious, attacking in this round or not; nobody in a run without attack."""
-        named = self.world.malicious_ids if self.world.config.attacks else frozenset[int]()
+        named = self.context.malicious_ids if self.context.config.attacks else frozenset[int]()
         return np.array([client_id in named for client_id in client_ids], dtype=np.bool_)
 
 
-def _usable_row(outcome: RoundOutcome, replies: RoundReplies, place: int) -> Row:
-    """Return what is known of the client in row `place` of the update matrix."""
-    reply, clients, aggregation = replies.usable[place], outcome.updates, outcome.aggregation
-    row: Row = {
+def _usable_row(outcome: RoundOutcome, replies: RoundReplies, row: int) -> Row:
+    """Return what is known of the client in row `row` of the update matrix."""
+    reply, clients, aggregation = replies.usable[row], outcome.updates, outcome.aggregation
+    claims: Row = {
         "num_examples": reply.num_examples,
         "num_steps": reply.num_steps,
         "train_loss": reply.train_loss,
@@ -195,15 +195,15 @@ def _usable_row(outcome: RoundOutcome, replies: RoundReplies, place: int) -> Row
         "cpu_seconds": reply.cpu_seconds,
     }
     if clients is None or aggregation is None:
-        return row
-    return row | {
-        "update_norm": float(clients.norms[place]),
-        "gradient_norm": float(clients.gradient_norms[place]),
-        "mean_distance": float(clients.mean_distances[place]) if _knows_distances(clients) else None,
-        "weight": float(aggregation.weights[place]),
-        "clip_coefficient": float(aggregation.clip_coefficients[place]),
-        "filtered": bool(aggregation.filtered[place]),
-        "flagged": bool(aggregation.flagged[place]),
+        return claims
+    return claims | {
+        "update_norm": float(clients.norms[row]),
+        "gradient_norm": float(clients.gradient_norms[row]),
+        "mean_distance": float(clients.mean_distances[row]) if _knows_distances(clients) else None,
+        "weight": float(aggregation.weights[row]),
+        "clip_coefficient": float(aggregation.clip_coefficients[row]),
+        "filtered": bool(aggregation.filtered[row]),
+        "flagged": bool(aggregation.flagged[row]),
     }
 
 

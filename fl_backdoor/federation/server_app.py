@@ -15,17 +15,17 @@ from fl_backdoor.core import plugins, strategy_plugin
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.data.fingerprint import fingerprint
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.courier import HostedClients
 from fl_backdoor.federation.evaluation import Evaluator
 from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.federation.invitation import Invitation
 from fl_backdoor.federation.participants import draw
+from fl_backdoor.federation.proxy_clients import ProxyClients
 from fl_backdoor.federation.rounds import OnRound, Rounds
 from fl_backdoor.federation.selection.base import Candidates, Selection
 from fl_backdoor.federation.transport import segment
 from fl_backdoor.federation.transport.choice import Transport
-from fl_backdoor.federation.virtual_clients import VirtualClients
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
 from strategies.base import ServerContext
@@ -47,8 +47,8 @@ class Experiment:
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
-        self.world = World(config)
-        self.malicious = self.world.malicious_ids
+        self.context = ExperimentContext(config)
+        self.malicious = self.context.malicious_ids
         self._harmful: dict[int, bool] = {}
 
     def run(
@@ -63,7 +63,7 @@ class Experiment:
         The initial model's round is the one before the first: 0, unless rounds are counted on from a start.
 
         The model of a round is evaluated while the next one trains: `on_round` is called from a thread of
-        its own, once at a time and in order; `on_step` is told meanwhile how far nodes and virtual clients
+        its own, once at a time and in order; `on_step` is told meanwhile how far nodes and proxy clients
         are. With a checkpoint only the rounds `after` it are run.
 
         Raises
@@ -73,22 +73,24 @@ class Experiment:
         NobodyAnswers
             If that is so for too many rounds; the same holds.
         """
-        sizes = tuple(len(indices) for indices in self.world.partition)
+        sizes = tuple(len(indices) for indices in self.context.partition)
         grid.invite(self.invitation, len(sizes))
         grid.on_step = on_step
-        virtual = VirtualClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
+        proxies = ProxyClients(self.config, sizes, grid.idle_cores(), grid.wait, on_step)
         courier = courier_of(self.config, self.participants)
-        strategy = build_strategy(self.config, self.world.layout, sizes, virtual, courier)
+        strategy = build_strategy(self.config, self.context.layout, sizes, proxies, courier)
         strategy.rounds_before = self.config.start.rounds_before
         if after is not None:
-            load_arrays(self.world.model, [after.model[tensor.name] for tensor in self.world.layout.tensors])
+            load_arrays(
+                self.context.model, [after.model[tensor.name] for tensor in self.context.layout.tensors]
+            )
             strategy.restore(after.progress.server_round, after.strategy)
             courier.shared_state = after.shared_state
-        with closing(virtual), closing(strategy), Evaluator(self.world) as evaluator:
-            rounds = Rounds(self.world, self.is_attacking, strategy, courier, grid, evaluator, on_round)
+        with closing(proxies), closing(strategy), Evaluator(self.context) as evaluator:
+            rounds = Rounds(self.context, self.is_attacking, strategy, courier, grid, evaluator, on_round)
             strategy.start(
                 grid,
-                ArrayRecord(state_arrays(self.world.model)),
+                ArrayRecord(state_arrays(self.context.model)),
                 num_rounds=self.config.num_rounds - strategy.rounds_before,
                 timeout=self.config.server.round_timeout_seconds,
                 evaluate_fn=rounds.finished if after is None else rounds.finished_after_the_first,
@@ -96,25 +98,30 @@ class Experiment:
 
     def invitation(self) -> Invitation:
         """Return what nodes on other machines must have in common with this run."""
-        world = self.world
-        return Invitation(for_clients(self.config), __version__, fingerprint(world.dataset, world.data))
+        context = self.context
+        return Invitation(for_clients(self.config), __version__, fingerprint(context.dataset, context.data))
 
     def model(self) -> Mapping[str, NDArray[np.generic]]:
         """Return the model that was evaluated last, by name; before that the one that round 1 starts from."""
-        return named_arrays(self.world.model)
+        return named_arrays(self.context.model)
 
     def is_attacking(self, client_id: int, server_round: int) -> bool:
         """Return whether a client really attacks in a round; only metrics ask."""
         if not self.config.attacks or client_id not in self.malicious:
             return False
-        schedule = self.world.attack.schedule
-        return self._does_harm(client_id) and schedule.is_active(server_round, self.world.rank_of(client_id))
+        schedule = self.context.attack.schedule
+        return self._does_harm(client_id) and schedule.is_active(
+            server_round, self.context.rank_of(client_id)
+        )
 
     def _does_harm(self, client_id: int) -> bool:
         if client_id not in self._harmful:
-            rows = self.world.partition[client_id]
-            labels, full_batch = self.world.data.train.labels[rows], self.config.client.full_batch(len(rows))
-            self._harmful[client_id] = self.world.attack.does_harm(labels, full_batch)
+            rows = self.context.partition[client_id]
+            labels, full_batch = (
+                self.context.data.train.labels[rows],
+                self.config.client.full_batch(len(rows)),
+            )
+            self._harmful[client_id] = self.context.attack.does_harm(labels, full_batch)
         return self._harmful[client_id]
 
     def participants(self, server_round: int) -> list[int]:
@@ -135,15 +142,15 @@ class Experiment:
     def _candidates(self) -> Candidates:
         return Candidates(
             self.config.participants_per_round,
-            sizes=[len(indices) for indices in self.world.partition],
+            sizes=[len(indices) for indices in self.context.partition],
             malicious=sorted(self.malicious) if self.config.attacks else (),
-            schedule=self.world.attack.schedule,
+            schedule=self.context.attack.schedule,
         )
 
     @property
     def notices(self) -> list[str]:
         """What the user must not miss of who takes part and what they hold, a line each."""
-        found = list(self.world.notices)
+        found = list(self.context.notices)
         if self.config.attacks and not any(map(self._is_attacked, self.config.rounds)):
             found.append(
                 "nobody attacks in this run: in no round does a malicious client take part whose turn it is "
@@ -162,14 +169,16 @@ class Experiment:
 
         What they poison is drawn from all of it: about this share keeps its label.
         """
-        world, full_batch = self.world, self.config.client.full_batch
-        held = [world.data.train.labels[world.partition[client_id]] for client_id in sorted(self.malicious)]
-        labels = [found for found in held if world.attack.poisons(found, full_batch(len(found)))]
-        if not labels or not world.poisoning.relabels:
+        context, full_batch = self.context, self.config.client.full_batch
+        held = [
+            context.data.train.labels[context.partition[client_id]] for client_id in sorted(self.malicious)
+        ]
+        labels = [found for found in held if context.attack.poisons(found, full_batch(len(found)))]
+        if not labels or not context.poisoning.relabels:
             return None
         of_attackers = np.concatenate(labels)
-        poisonable = of_attackers[world.poisoning.poisoned_classes()[of_attackers]]
-        return float(np.mean(world.poisoning.aims()[poisonable] == poisonable))
+        poisonable = of_attackers[context.poisoning.poisoned_classes()[of_attackers]]
+        return float(np.mean(context.poisoning.aims()[poisonable] == poisonable))
 
     def _is_attacked(self, server_round: int) -> bool:
         return any(
@@ -196,12 +205,12 @@ def build_strategy(
     config: ExperimentConfig,
     layout: Layout,
     partition_sizes: tuple[int, ...],
-    virtual: VirtualClients,
+    proxies: ProxyClients,
     courier: HostedClients,
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
 
-    It gets virtual clients if the server has samples for them.
+    It gets proxy clients if the server has samples for them.
     """
     strategy: RobustStrategy = strategy_plugin.build(
         config.strategy, inside={"courier": InnerCourier()}, courier=courier
@@ -216,7 +225,7 @@ def build_strategy(
         learning_rate=config.server.learning_rate,
         min_replies=config.server.min_replies,
         coverage=config.client.coverage,
-        virtual_clients=virtual.updates if config.server.root_samples else None,
+        proxy_clients=proxies.updates if config.server.root_samples else None,
     )
     strategy.prepare(server)
     return strategy

@@ -8,7 +8,7 @@ A round has **diverged** if its model cannot be used or trained any more:
 * or whoever took part replied with numbers that are not finite, so that the model stayed what it was.
 
 The round's row says why, in its column ``diverged``. A run has diverged if its last round has. Figures of
-such a model are no result: no mean, no verdict and no clean floor rests on them.
+such a model are no result: no mean, no verdict and no clean baseline rests on them.
 """
 
 import math

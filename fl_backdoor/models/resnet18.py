@@ -5,7 +5,7 @@ Deviation for small images: a 3x3 convolution of stride 1 and no max pooling in 
 keep their resolution; the four stages keep ImageNet's widths.
 
 With GroupNorm for BatchNorm, two groups a layer: S. Reddi et al., Adaptive Federated Optimization, ICLR 2021,
-https://arxiv.org/abs/2003.00295, appendix C.1; there with ImageNet's stem. Nothing of a client's samples is
+https://arxiv.org/abs/2003.00295, on CIFAR-100; there with ImageNet's stem. Nothing of a client's samples is
 then in the model but what training made of its weights.
 
 Of half the width, with PyTorch's own initial weights: as in the code of DBA, Neurotoxin and A3FL

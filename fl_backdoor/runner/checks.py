@@ -93,23 +93,25 @@ def check_heavy(checked: Checked) -> Checked:
     import torch
 
     from fl_backdoor.core.layout import Layout
-    from fl_backdoor.federation.compatibility import told
-    from fl_backdoor.federation.context import World
+    from fl_backdoor.federation.compatibility import sample_spec
+    from fl_backdoor.federation.context import ExperimentContext
+    from fl_backdoor.federation.proxy_clients import ProxyClients
     from fl_backdoor.federation.server_app import build_strategy, courier_of
-    from fl_backdoor.federation.virtual_clients import VirtualClients
 
     config = checked.config
     if isinstance(config.engine, DeploymentConfig):
         _check_superlink(config.engine)
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device", "cuda", "PyTorch finds no GPU here; use auto or cpu")
-    world = World(config)
-    _ = world.attack, world.benign_client, world.malicious_client, world.augmentation
-    config = replace(config, precision=world.precision)
-    plugins.settings(config.model, "model", *told(world.dataset, config.model, "model"), "num_classes")
+    context = ExperimentContext(config)
+    _ = context.attack, context.benign_client, context.malicious_client, context.augmentation
+    config = replace(config, precision=context.precision)
+    plugins.settings(
+        config.model, "model", *sample_spec(context.dataset, config.model, "model"), "num_classes"
+    )
     # No client has been counted yet; what the rule requires depends on the participants alone.
     sizes = (1,) * config.partition.num_clients
-    strategy = build_strategy(config, Layout(()), sizes, VirtualClients(config, sizes), courier_of(config))
+    strategy = build_strategy(config, Layout(()), sizes, ProxyClients(config, sizes), courier_of(config))
     return Checked(config, checked.fallback, tuple(strategy.notices))
 
 

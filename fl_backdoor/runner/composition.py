@@ -82,10 +82,13 @@ class Composition:
         Its configuration as plain values.
     folder
         Where Hydra would write if it began this very second: the run, or the multirun that it belongs to.
+    overrides
+        What the command line says of it, as Hydra will hand it in.
     """
 
     config: dict[str, Any]
     folder: Path
+    overrides: tuple[str, ...]
 
 
 def composed(arguments: list[str]) -> Iterator[dict[str, Any]]:
@@ -116,14 +119,14 @@ def compositions(arguments: list[str]) -> Iterator[Composition]:
                 return
             for choice in product(*(_alternatives(override) for override in overrides)):
                 whole = _composed(name, choice)
-                folder = _folder(whole, multirun=multirun)
+                folder, given = _folder(whole, multirun=multirun), tuple(whole.hydra.overrides.task)
                 with open_dict(whole):
                     del whole["hydra"]
                 config = resolvers.plain_values(whole)
                 _refuse_attackers_of_nobody(choice, config)
                 if not multirun:
                     _refuse_settings_of_unused_steps(overrides, config)
-                yield Composition(config, folder)
+                yield Composition(config, folder, given)
     except (HydraException, OmegaConfBaseException) as error:
         raise _one_line(error) from error
 
@@ -135,9 +138,9 @@ def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
         try:
             return compose(name, overrides=list(overrides), return_hydra_config=True)
         except UserWarning as warning:
-            _, _, place = str(warning).removesuffix(" is not available.").partition("path=")
+            _, _, path = str(warning).removesuffix(" is not available.").partition("path=")
             allowed = "must be a folder, or pkg:// and a package that is found and has an __init__.py"
-            raise ConfigError("hydra.searchpath", place, allowed) from warning
+            raise ConfigError("hydra.searchpath", path, allowed) from warning
 
 
 def num_runs(overrides: list[str]) -> int | None:
@@ -170,16 +173,16 @@ def _hydra(config_dir: str | None = None) -> Iterator[None]:
             folder = Path(config_dir).absolute()
             if not folder.is_dir():
                 raise ConfigError("--config-dir", config_dir, "is no folder")
-            places = create_config_search_path(f"pkg://{CONFIG_MODULE}")
-            places.prepend("command-line", f"file://{folder}", SearchPathQuery("schema", None))
+            search_path = create_config_search_path(f"pkg://{CONFIG_MODULE}")
+            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery("schema", None))
             GlobalHydra.instance().clear()
-            Hydra.create_main_hydra2("app", places)
+            Hydra.create_main_hydra2("app", search_path)
         yield
 
 
-def _overrides(told: Sequence[str]) -> list[Override]:
+def _overrides(arguments: Sequence[str]) -> list[Override]:
     """Parse overrides; those such as ``strategy=glob(*)`` look up what there is to choose from."""
-    return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(told))
+    return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(list(arguments))
 
 
 def _refuse_several_values(overrides: Sequence[Override]) -> None:

@@ -1,4 +1,4 @@
-"""One run that was asked for, and where its files go."""
+"""One run that was asked for, where its files go, and the tables of the sweep that it belongs to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,3 +40,10 @@ class Job:
         from fl_backdoor.runner.rehearsal import ready
 
         return self.checked or ready(self.config)
+
+
+def collect(sweep_folder: Path) -> None:
+    """Write the table and the figure of a sweep anew."""
+    from fl_backdoor.analysis import sweep
+
+    sweep.collect(sweep_folder)

@@ -1,4 +1,4 @@
-"""The runs that a command line asks for: Hydra hands them in one by one, then they are worked off.
+"""The runs that a command line asks for: checked together, handed in by Hydra one by one, then worked off.
 
 Hydra's own sweeper hands in all of them before the first one starts, so that models without attackers come
 first and stand beside the figures of the others. A sweeper that picks values as it goes, such as Optuna's,
@@ -6,6 +6,7 @@ asks for the results of what it has handed in before it hands in more.
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from fl_backdoor.runner import resume
 from fl_backdoor.runner.checks import Checked, check_heavy, check_light
 from fl_backdoor.runner.composition import compositions, is_multirun, runs_elsewhere
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.progress_line import Patience
-from fl_backdoor.runner.display.redirect import Streams
+from fl_backdoor.runner.display.progress_line import ProgressLine
+from fl_backdoor.runner.display.redirect import Redirect
 from fl_backdoor.runner.job import Job
-from fl_backdoor.runner.one_by_one import Runner
+from fl_backdoor.runner.planned_run import baselines
 from fl_backdoor.runner.resolvers import plain_values
-from fl_backdoor.runner.session import LOG_NAME, baselines
+from fl_backdoor.runner.session import LOG_NAME, Session
 from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
 from fl_backdoor.runs.lock import own_folder
 
@@ -52,18 +53,44 @@ class Jobs:
 
     Parameters
     ----------
-    display, streams
+    display, redirect
         What the user sees, and where everything else goes.
     """
 
-    def __init__(self, display: Display, streams: Streams) -> None:
+    def __init__(self, display: Display, redirect: Redirect) -> None:
         self.display = display
-        self.streams = streams
-        self._workers: Runner | SideBySide | None = None
+        self.redirect = redirect
+        self._workers: Session | SideBySide | None = None
         self._waiting: list[Job] = []
         self._searched: list[tuple[float, Outcome]] = []
-        self._handed_in = self._patience("ready")
-        self._checked: dict[str, Checked] = {}
+        self._handed_in = self._counting("ready")
+        self._prepared: dict[tuple[str, ...], tuple[ExperimentConfig, CallConfig, Checked]] = {}
+
+    def __call__(self, whole: DictConfig) -> Outcome:
+        """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""
+        hydra = HydraConfig.get()
+        multirun = hydra.mode == RunMode.MULTIRUN
+        overrides = tuple(hydra.overrides.task)
+        config, call, checked = self._prepared.get(overrides) or (
+            *parse_whole(plain_values(whole), multirun=multirun),
+            None,
+        )
+        job = Job(
+            config=config,
+            folder=_folder_of(hydra, call),
+            sweep_folder=Path(hydra.sweep.dir) if multirun else None,
+            overrides=overrides,
+            go_on=multirun or call.resume is not None,
+            checked=checked,
+        )
+        self._workers_for(call)
+        self._waiting.append(job)
+        self._handed_in.one_more()
+        return Outcome(self, job, call)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send something else where a launcher of Hydra's has runs made in other processes."""
+        return partial, (make_at_once,)
 
     @property
     def failed(self) -> bool:
@@ -79,49 +106,34 @@ class Jobs:
             If anything is wrong with one of them.
         """
         multirun = is_multirun(arguments)
-        asked: list[ExperimentConfig] = []
-        for composition in self._patience("composed").over(compositions(arguments)):
-            config, call = parse_whole(composition.config, multirun=multirun)
-            asked.append(config)
+        asked: dict[tuple[str, ...], tuple[ExperimentConfig, CallConfig]] = {}
+        for composition in self._counting("composed").over(compositions(arguments)):
+            asked[composition.overrides] = config, call = parse_whole(composition.config, multirun=multirun)
         if not asked:
             return
         if call.resume is not None:
             resume.check_folder(Path(call.resume), multirun=multirun)
         key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
         _check_can_be_written("resume" if call.resume else key, composition.folder)
-        if any(_writes_beside_its_folder(config) for config in asked):
+        if any(_writes_beside_its_folder(config) for config, _ in asked.values()):
             _check_can_be_written("outputs", baselines(config))
-        checked = [check_light(config) for config in self._patience("looked at").over(asked)]
+        configs = [config for config, _ in asked.values()]
+        checked = [check_light(config) for config in self._counting("looked at").over(configs)]
         if not runs_elsewhere(arguments):
             # Ray takes about as long to start as PyTorch, which is needed next, to import.
             self._workers_for(call).start(checked[0].config)
-        found = [check_heavy(candidate) for candidate in self._patience("checked").over(checked)]
+        found = [check_heavy(candidate) for candidate in self._counting("checked").over(checked)]
         if call.resume is not None and not multirun:
             config = found[0].config
             resume.check_can_go_on(config, contents_of(config.dataset), Path(call.resume))
         if not runs_elsewhere(arguments):
             from fl_backdoor.runner.rehearsal import rehearsed
 
-            found = [rehearsed(one) for one in self._patience("with a model that works").over(found)]
-            self._checked = {one.to_json(): ready for one, ready in zip(asked, found, strict=True)}
-
-    def hand_in(self, whole: DictConfig) -> Outcome:
-        """Take one run; it is made when `work` is called, or when somebody looks at its outcome."""
-        hydra = HydraConfig.get()
-        multirun = hydra.mode == RunMode.MULTIRUN
-        config, call = parse_whole(plain_values(whole), multirun=multirun)
-        job = Job(
-            config=config,
-            folder=_folder_of(hydra, call),
-            sweep_folder=Path(hydra.sweep.dir) if multirun else None,
-            overrides=tuple(hydra.overrides.task),
-            go_on=multirun or call.resume is not None,
-            checked=self._checked.get(config.to_json()),
-        )
-        self._workers_for(call)
-        self._waiting.append(job)
-        self._handed_in.one_more()
-        return Outcome(self, job, call)
+            found = [rehearsed(one) for one in self._counting("with a model that works").over(found)]
+            self._prepared = {
+                overrides: (*parsed, ready)
+                for (overrides, parsed), ready in zip(asked.items(), found, strict=True)
+            }
 
     def work(self) -> None:
         """Make all runs that wait, those without attackers first."""
@@ -134,7 +146,7 @@ class Jobs:
         except RayDidNotStart as error:
             self.display.notice(f"{error}; the runs go on one at a time")
             self._workers.close()
-            self._workers = Runner(self.display, self.streams)
+            self._workers = Session(self.display, self.redirect)
             self._workers.work(ordered)
 
     def searched(self, outcome: Outcome) -> float:
@@ -166,15 +178,15 @@ class Jobs:
         if self._workers is not None:
             self._workers.abandon()
 
-    def _patience(self, what: str) -> Patience:
-        return Patience(self.display.line, f"runs {what}")
+    def _counting(self, what: str) -> ProgressLine:
+        return ProgressLine(self.display.line, f"runs {what}")
 
-    def _workers_for(self, call: CallConfig) -> "Runner | SideBySide":
+    def _workers_for(self, call: CallConfig) -> "Session | SideBySide":
         if self._workers is None:
             self._workers = (
-                Runner(self.display, self.streams)
+                Session(self.display, self.redirect)
                 if call.jobs == 1
-                else SideBySide(self.display, self.streams, call.jobs)
+                else SideBySide(self.display, self.redirect, call.jobs)
             )
         return self._workers
 
@@ -198,32 +210,18 @@ def _folder_of(hydra: Any, call: CallConfig) -> Path:  # noqa: ANN401 - a DictCo
     return own_folder(folder, LOG_NAME) if by_clock else folder
 
 
-_here: Jobs | None = None
-"""Those of this process's command line; None in a process that one of Hydra's launchers has started."""
-
-
-def accept_from_hydra(jobs: Jobs) -> None:
-    """Have `task` hand its runs to `jobs`."""
-    global _here  # noqa: PLW0603 - Hydra calls a function that must mean the same in other processes
-    _here = jobs
-
-
-def task(whole: DictConfig) -> Outcome | float:
-    """Take a run from Hydra; in a process that a launcher has started elsewhere it is made at once.
+def make_at_once(whole: DictConfig) -> float:
+    """Make one run in a process that a launcher of Hydra's has started, and return what it came to.
 
     Raises
     ------
     FlBackdoorError
-        If a run elsewhere failed: the launcher is to know. Why was said there.
+        If it failed: the launcher is to know. Why was said there.
     """
-    if _here is not None:
-        return _here.hand_in(whole)
-    with Streams() as streams, Display(streams.terminal) as display:
-        jobs = Jobs(display, streams)
+    with Redirect() as redirect, Display(redirect.terminal) as display:
+        jobs = Jobs(display, redirect)
         try:
-            outcome = jobs.hand_in(whole)
-            jobs.work()
-            found = float(outcome)
+            found = float(jobs(whole))
         finally:
             jobs.close()
         if jobs.failed:

@@ -14,7 +14,7 @@ from fl_backdoor.attacks.triggers.base import NOTHING
 from fl_backdoor.core import chains, table
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.data.dataset import Split
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.rounds import FinishedRound, Row
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.metrics.detection import Tally
@@ -22,14 +22,13 @@ from fl_backdoor.runner import start
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.experiment_key import clean_key, experiment_key
+from fl_backdoor.runner.planned_run import PlannedRun
 from fl_backdoor.runner.tracking import choice
 from fl_backdoor.runner.tracking.base import TrackedRun
 from fl_backdoor.runner.tracking.beside import Tracking
 from fl_backdoor.runs import checkpoint, clean_baseline, client_table, round_table
 from fl_backdoor.runs.best_model import BestModel
 from fl_backdoor.runs.checkpoint import Checkpoint
-from fl_backdoor.runs.clean_baseline import CleanFigures
 from fl_backdoor.runs.columns import CLIENT_COLUMNS, ROUND_COLUMNS
 from fl_backdoor.runs.run_folder import RunFolder
 from fl_backdoor.runs.runs import flatten
@@ -44,7 +43,7 @@ class Recorder:
 
     Parameters
     ----------
-    experiment, checked
+    experiment, planned
         What is run.
     folder
         Where its files go.
@@ -62,34 +61,36 @@ class Recorder:
     reached: Checkpoint | None = None
 
     def __init__(
-        self, experiment: Experiment, checked: Checked, folder: Path, display: Display, background: Background
+        self,
+        experiment: Experiment,
+        planned: PlannedRun,
+        folder: Path,
+        display: Display,
+        background: Background,
     ) -> None:
         self.experiment = experiment
+        self.planned = planned
         self.files = RunFolder(folder)
         self.best = BestModel(folder)
         self.display = display
         self.background = background
-        self.facts = run_facts(experiment, checked)
-        self.notices = [*checked.notices, *experiment.notices]
+        self.facts = run_facts(experiment, planned.checked)
+        self.notices = [*planned.checked.notices, *experiment.notices]
         self.tally = Tally(attacks=self.facts.attacks)
         self.evaluated = False
         self.shared_state = b""
-        config = experiment.config
-        self.contents = experiment.world.data.contents
-        self.key = experiment_key(config.to_dict(), self.contents)
-        self.clean_key = clean_key(config, self.contents)
-        self.baselines = Path(config.outputs) / "clean_baselines"
-        self.clean = self._clean_figures()
-        self.tracking = Tracking(choice.build(config.tracking), display.notice)
+        self.clean = clean_baseline.lookup(planned.baselines, planned.clean_key) or {}
+        self.tracking = Tracking(choice.build(experiment.config.tracking), display.notice)
 
     def start(self, *, anew: bool = False) -> None:
         """Open the run folder and announce the run; `anew`: write over one that had not come to a round."""
-        config, world = self.experiment.config, self.experiment.world
+        config, context = self.experiment.config, self.experiment.context
         self.files.start(config.to_dict(), self.notices, anew=anew)
-        assert self.contents is not None
-        self.files.write_data(self.contents.fingerprint, is_published=self.contents.is_published)
-        self.files.write_labels(world.label_counts, world.dataset.class_names)
-        self.files.begin_class_accuracy(world.dataset.class_names)
+        contents = context.data.contents
+        assert contents is not None
+        self.files.write_data(contents.fingerprint, is_published=contents.is_published)
+        self.files.write_labels(context.label_counts, context.dataset.class_names)
+        self.files.begin_class_accuracy(context.dataset.class_names)
         self._announce(earlier=[])
 
     def go_on(self, after: Checkpoint) -> None:
@@ -117,7 +118,7 @@ class Recorder:
         rows = [_complete(client, CLIENT_COLUMNS) for client in finished.clients]
         self.tally.add(rows)
         so_far = detection_cells(self.tally.clients(), "client_")
-        row = _complete(finished.row | so_far | self._floor(server_round), ROUND_COLUMNS)
+        row = _complete(finished.row | so_far | self._baseline(server_round), ROUND_COLUMNS)
         # A round whose row is there is complete: this comes first.
         self.files.append_class_accuracy(server_round, finished.class_accuracy)
         self.files.append(row, rows)
@@ -126,7 +127,7 @@ class Recorder:
         )
         if self.experiment.config.keep_best:
             self.best.round_finished(row, state.model)
-        checkpoint.save(self.files.path, self.key, state)
+        checkpoint.save(self.files.path, self.planned.key, state)
         self.reached = state
         self.display.round_finished(row, rows)
         self.tracking.round_finished(row)
@@ -143,7 +144,7 @@ class Recorder:
             # Last of all: while it is there, a process that was killed has left something to do.
             self.background.do(checkpoint.remove, self.files.path)
         if status == "finished" and not self.experiment.config.attacks:
-            clean_baseline.register(self.baselines, self.clean_key, self.files.rounds_csv)
+            clean_baseline.register(self.planned.baselines, self.planned.clean_key, self.files.rounds_csv)
         self.display.run_finished(status, self.files.path)
 
     def draw_samples(self, shared_state: bytes) -> None:
@@ -162,16 +163,15 @@ class Recorder:
         for notice in self.notices:
             self.display.notice(notice)
         settings = flatten(replace(config, tracking={}).to_dict())
-        self.tracking.start(TrackedRun(self.facts.title, self.files.path, settings, self.key, earlier))
+        self.tracking.start(
+            TrackedRun(self.facts.title, self.files.path, settings, self.planned.key, earlier)
+        )
 
     def _model(self) -> Mapping[str, np.ndarray]:
         """Return the model of the last finished round by tensor name; nothing before there is one."""
         return self.experiment.model() if self.evaluated else {}
 
-    def _clean_figures(self) -> Mapping[int, CleanFigures]:
-        return clean_baseline.lookup(self.baselines, self.clean_key) or {}
-
-    def _floor(self, server_round: int) -> Row:
+    def _baseline(self, server_round: int) -> Row:
         found = self.clean.get(server_round)
         return clean_baseline.as_columns(found) if found else {}
 
@@ -181,31 +181,31 @@ class Recorder:
 
     def _draw_samples(self) -> None:
         """Draw test samples as they are and as the attack leaves them."""
-        draw_samples(self.experiment.world, self.shared_state, self._samples)
+        draw_samples(self.experiment.context, self.shared_state, self._samples)
 
 
-def draw_samples(world: World, shared_state: bytes, path: Path) -> None:
+def draw_samples(context: ExperimentContext, shared_state: bytes, path: Path) -> None:
     """Draw `NUM_SAMPLES` test samples, or all if there are fewer, without and with the trigger.
 
     Parameters
     ----------
-    world
+    context
         Where samples, seed and trigger are from.
     shared_state
         What attackers have told each other of the trigger; empty: nothing.
     path
         The PNG.
     """
-    attack, test, names = world.config.attack, world.data.test, world.dataset.class_names
+    attack, test, names = context.config.attack, context.data.test, context.dataset.class_names
     count = min(NUM_SAMPLES, len(test.labels))
-    random = generator(world.config.seed, Purpose.SHOWN_SAMPLES)
+    random = generator(context.config.seed, Purpose.SHOWN_SAMPLES)
     chosen = random.choice(len(test.labels), count, replace=False)
     clean = Split(test.samples[chosen], test.labels[chosen])
-    samples = world.dataset.on_device(clean, world.device)
-    trigger = world.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
-    poison = world.poisoning.in_test(trigger, attack.trigger_space)
-    triggered, _ = samples.batch(torch.arange(count, device=world.device), poison)
-    world.dataset.draw(
+    samples = context.dataset.on_device(clean, context.device)
+    trigger = context.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
+    poison = context.poisoning.in_test(trigger, attack.trigger_space)
+    triggered, _ = samples.batch(torch.arange(count, device=context.device), poison)
+    context.dataset.draw(
         path,
         clean.samples,
         samples.as_stored(triggered),
@@ -222,7 +222,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
     asked = [argument for argument in sys.argv[1:] if not argument.startswith("resume=")]
     return RunFacts(
         seed=config.seed,
-        dataset=experiment.world.dataset.name,
+        dataset=experiment.context.dataset.name,
         dataset_fallback=checked.fallback,
         strategy=chains.title(config.strategy),
         alpha=config.attack.alpha,

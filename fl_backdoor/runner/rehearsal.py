@@ -15,7 +15,7 @@ from fl_backdoor.config.schema import ExperimentConfig, SimulationConfig
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.data.samples import CLEAN, Samples
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.models.factory import layout_of, state_arrays
 from fl_backdoor.runner import start
 from fl_backdoor.runner.checks import Checked, check
@@ -63,23 +63,25 @@ def rehearse(config: ExperimentConfig) -> None:
     DataError
         If the data set cannot be read.
     """
-    world = World(config)
+    context = ExperimentContext(config)
     parts = [config.dataset, config.model, config.precision, config.engine.device, config.augmentation]
     key = json.dumps(parts, sort_keys=True, default=str)
     if key not in _trains_on_one:
-        with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
-            _trains_on_one[key] = _tried(world)
+        with torch.random.fork_rng(devices=[context.device] if context.device.type == "cuda" else []):
+            _trains_on_one[key] = _tried(context)
     if not _trains_on_one[key]:
-        _refuse_single_samples(world)
+        _refuse_single_samples(context)
 
 
-def _tried(world: World) -> bool:
+def _tried(context: ExperimentContext) -> bool:
     """Return whether the model can be trained on a single sample; raise where it cannot be used at all."""
-    spec, dataset = world.config.model, world.dataset
-    samples = world.first_samples(NUM_SAMPLES, world.device)
-    _augment(world, samples)
+    spec, dataset = context.config.model, context.dataset
+    samples = context.first_samples(NUM_SAMPLES, context.device)
+    _augment(context, samples)
     try:
-        fault = _type_fault(world.model) or _output_fault(world, samples) or _training_fault(world, samples)
+        fault = (
+            _type_fault(context.model) or _output_fault(context, samples) or _training_fault(context, samples)
+        )
     except FlBackdoorError:
         raise
     except Exception as error:  # whatever a model raises
@@ -88,21 +90,21 @@ def _tried(world: World) -> bool:
     if fault is not None:
         raise ConfigError(f"model.{plugins.TARGET}", spec[plugins.TARGET], fault)
     try:
-        _logits(world, samples, 1, training=True)
+        _logits(context, samples, 1, training=True)
     except Exception:  # BatchNorm's, most likely
         return False
     return True
 
 
-def _augment(world: World, samples: Samples) -> None:
+def _augment(context: ExperimentContext, samples: Samples) -> None:
     """Raise where an augmentation fails, or returns something else than samples."""
-    if world.augmentation is None:
+    if context.augmentation is None:
         return
-    raw = samples.raw(samples.rows.to(world.device))
-    draws = torch.zeros(len(raw), world.augmentation.num_draws, device=world.device)
-    names = world.config.augmentation.steps
+    raw = samples.raw(samples.rows.to(context.device))
+    draws = torch.zeros(len(raw), context.augmentation.num_draws, device=context.device)
+    names = context.config.augmentation.steps
     try:
-        found = world.augmentation.augmented(raw, draws)
+        found = context.augmentation.augmented(raw, draws)
     except Exception as error:  # whatever a plug-in raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError("augmentation.steps", names, f"fails: {reason}") from error
@@ -124,41 +126,41 @@ def _type_fault(model: nn.Module) -> str | None:
     return None
 
 
-def _output_fault(world: World, samples: Samples) -> str | None:
+def _output_fault(context: ExperimentContext, samples: Samples) -> str | None:
     """Say what is wrong with what the model returns: in training, and in evaluation for a single sample."""
     for count, training in ((len(samples), True), (1, False)):
-        found = _logits(world, samples, count, training=training)
-        wanted = (count, world.dataset.num_classes)
+        found = _logits(context, samples, count, training=training)
+        wanted = (count, context.dataset.num_classes)
         if not isinstance(found, torch.Tensor):
             return f"returns a {type(found).__name__}; must be a tensor of logits {wanted}"
         if tuple(found.shape) != wanted or not found.is_floating_point():
-            what = f"{count} of the {world.dataset.kind} of {world.dataset.name}"
+            what = f"{count} of the {context.dataset.kind} of {context.dataset.name}"
             return f"returns {_dtype(found)} {tuple(found.shape)} for {what}; must be logits {wanted}"
     return None
 
 
 @torch.no_grad()
-def _logits(world: World, samples: Samples, count: int, *, training: bool) -> object:
-    inputs, _ = samples.batch(samples.rows[:count].to(world.device), CLEAN)
-    found: object = world.model.train(training)(inputs)
+def _logits(context: ExperimentContext, samples: Samples, count: int, *, training: bool) -> object:
+    inputs, _ = samples.batch(samples.rows[:count].to(context.device), CLEAN)
+    found: object = context.model.train(training)(inputs)
     return found
 
 
-def _training_fault(world: World, samples: Samples) -> str | None:
-    once = replace(world.config.client, batch_size=len(samples), local_steps=1)
-    loss = Trainer(world.model, once, world.precision).train(samples, torch.Generator()).loss
+def _training_fault(context: ExperimentContext, samples: Samples) -> str | None:
+    once = replace(context.config.client, batch_size=len(samples), local_steps=1)
+    loss = Trainer(context.model, once, context.precision).train(samples, torch.Generator()).loss
     return None if math.isfinite(loss) else f"has a loss of {loss} before any weight has moved"
 
 
-def _refuse_single_samples(world: World) -> None:
+def _refuse_single_samples(context: ExperimentContext) -> None:
     """Raise where a client has, or is left with, a batch of a single sample."""
-    model, batch_size = world.config.model[plugins.TARGET], world.config.client.batch_size
+    model, batch_size = context.config.model[plugins.TARGET], context.config.client.batch_size
     if batch_size == 1:
         raise ConfigError("client.batch_size", 1, f"{model} cannot be trained on single samples (BatchNorm?)")
-    if not isinstance(world.config.engine, SimulationConfig):
+    if not isinstance(context.config.engine, SimulationConfig):
         return  # clients on other machines may have samples of their own
-    for client_id, rows in enumerate(world.partition):
-        if 1 in world.trainer.batch_sizes(len(rows)):
+    for client_id, rows in enumerate(context.partition):
+        if 1 in context.trainer.batch_sizes(len(rows)):
             raise ConfigError(
                 "client.batch_size",
                 batch_size,

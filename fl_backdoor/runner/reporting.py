@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
+from fl_backdoor.runner.display.redirect import Redirect
 
 log = logging.getLogger("fl_backdoor")
 
@@ -16,13 +16,13 @@ class Reporting:
 
     Parameters
     ----------
-    display, streams
+    display, redirect
         Where that is said, and where the traceback is.
     """
 
-    def __init__(self, display: Display, streams: Streams) -> None:
+    def __init__(self, display: Display, redirect: Redirect) -> None:
         self.display = display
-        self.streams = streams
+        self.redirect = redirect
         self.failed = False
 
     @contextmanager
@@ -34,7 +34,7 @@ class Reporting:
             self.fail(str(error))
         except Exception as error:  # a defect, or a machine that gave way: the other runs go on
             log.exception("the run failed")
-            self.fail(f"{type(error).__name__}: {error}; the traceback is in {self.streams.log}")
+            self.fail(f"{type(error).__name__}: {error}; the traceback is in {self.redirect.log}")
 
     def fail(self, text: str) -> None:
         """Say in one line what failed."""

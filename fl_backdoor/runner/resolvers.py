@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from fl_backdoor.core import chains
 from fl_backdoor.core.errors import ConfigError
+from fl_backdoor.core.plugins import TARGET
 
 if TYPE_CHECKING:
     from fl_backdoor.data.contents import Contents
@@ -85,13 +86,11 @@ def _name_of(group: str, *, _root_: DictConfig) -> str:
 
     After a chain come its steps.
     """
-    from fl_backdoor.core.plugins import TARGET
-
-    told = _root_.hydra
-    choice, target = str(told.runtime.choices.get(group)), str((_root_.get(group) or {}).get(TARGET) or "")
-    sources = tuple(f"{source.schema}://{source.path}" for source in told.runtime.config_sources)
+    hydra = _root_.hydra
+    choice, target = str(hydra.runtime.choices.get(group)), str((_root_.get(group) or {}).get(TARGET) or "")
+    sources = tuple(f"{source.schema}://{source.path}" for source in hydra.runtime.config_sources)
     named, class_name = _target_in(f"{group}/{choice}", sources), target.rpartition(".")[2]
-    is_named = target == named if named else not _is_set(f"{group}.{TARGET}", told.overrides.task)
+    is_named = target == named if named else not _is_set(f"{group}.{TARGET}", hydra.overrides.task)
     name = choice if is_named or not class_name.isidentifier() else class_name
     steps = (_root_.get(group) or {}).get(chains.STEPS)
     return chains.folder_name(
@@ -102,12 +101,10 @@ def _name_of(group: str, *, _root_: DictConfig) -> str:
 @cache
 def _target_in(option: str, sources: tuple[str, ...]) -> str | None:
     """Return the class that the file of a choice names; None: it leaves that to the file it builds upon."""
-    from fl_backdoor.core.plugins import TARGET
-
-    places = ConfigSearchPathImpl()
+    search_path = ConfigSearchPathImpl()
     for source in sources:
-        places.append("here", source)
-    found = ConfigRepository(places).load_config(option)
+        search_path.append("here", source)
+    found = ConfigRepository(search_path).load_config(option)
     return None if found is None else OmegaConf.select(found.config, TARGET)
 
 

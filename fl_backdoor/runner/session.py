@@ -1,14 +1,13 @@
-"""The runs of one process: one engine serves them all, each writes a folder of its own."""
+"""The runs of one process, one after the other, on one engine, each into a folder of its own."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fl_backdoor.config.metric_settings import without_attack
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
 from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers
-from fl_backdoor.data.contents import Contents, contents_of
 from fl_backdoor.engine.deployment.engine import Deployment, OnGrid
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, Resources, Simulation, resources
@@ -16,8 +15,10 @@ from fl_backdoor.runner import clean_start, resume, start
 from fl_backdoor.runner.checks import Checked
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
-from fl_backdoor.runner.experiment_key import clean_key
+from fl_backdoor.runner.display.redirect import Redirect
+from fl_backdoor.runner.job import Job, collect
+from fl_backdoor.runner.planned_run import PlannedRun
+from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runs import checkpoint, clean_baseline, runs
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.runs.lock import only_writer
@@ -41,33 +42,54 @@ class Session:
     ----------
     display
         What the user sees.
-    streams
+    redirect
         Where everything else goes: each run has a log file of its own.
-    background
-        Draws the figures.
     shared
         The Ray that several processes share; None: the one that the configuration asks for.
     engine
         Where all runs go on; None: where their configurations say.
+
+    Attributes
+    ----------
+    reporting
+        Says what failed, and remembers it.
+    background
+        Draws the figures.
     """
 
     def __init__(
         self,
         display: Display,
-        streams: Streams,
-        background: Background,
+        redirect: Redirect,
         shared: SharedRay | None = None,
         engine: Engine | None = None,
     ) -> None:
         self.shared = shared
         self.display = display
-        self.streams = streams
-        self.background = background
+        self.redirect = redirect
+        self.reporting = Reporting(display, redirect)
+        self.background = Background(self.reporting)
         self._engine = engine
 
     def start(self, config: ExperimentConfig) -> None:
         """Start the engine that runs like `config` need; nobody need wait for it."""
         self._engine_for(config)
+
+    def work(self, jobs: Sequence[Job]) -> None:
+        """Make all runs; one that fails is reported and leaves the others alone."""
+        for number, job in enumerate(jobs, start=1):
+            if len(jobs) > 1:
+                self.display.line(f"run {number} of {len(jobs)}")
+            self.make(job)
+
+    def make(self, job: Job) -> None:
+        """Make a run, and bring the tables of its sweep up to date; that it failed is reported."""
+        try:
+            with self.reporting():
+                self.run(job.ready(), job.folder, go_on=job.go_on)
+        finally:
+            if job.sweep_folder is not None:
+                self.background.do(collect, job.sweep_folder)
 
     def run(self, checked: Checked, folder: Path, *, go_on: bool = False) -> None:
         """Run one experiment into `folder`, after its clean baseline if that is asked for and not known yet.
@@ -90,80 +112,78 @@ class Session:
         KeyboardInterrupt
             If the user interrupts; what was done so far is on disk.
         """
-        contents = contents_of(checked.config.dataset)
-        self._run_clean_baseline(checked, contents)
+        planned = PlannedRun.of(checked)
+        self._run_clean_baseline(planned)
         with only_writer(folder):
-            self._run(checked, contents, folder, go_on=go_on)
+            self._run(planned, folder, go_on=go_on)
 
     def close(self) -> None:
-        """End the engine, if one was started."""
+        """End the engine, if one was started, and finish the figures."""
+        self._end_engine()
+        self.background.close()
+
+    def abandon(self) -> None:
+        """Finish the figures and end Ray, but wait for no client; the process must exit next."""
+        if self._engine is not None:
+            self._engine.abandon()
+        self.background.close()
+
+    def _end_engine(self) -> None:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
 
-    def abandon(self) -> None:
-        """End Ray without waiting for clients in training; the process must exit next."""
-        if self._engine is not None:
-            self._engine.abandon()
-
-    def _run_clean_baseline(self, checked: Checked, contents: Contents | None) -> None:
-        config = checked.config
-        if config.clean_baseline != "run" or not config.attacks:
+    def _run_clean_baseline(self, planned: PlannedRun) -> None:
+        if planned.config.clean_baseline != "run" or not planned.config.attacks:
             return
-        folder, key = baselines(config), clean_key(config, contents)
+        folder, key = planned.baselines, planned.clean_key
         if clean_baseline.lookup(folder, key) is not None:
             return
         # Another process may be training the same clean model: that is waited for, and its figures are taken.
         with only_writer(folder / key, wait=True):
             if clean_baseline.lookup(folder, key) is None:
-                self._run(replace(checked, config=without_attack(config)), contents, folder / key, go_on=True)
+                self._run(planned.without_attack, folder / key, go_on=True)
 
-    def _run(self, checked: Checked, contents: Contents | None, folder: Path, *, go_on: bool) -> None:
+    def _run(self, planned: PlannedRun, folder: Path, *, go_on: bool) -> None:
         if go_on and resume.is_run(folder):
-            resume.check_same_settings(checked.config, folder)
-            resume.check_same_data(contents, folder)
+            resume.check_same_settings(planned.config, folder)
+            resume.check_same_data(planned.contents, folder)
             if resume.is_finished(folder):
-                self._leave_finished(checked, contents, folder)
+                self._leave_finished(planned, folder)
                 return
-            after = resume.cut_off_after(checked.config, contents, folder)
-            self._run_rounds(checked, contents, folder, after, anew=after is None)
+            after = resume.cut_off_after(planned.config, planned.contents, folder)
+            self._run_rounds(planned, folder, after, anew=after is None)
         else:
-            self._run_rounds(checked, contents, folder, after=None)
+            self._run_rounds(planned, folder, after=None)
 
-    def _make_clean_start(self, checked: Checked, contents: Contents | None) -> None:
-        folder = clean_start.folder_of(checked.config, contents)
+    def _make_clean_start(self, planned: PlannedRun) -> None:
+        folder = planned.clean_start
         if folder is None or clean_start.is_made(folder):
             return
         # As with the clean baseline: whoever comes second waits, and starts from the same model.
         with only_writer(folder, wait=True):
             if not clean_start.is_made(folder):
-                config = clean_start.run_of(checked.config, folder)
-                clean = replace(checked, config=config, of_strategy=())
-                self._run(clean, contents, folder, go_on=True)
+                config = clean_start.run_of(planned.config, folder)
+                clean = replace(planned.checked, config=config, of_strategy=())
+                self._run(replace(planned, checked=clean), folder, go_on=True)
             clean_start.require(folder)
 
     def _run_rounds(
-        self,
-        checked: Checked,
-        contents: Contents | None,
-        folder: Path,
-        after: Checkpoint | None,
-        *,
-        anew: bool = False,
+        self, planned: PlannedRun, folder: Path, after: Checkpoint | None, *, anew: bool = False
     ) -> None:
         from fl_backdoor.federation.server_app import Experiment
         from fl_backdoor.runner.recorder import Recorder
 
         if after is None:
-            self._make_clean_start(checked, contents)
-        experiment = Experiment(checked.config)
-        _ = experiment.world.data  # while a progress bar for downloading or decoding can still be seen
+            self._make_clean_start(planned)
+        experiment = Experiment(planned.config)
+        _ = experiment.context.data  # while a progress bar for downloading or decoding can still be seen
         if after is None:
-            start.begin(checked.config, experiment.world.model, contents)
+            start.begin(planned.config, experiment.context.model, planned.contents)
         self._say_who_is_to_attack(experiment)
-        self.streams.send_to(folder / LOG_NAME)
-        self._engine_for(checked.config)
-        recorder = Recorder(experiment, checked, folder, self.display, self.background)
+        self.redirect.send_to(folder / LOG_NAME)
+        self._engine_for(planned.config)
+        recorder = Recorder(experiment, planned, folder, self.display, self.background)
         recorder.start(anew=anew) if after is None else recorder.go_on(after)
         try:
             with self._witness(recorder):
@@ -205,9 +225,9 @@ class Session:
             return nullcontext()
         from fl_backdoor.runs.witness import LastWill, Witness
 
-        will = LastWill(recorder.files.path, recorder.key, recorder.notices, recorder.facts)
-        # What a helper has to say is said by the process that hears of its end.
-        return Witness(will, self.streams.terminal if self.shared is None else None)
+        will = LastWill(recorder.files.path, recorder.planned.key, recorder.notices, recorder.facts)
+        # What a worker process has to say is said by the process that hears of its end.
+        return Witness(will, self.redirect.terminal if self.shared is None else None)
 
     def _say_who_is_to_attack(self, experiment: "Experiment") -> None:
         """On real machines nodes attack by their own start-up option; figures go by what the seed picks."""
@@ -219,36 +239,36 @@ class Session:
                 "their nodes, and no others, are to be started with --malicious"
             )
 
-    def _leave_finished(self, checked: Checked, contents: Contents | None, folder: Path) -> None:
+    def _leave_finished(self, planned: PlannedRun, folder: Path) -> None:
         """Do what a process that was killed just after the last round did not come to."""
-        files, config = RunFolder(folder), checked.config
+        files, config = RunFolder(folder), planned.config
         run = runs.read(folder, tables=False)
         files.clear_drafts()
         if checkpoint.is_there(folder):
-            self._draw_samples(checked, contents, folder)
+            self._draw_samples(planned, folder)
         if checkpoint.is_there(folder) or not files.figure.exists():
             self.background.do(files.draw, run.title)
         self.background.do(checkpoint.remove, folder)
         if run.status == "finished" and not config.attacks:
-            clean_baseline.register(baselines(config), clean_key(config, contents), files.rounds_csv)
+            clean_baseline.register(planned.baselines, planned.clean_key, files.rounds_csv)
         self.display.run_finished(f"{run.status} already", folder)
 
-    def _draw_samples(self, checked: Checked, contents: Contents | None, folder: Path) -> None:
+    def _draw_samples(self, planned: PlannedRun, folder: Path) -> None:
         from fl_backdoor.federation.server_app import Experiment
         from fl_backdoor.runner.recorder import Recorder
 
         # The run is finished: that its checkpoint is torn costs a picture and nothing else.
         with suppress(FlBackdoorError):
-            after = resume.cut_off_after(checked.config, contents, folder)
+            after = resume.cut_off_after(planned.config, planned.contents, folder)
             if after is not None:
-                experiment = Experiment(checked.config)
-                recorder = Recorder(experiment, checked, folder, self.display, self.background)
+                experiment = Experiment(planned.config)
+                recorder = Recorder(experiment, planned, folder, self.display, self.background)
                 recorder.draw_samples(after.shared_state)
 
     def _engine_for(self, config: ExperimentConfig) -> Engine:
         wanted = self._wanted(config)
         if self._engine is None or self._engine.wanted != wanted or self._engine.has_died:
-            self.close()
+            self._end_engine()
             if isinstance(wanted, Resources):
                 self._engine = Simulation(wanted)
             else:
@@ -263,8 +283,3 @@ class Session:
         is_ours = config.engine.address == LOCAL
         share = resources(config, self.shared.num_jobs)
         return replace(share, address=self.shared.address, is_watched=is_ours)
-
-
-def baselines(config: ExperimentConfig) -> Path:
-    """Return the folder of all clean models' figures."""
-    return Path(config.outputs) / "clean_baselines"

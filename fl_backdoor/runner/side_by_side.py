@@ -11,25 +11,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fl_backdoor.config.schema import ExperimentConfig
 from fl_backdoor.core.errors import ConfigError, FlBackdoorError
 from fl_backdoor.core.interruptible import LOOK_SECONDS
-from fl_backdoor.data.contents import contents_of
 from fl_backdoor.engine.shared_ray import SharedRay
 from fl_backdoor.engine.simulation import LOCAL, PRELOADED, resources
 from fl_backdoor.runner import clean_start
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
-from fl_backdoor.runner.experiment_key import clean_key
-from fl_backdoor.runner.job import Job
-from fl_backdoor.runner.one_by_one import collect
+from fl_backdoor.runner.display.redirect import Redirect
+from fl_backdoor.runner.job import Job, collect
+from fl_backdoor.runner.planned_run import PlannedRun
 from fl_backdoor.runner.reporting import Reporting
-from fl_backdoor.runner.session import baselines
-from fl_backdoor.runner.worker_process import Done, Helper, Line, Orders
+from fl_backdoor.runner.worker_process import Done, Line, Orders, WorkerProcess
 from fl_backdoor.runs import clean_baseline
 from fl_backdoor.runs.environment import usable_cores
 
@@ -51,7 +47,7 @@ class SideBySide:
 
     Parameters
     ----------
-    display, streams
+    display, redirect
         What the user sees, and where everything else goes.
     num_jobs
         How many runs go on at a time.
@@ -62,28 +58,28 @@ class SideBySide:
         If there are fewer cores than runs.
     """
 
-    def __init__(self, display: Display, streams: Streams, num_jobs: int) -> None:
+    def __init__(self, display: Display, redirect: Redirect, num_jobs: int) -> None:
         cores = usable_cores()
         if num_jobs > cores:
             raise ConfigError(
                 "jobs", num_jobs, f"must be at most {cores}, the cores that this process may use"
             )
         self.display = display
-        self.streams = streams
+        self.redirect = redirect
         self.num_jobs = num_jobs
-        self.reporting = Reporting(display, streams)
+        self.reporting = Reporting(display, redirect)
         self.background = Background(self.reporting)
         # It must outlive Ray, whose processes Linux ends with the thread that started them.
         self._ray_thread = ThreadPoolExecutor(1, "ray")
         self._ray: Future[LocalRay | None] | None = None
-        self._helpers: list[Helper] = []
-        self._tasks: dict[Helper, _Task] = {}
+        self._workers: list[WorkerProcess] = []
+        self._tasks: dict[WorkerProcess, _Task] = {}
         self._num_left = 0
 
     def start(self, config: ExperimentConfig) -> None:
         """Start Ray and the processes; it takes a while, and nobody need wait for it."""
         if self._ray is None:
-            self._helpers = [Helper() for _ in range(self.num_jobs)]
+            self._workers = [WorkerProcess() for _ in range(self.num_jobs)]
             self._ray = self._ray_thread.submit(self._started_ray, config)
 
     def work(self, jobs: Sequence[Job]) -> None:
@@ -134,9 +130,9 @@ class SideBySide:
         return LocalRay(self.num_jobs * resources(config, self.num_jobs).num_workers, PRELOADED)
 
     def _end_processes(self) -> None:
-        for helper in self._helpers:
-            helper.end(SECONDS_TO_STOP)
-        self._helpers = []
+        for worker in self._workers:
+            worker.end(SECONDS_TO_STOP)
+        self._workers = []
         if self._ray is not None and self._ray.exception() is None and (ray := self._ray.result()):
             ray.stop()
         self._ray = None
@@ -161,15 +157,15 @@ class SideBySide:
             else:
                 go_on.append(replace(task, lost_a_ray=True))
         # A process that has lost its Ray may be ended by it at any moment.
-        for helper in self._helpers:
-            helper.interrupt()
+        for worker in self._workers:
+            worker.interrupt()
         self._end_processes()
         return go_on
 
     def _give_orders(self, first: Job) -> None:
         assert self._ray is not None
         log = (first.sweep_folder or first.folder) / LOG_NAME
-        self.streams.send_to(log)
+        self.redirect.send_to(log)
         try:
             ray = self._ray.result()
         except Exception as error:
@@ -178,21 +174,21 @@ class SideBySide:
             raise RayDidNotStart(f"jobs = {self.num_jobs}: Ray did not start ({why}; see {log})") from error
         shared = SharedRay(first.config.engine.address if ray is None else ray.address, self.num_jobs)
         self._orders = Orders(shared, log)
-        for helper in self._helpers:
-            if not helper.has_orders:
-                helper.begin(self._orders)
+        for worker in self._workers:
+            if not worker.has_orders:
+                worker.begin(self._orders)
 
-    def _under_way(self) -> dict[Connection, Helper]:
-        return {helper.connection: helper for helper in self._tasks}
+    def _under_way(self) -> dict[Connection, WorkerProcess]:
+        return {worker.connection: worker for worker in self._tasks}
 
     def _hand_out(self, waiting: list["_Task"]) -> None:
         """Give each process that has nothing to do a run that need not wait for another one."""
-        for helper in self._helpers:
+        for worker in self._workers:
             ready = [task for task in waiting if not self._waits(task)]
-            if helper not in self._tasks and ready:
+            if worker not in self._tasks and ready:
                 waiting.remove(ready[0])
-                self._tasks[helper] = ready[0]
-                helper.take(ready[0].job)
+                self._tasks[worker] = ready[0]
+                worker.take(ready[0].job)
 
     def _waits(self, task: "_Task") -> bool:
         """Return whether another run is making what this one needs of a clean model."""
@@ -200,51 +196,54 @@ class SideBySide:
 
     def _waits_for_start(self, task: "_Task") -> bool:
         """Return whether another run is making the clean model that this one starts from."""
-        folder = task.clean_start
-        if folder is None or all(other.clean_start != folder for other in self._tasks.values()):
+        folder = task.planned.clean_start
+        if folder is None or all(other.planned.clean_start != folder for other in self._tasks.values()):
             return False
         return not clean_start.is_made(folder)
 
     def _waits_for_baseline(self, task: "_Task") -> bool:
         """Return whether another run is making the clean model whose figures stand beside this one's."""
-        if not any(other.makes_clean_model and other.key == task.key for other in self._tasks.values()):
+        if not any(
+            other.makes_clean_model and other.planned.clean_key == task.planned.clean_key
+            for other in self._tasks.values()
+        ):
             return False
-        return clean_baseline.lookup(baselines(task.job.config), task.key) is None
+        return clean_baseline.lookup(task.planned.baselines, task.planned.clean_key) is None
 
     def _hear(self) -> None:
         """Wait a while for something to be told, and pass it on."""
         under_way = self._under_way()
         for connection in wait(list(under_way), LOOK_SECONDS):
             assert isinstance(connection, Connection)
-            helper = under_way[connection]
+            worker = under_way[connection]
             # Where Ray ends, it may take a process along: that run goes on with all others.
-            if self._is_gone(helper) and not self._ray_has_died():
-                self._replace(helper, self._tasks[helper])
+            if self._is_gone(worker) and not self._ray_has_died():
+                self._replace(worker, self._tasks[worker])
 
-    def _is_gone(self, helper: Helper) -> bool:
+    def _is_gone(self, worker: WorkerProcess) -> bool:
         """Pass on what a process says next; return whether there is nothing, because it has ended."""
-        task = self._tasks[helper]
+        task = self._tasks[worker]
         try:
-            told = helper.connection.recv()
+            message = worker.connection.recv()
         except (EOFError, OSError):
             return True
-        if isinstance(told, Line):
-            self.display.line(f"[{task.name}] {told.text}")
-        elif isinstance(told, Done):
-            self.reporting.failed |= told.failed
-            self._ended(helper, task)
+        if isinstance(message, Line):
+            self.display.line(f"[{task.name}] {message.text}")
+        elif isinstance(message, Done):
+            self.reporting.failed |= message.failed
+            self._ended(worker, task)
         return False
 
-    def _replace(self, helper: Helper, task: "_Task") -> None:
+    def _replace(self, worker: WorkerProcess, task: "_Task") -> None:
         """Start another process in the place of one that died."""
-        helper.end(seconds=0)
-        self._helpers[self._helpers.index(helper)] = new = Helper()
+        worker.end(seconds=0)
+        self._workers[self._workers.index(worker)] = new = WorkerProcess()
         new.begin(self._orders)
         self.reporting.fail(f"the process of {task.name} died; {task.how_to_go_on}")
-        self._ended(helper, task)
+        self._ended(worker, task)
 
-    def _ended(self, helper: Helper, task: "_Task") -> None:
-        del self._tasks[helper]
+    def _ended(self, worker: WorkerProcess, task: "_Task") -> None:
+        del self._tasks[worker]
         self._tell_end(task)
 
     def _tell_end(self, task: "_Task") -> None:
@@ -255,19 +254,19 @@ class SideBySide:
 
     def _interrupted(self) -> Iterator["_Task"]:
         """Have all runs end, tell what they still have to say, and yield each that was cut off."""
-        for helper in self._tasks:
-            helper.interrupt()
+        for worker in self._tasks:
+            worker.interrupt()
         deadline = time.monotonic() + SECONDS_TO_STOP
         while self._tasks and time.monotonic() < deadline:
             under_way = self._under_way()
             for connection in wait(list(under_way), timeout=1):
                 assert isinstance(connection, Connection)
-                helper = under_way[connection]
-                if self._is_gone(helper):
-                    yield self._tasks.pop(helper)
-        for helper in list(self._tasks):
-            helper.end(seconds=0)
-            yield self._tasks.pop(helper)
+                worker = under_way[connection]
+                if self._is_gone(worker):
+                    yield self._tasks.pop(worker)
+        for worker in list(self._tasks):
+            worker.end(seconds=0)
+            yield self._tasks.pop(worker)
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,16 +278,9 @@ class _Task:
     lost_a_ray: bool = False
 
     @cached_property
-    def key(self) -> str:
-        """Names the clean model whose figures stand beside this run's."""
-        config = self.job.ready().config
-        return clean_key(config, contents_of(config.dataset))
-
-    @cached_property
-    def clean_start(self) -> Path | None:
-        """The folder of the clean run whose model this one starts from."""
-        config = self.job.ready().config
-        return clean_start.folder_of(config, contents_of(config.dataset))
+    def planned(self) -> PlannedRun:
+        """What says which clean model's figures stand beside this run's."""
+        return PlannedRun.of(self.job.ready())
 
     @property
     def how_to_go_on(self) -> str:

@@ -64,10 +64,10 @@ def notices(config: ExperimentConfig) -> tuple[str, ...]:
     """
     if isinstance(config.start, FreshStart | CleanStart):
         return ()  # a clean model is made of the same settings: it fits
-    from fl_backdoor.federation.context import World
+    from fl_backdoor.federation.context import ExperimentContext
     from fl_backdoor.models.weights import named
 
-    left = begin(config, World(config).model)
+    left = begin(config, ExperimentContext(config).model)
     return (f"start: {named(left)} of the model stay as the seed draws them",) if left else ()
 
 

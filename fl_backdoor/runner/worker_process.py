@@ -32,13 +32,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Orders:
-    """What a helper is told first: the Ray to use, and the log file for whatever belongs to no run."""
+    """What a worker is told first: the Ray to use, and the log file for whatever belongs to no run."""
 
     shared: SharedRay
     log: Path
 
 
-class Helper:
+class WorkerProcess:
     """The process as the first one sees it.
 
     Attributes
@@ -111,25 +111,25 @@ def _serve(connection: Connection) -> None:
     threading.Thread(target=_listen, args=(connection, orders), daemon=True).start()
     from fl_backdoor.runner import recorder  # noqa: F401 - PyTorch, while Ray starts
     from fl_backdoor.runner.display.live import Display
-    from fl_backdoor.runner.display.redirect import Streams
-    from fl_backdoor.runner.one_by_one import Runner
+    from fl_backdoor.runner.display.redirect import Redirect
+    from fl_backdoor.runner.session import Session
 
     reports = _Reports(connection)
     first = orders.get()
     if not isinstance(first, Orders):
         return
-    with Streams() as streams, Display(cast("TextIO", reports), terminal=False) as display:
-        streams.send_to(first.log)
-        runner = Runner(display, streams, first.shared)
+    with Redirect() as redirect, Display(cast("TextIO", reports), terminal=False) as display:
+        redirect.send_to(first.log)
+        session = Session(display, redirect, first.shared)
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             while isinstance(job := orders.get(), Job):
-                runner.run(job)
-                reports.send(Done(runner.reporting.failed))
+                session.make(job)
+                reports.send(Done(session.reporting.failed))
         except KeyboardInterrupt:
-            runner.abandon()
+            session.abandon()
             os._exit(128 + signal.SIGINT)
-        runner.close()
+        session.close()
 
 
 def _listen(connection: Connection, orders: "SimpleQueue[Orders | Job | None]") -> None:

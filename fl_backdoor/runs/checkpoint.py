@@ -104,8 +104,13 @@ def save(run_folder: Path, key: str, checkpoint: Checkpoint) -> None:
     progress = checkpoint.progress
     file = folder / _tensors(progress.server_round)
     files.replace(file, tensors)
-    told = {"format": FORMAT, "key": key, "tensors": asdict(prefix_of(tensors)), "progress": asdict(progress)}
-    files.replace(folder / NAME, signed(told))
+    entries = {
+        "format": FORMAT,
+        "key": key,
+        "tensors": asdict(prefix_of(tensors)),
+        "progress": asdict(progress),
+    }
+    files.replace(folder / NAME, signed(entries))
     files.settle(folder)  # not before is the old one of no use
     for old in set(folder.glob("round-*.safetensors")) - {file}:
         old.unlink()
@@ -123,14 +128,14 @@ def load(run_folder: Path, key: str) -> Checkpoint | None:
     file = run_folder / FOLDER / NAME
     if not file.exists():
         return None
-    told = _told(file)
-    if told.get("key") != key:
+    entries = _entries(file)
+    if entries.get("key") != key:
         raise FlBackdoorError(
             f"{file} belongs to another experiment: its folder and its settings do not match"
         )
     try:
-        progress = _progress(told["progress"])
-        prefix = Prefix(**told["tensors"])
+        progress = _progress(entries["progress"])
+        prefix = Prefix(**entries["tensors"])
     except (KeyError, TypeError, ValueError) as error:
         raise _torn(file, "something in it is missing or of the wrong kind") from error
     tensors = growing.read(file.with_name(_tensors(progress.server_round)), prefix)
@@ -139,9 +144,9 @@ def load(run_folder: Path, key: str) -> Checkpoint | None:
     return Checkpoint(progress, *_groups(tensors))
 
 
-def signed(told: Mapping[str, object]) -> bytes:
-    """Return `told` as JSON whose last line is the digest of all others."""
-    return _json({**told, "sha256": prefix_of(_json(told)).sha256})
+def signed(entries: Mapping[str, object]) -> bytes:
+    """Return `entries` as JSON whose last line is the digest of all others."""
+    return _json({**entries, "sha256": prefix_of(_json(entries)).sha256})
 
 
 def is_there(run_folder: Path) -> bool:
@@ -168,28 +173,30 @@ def _groups(tensors: bytes) -> tuple[Arrays, Arrays, bytes]:
     return model, strategy, attack["shared_state"].tobytes() if attack else b""
 
 
-def _told(file: Path) -> dict[str, Any]:
+def _entries(file: Path) -> dict[str, Any]:
     content = reading.content(file, reading.LARGEST_TREE)
     try:
-        told = json.loads(content)
+        entries = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _torn(file, str(error)) from error
-    if not isinstance(told, dict):
+    if not isinstance(entries, dict):
         raise _torn(file, "it must hold values by name")
-    if told.get("format") != FORMAT:
+    if entries.get("format") != FORMAT:
         raise FlBackdoorError(
-            f"{file} is of format {printable(str(told.get('format')))}, this version reads {FORMAT}: "
+            f"{file} is of format {printable(str(entries.get('format')))}, this version reads {FORMAT}: "
             "go on with the version that began the run, or begin it anew in another folder"
         )
     # Whole, not by its values: there are bits between them, too.
-    if content != signed({name: found for name, found in told.items() if name != "sha256"}):
+    if content != signed({name: found for name, found in entries.items() if name != "sha256"}):
         raise _torn(file, "its digest does not fit")
-    return told
+    return entries
 
 
-def _progress(told: Mapping[str, Any]) -> Progress:
+def _progress(entries: Mapping[str, Any]) -> Progress:
     """Return what `asdict` made of a `Progress`; raises TypeError or ValueError if it is none."""
-    progress = Progress(**{**told, "files": {name: Prefix(**found) for name, found in told["files"].items()}})
+    progress = Progress(
+        **{**entries, "files": {name: Prefix(**found) for name, found in entries["files"].items()}}
+    )
     datetime.fromisoformat(progress.started_at)
     if not isinstance(progress.server_round, int) or not isinstance(progress.wall_seconds, int | float):
         raise TypeError
@@ -200,8 +207,8 @@ def _tensors(server_round: int) -> str:
     return f"round-{server_round}.safetensors"
 
 
-def _json(told: Mapping[str, object]) -> bytes:
-    return json.dumps(told, indent=2).encode()
+def _json(entries: Mapping[str, object]) -> bytes:
+    return json.dumps(entries, indent=2).encode()
 
 
 def _torn(file: Path, why: str) -> FlBackdoorError:

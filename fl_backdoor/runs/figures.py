@@ -105,10 +105,10 @@ def draw_images(
     for row, (images, heading) in enumerate(zip((clean, triggered), headings, strict=True)):
         top = canvas_height - row * (tall + 2 * caption)
         _text(figure, left, top - caption // 2, heading, "left")
-        for place, image in enumerate(images):
-            x = left + place * step
+        for index, image in enumerate(images):
+            x = left + index * step
             figure.figimage(_enlarged(image, scale), xo=x, yo=top - caption - tall, origin="upper")
-            name = true_names[place]
+            name = true_names[index]
             middle = x + scale * width // 2
             _text(figure, middle, top - tall - 3 * caption // 2, name, "center", size=min(9, step / 11))
     save(figure, path)
@@ -138,8 +138,8 @@ def draw_sentences(
         lines += [(line, OKABE_ITO[1]) for line in _wrapped(after)]
     height = step * len(lines) + 2 * margin
     figure = new_figure(WIDTH, height, layout=None)
-    for place, (line, colour) in enumerate(lines):
-        y = height - margin - step * place - step // 2
+    for index, (line, colour) in enumerate(lines):
+        y = height - margin - step * index - step // 2
         _text(figure, margin, y, line, "left", size=8, colour=colour)
     save(figure, path)
 
@@ -203,6 +203,8 @@ def _text(
     figure: "Figure", x: int, y: int, text: str, align: str, *, size: float = 9, colour: str = "black"
 ) -> None:
     width, height = figure.get_size_inches() * DPI
-    place = (x / width, y / height)
+    position = (x / width, y / height)
     # A dollar in a sentence is one, and begins no formula.
-    figure.text(*place, printable(text), ha=align, va="center", fontsize=size, color=colour, parse_math=False)
+    figure.text(
+        *position, printable(text), ha=align, va="center", fontsize=size, color=colour, parse_math=False
+    )

@@ -4,7 +4,7 @@ import filecmp
 from collections.abc import Sequence
 
 from fl_backdoor.core import table
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 MODEL = "model.safetensors"
 

@@ -106,15 +106,15 @@ def summarize(
 
     A run that is said to have finished is said to have diverged if its last round has.
     """
-    told = asdict(facts)
-    gpus, command = told.pop("gpus"), told.pop("command")
+    known = asdict(facts)
+    gpus, command = known.pop("gpus"), known.pop("command")
     reason = why_diverged(rounds)
     commit, dirty = checkout()
     return {
         "format": FORMAT,
         "status": "diverged" if status == "finished" and reason else status,
         "diverged": reason,
-        **told,
+        **known,
         "malicious_client_ids": sorted(facts.malicious_client_ids),
         "rounds_finished": rounds[-1]["server_round"] if rounds else 0,
         **final_figures(rounds),

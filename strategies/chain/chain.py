@@ -47,7 +47,7 @@ class Chain(RobustStrategy):
         State and messages go by them.
     flower
         What every rule takes beside its settings, see `RobustStrategy`. What a step was told of clients'
-        steps and learning rate holds for the chain, unless it is told otherwise.
+        steps and learning rate holds for the chain, unless its own settings say otherwise.
 
     Raises
     ------

@@ -223,9 +223,9 @@ def simulated_strengths(
 def keys_of_draws(views: Sequence[Similarities], count: int, random: np.random.Generator) -> Batch:
     """Return by which keys terms are dealt out in each draw, in [0, 1), ``(count, n_remembered)``.
 
-    They are the same in all views, in which a term is found by its place in the memory.
+    They are the same in all views, in which a term is found by its index in the memory.
     """
-    return random.random((count, 1 + max(int(view.places.max(initial=-1)) for view in views)))
+    return random.random((count, 1 + max(int(view.terms.max(initial=-1)) for view in views)))
 
 
 def dealt(owners: NDArray[np.int64], rounds: NDArray[np.int64], keys: Batch) -> NDArray[np.int64]:
@@ -280,11 +280,11 @@ def _exchanged(similar: Similarities, keys: Batch) -> list[Batch]:
     In each draw they are dealt out in the order of the keys, which are in [0, 1), one a remembered term,
     ``(n_draws, n_remembered)``.
     """
-    owners = dealt(similar.owners, similar.rounds, keys[:, similar.places])
+    owners = dealt(similar.owners, similar.rounds, keys[:, similar.terms])
     (num_draws, num_terms), num_clients = owners.shape, len(similar.client_ids)
     draws, terms = np.indices(owners.shape)
     ones, rows = np.ones(owners.size, np.float32), (num_clients * draws + owners).ravel()
-    # One place in each column: among many clients a dense product would be of zeros nearly all.
+    # One entry in each column: among many clients a dense product would be of zeros nearly all.
     belongs = csr_array((ones, (rows, terms.ravel())))
     belongs_in_draw = csr_array((ones, (rows, (num_terms * draws + terms).ravel())))
 
@@ -311,9 +311,11 @@ def _persistent(similar: Similarities, random: np.random.Generator) -> Batch:
     # Deviations are taken from the clients' middle.
     directions -= directions.mean(axis=1, keepdims=True)
     products: Batch = math.sqrt(spread / dimensions) * (directions @ directions.transpose(0, 2, 1))
-    places = np.arange(num_clients)
+    clients = np.arange(num_clients)
     own_spread = _beyond_noise(np.diag(similar.mean), np.diag(similar.noise_std))
-    products[:, places, places] = math.sqrt(own_spread) * random.standard_normal((DRAWS_AT_ONCE, num_clients))
+    products[:, clients, clients] = math.sqrt(own_spread) * random.standard_normal(
+        (DRAWS_AT_ONCE, num_clients)
+    )
     return products
 
 

@@ -37,7 +37,7 @@ class Known:
     coverage: ClientVector
 
     def of(self, clients: NDArray[np.generic]) -> "Known":
-        """Return what is known of some of them, by their places or by a mask."""
+        """Return what is known of some of them, by their indices or by a mask."""
         return Known(self.numbers[clients], self.coverage[clients])
 
 
@@ -83,6 +83,6 @@ def apart_from(similar: NDArray[np.float64], known: Known, power: int) -> NDArra
     coverage = (known.coverage / known.coverage.max()) ** power
     own = (np.diagonal(similar, axis1=-2, axis2=-1) / coverage) @ rest.T
     apart: NDArray[np.float64] = rest @ similar @ rest.T
-    places = np.arange(len(coverage))
-    apart[..., places, places] = own
+    clients = np.arange(len(coverage))
+    apart[..., clients, clients] = own
     return apart

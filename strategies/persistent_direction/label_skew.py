@@ -23,12 +23,12 @@ def stacked(parts: Iterable[Short]) -> Short:
     return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}
 
 
-def apart_from(virtual: Short, updates: Short, by: str) -> Short:
-    """Return what virtual clients do not explain of updates.
+def apart_from(proxies: Short, updates: Short, by: str) -> Short:
+    """Return what proxy clients do not explain of updates.
 
     Parameters
     ----------
-    virtual, updates
+    proxies, updates
         Short vectors of both, under the same names.
     by
         Under which name coefficients are found, by least squares: a sketch of all parameters keeps distances
@@ -37,13 +37,13 @@ def apart_from(virtual: Short, updates: Short, by: str) -> Short:
     """
 
     def fitted(found: NDArray[np.float32]) -> NDArray[np.float64]:
-        solution = np.linalg.lstsq(virtual[by].astype(np.float64).T, found.astype(np.float64).T)[0]
+        solution = np.linalg.lstsq(proxies[by].astype(np.float64).T, found.astype(np.float64).T)[0]
         return solution.T.astype(np.float64)
 
     [coefficients] = in_order(fitted, [updates[by]])
 
     def rest(name: str) -> NDArray[np.float32]:
-        explained = coefficients @ virtual[name].astype(np.float64)
+        explained = coefficients @ proxies[name].astype(np.float64)
         return (updates[name] - explained).astype(np.float32)
 
     return dict(zip(updates, in_order(rest, updates), strict=True))

@@ -92,4 +92,4 @@ def _cubes_towards(view: Similarities, group: ClientMask, keys: Batch) -> tuple[
         of_each: Batch = np.stack(drawn) / num_products
         return of_each
 
-    return means(owners[None]), means(dealt(owners, rounds, keys[:, view.places[~theirs]]))
+    return means(owners[None]), means(dealt(owners, rounds, keys[:, view.terms[~theirs]]))

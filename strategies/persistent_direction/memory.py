@@ -78,6 +78,6 @@ def _products(old: Vectors, new: NDArray[np.float64], rows: int = 256) -> NDArra
 
 
 def newest(client_ids: NDArray[np.int64], span: int) -> NDArray[np.intp]:
-    """Return the places of each client's last `span` terms, ascending."""
+    """Return the indices of each client's last `span` terms, ascending."""
     kept = [np.flatnonzero(client_ids == client_id)[-span:] for client_id in np.unique(client_ids)]
     return np.sort(np.concatenate([np.zeros(0, np.intp), *kept]))

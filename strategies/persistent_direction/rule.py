@@ -9,7 +9,7 @@ ever are (`group_test`).
 
 No update counts for more than one of median length, or each coordinate's median is taken: who wants to reach
 much has to come back, and who comes back is compared. What it had reached until then is undone
-(`contributions`, `remainders`).
+(`mean_rollback`, `median_rollback`).
 
 The vectors hear different things. Signs at a sample of parameters: there the largest layer rules. Signs at a
 sample with as many of each tensor: convolutions are heard beside a fully connected layer with most of the
@@ -18,7 +18,7 @@ embedding. Where attackers show depends on the data. Each is looked at over all 
 what clients did lately: who starts to attack late stands beside its own benign past. Cubes of products are
 asked as well, by which attackers that take turns are found: they are alike in few rounds, but much.
 
-Virtual clients. A server with labelled samples of its own plays clients with all kinds of label shares in
+Proxy clients. A server with labelled samples of its own plays clients with all kinds of label shares in
 each round; what sums of their updates explain of an update is taken out before it is compared (`label_skew`).
 Under label skew attackers are hidden without that. What is left is compared by a fourth vector as well, signs
 of sums over all weights into a neuron (`neurons`): there attackers meet that have no weight in common.
@@ -32,13 +32,13 @@ attackers go on pulling, and in the next rounds they are found or forgotten.
 
 Assumptions. Fewer than half of the clients attack. Several attackers share a direction; a single one is more
 persistent than benign clients are. Benign clients' own directions are independent of each other and about
-equally strong, but for what their numbers of samples and of rounds explain (`known_differences`), or virtual
+equally strong, but for what their numbers of samples and of rounds explain (`known_differences`), or proxies
 clients. Without these label skew makes some of them alike; the test takes that for their usual spread, so
 that it keeps its false alarms and loses its power. ``docs/defence.md`` says how far.
 
-Cost, with n clients, s remembered updates a client and m places of each of the three vectors: 3 n² s m
+Cost, with n clients, s remembered updates a client and m coordinates of each of the three vectors: 3 n² s m
 products a round, and 4 n s m bytes and 3 (n s)² numbers of memory. Nothing grows with the model but the
-sketch, which reads each update once, and ``take_back`` and ``median``, which keep n updates. A virtual client
+sketch, which reads each update once, and ``take_back`` and ``median``, which keep n updates. A proxy client
 costs what training one costs, and 4 m numbers a stage.
 """
 
@@ -65,18 +65,18 @@ from strategies.base import (
     require_equal_weighting,
 )
 from strategies.numerics.clipping import clipped_to_median
-from strategies.persistent_direction.contributions import Contributions
 from strategies.persistent_direction.group_test import FEWEST_CLIENTS, most_suspicious
 from strategies.persistent_direction.known_differences import Known
 from strategies.persistent_direction.label_skew import Short, apart_from, stacked
 from strategies.persistent_direction.likeness import most_like
+from strategies.persistent_direction.mean_rollback import MeanRollback
+from strategies.persistent_direction.median_rollback import MedianRollback
 from strategies.persistent_direction.memory import MOST_COORDINATES, Memory, Vectors
 from strategies.persistent_direction.neurons import into_neurons, neurons_of
-from strategies.persistent_direction.remainders import Remainders
+from strategies.persistent_direction.rollback import Rollback
 from strategies.persistent_direction.signs import deviation_signs, parameters_alike, tensors_alike
 from strategies.persistent_direction.similarity import FEWEST_TERMS, Similarities, similarities, views
 from strategies.persistent_direction.sketch import Flips, deviations, random_flips, sketched
-from strategies.persistent_direction.undoing import Undoing
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
 from strategies.rules.coordinate_rule import mixed
 from strategies.rules.median import median
@@ -89,7 +89,7 @@ Values = TypeVar("Values", ClientVector, ClientMask)
 Found = tuple[NDArray[np.int64], float]
 """Who stands out in a test, and how probable that is by chance."""
 
-UNDOING: dict[Response, type[Undoing]] = {"take_back": Contributions, "median": Remainders}
+ROLLBACK: dict[Response, type[Rollback]] = {"take_back": MeanRollback, "median": MedianRollback}
 
 
 class PersistentDirection(RobustStrategy):
@@ -106,7 +106,7 @@ class PersistentDirection(RobustStrategy):
     suspicion
         Largest probability that anybody is left out of a single round without being flagged if nobody
         attacks, in [0, 1). Clients with few samples are alike by chance, and left out more often than that:
-        unless virtual clients explain it, 0 is right.
+        unless proxy clients explain it, 0 is right.
     response
         What happens to flagged clients, for good. ``take_back``: they have no weight, and what they had moved
         the model by is replaced by what the others' mean would have, half of what is left of it in each
@@ -117,8 +117,8 @@ class PersistentDirection(RobustStrategy):
         client is kept for that. ``clip``: they keep their weight, and as everybody's their updates are
         clipped to the median norm of those that are not flagged.
     num_coordinates
-        How many places each of the vectors has that stand for an update; that of neurons has no more than
-        there are.
+        How many coordinates each of the vectors that stand for an update has; that of neurons has no more
+        than there are.
     span
         How many of each client's last updates are remembered.
     num_virtual
@@ -157,16 +157,16 @@ class PersistentDirection(RobustStrategy):
         self.num_samples = np.zeros(0)
         self.num_rounds = np.zeros(0)
         self.is_flagged = np.zeros(0, dtype=np.bool_)
-        self.undoing: Undoing | None = None
+        self.rollback: Rollback | None = None
 
     def prepare(self, server: ServerContext) -> None:
-        """Draw the places at which updates are compared.
+        """Draw the coordinates at which updates are compared.
 
         Raises
         ------
         ConfigError
             If there are known to be fewer than `FEWEST_CLIENTS` clients, if they are to be weighted for a
-            median, if nobody knows among how many rounds false alarms are shared out, or if virtual clients
+            median, if nobody knows among how many rounds false alarms are shared out, or if proxy clients
             are so many that they would explain any update.
         """
         self._refuse(server)
@@ -176,10 +176,10 @@ class PersistentDirection(RobustStrategy):
             "parameters": parameters_alike(server.layout, self.num_coordinates, random),
             "tensors": tensors_alike(server.layout, self.num_coordinates, random),
         }
-        # Sums are few: what benign clients keep doing rules them, unless virtual clients explain it.
-        summed = neurons_of(server.layout) if server.virtual_clients else Layout(())
+        # Sums are few: what benign clients keep doing rules them, unless proxy clients explain it.
+        summed = neurons_of(server.layout) if server.proxy_clients else Layout(())
         self.neurons = tensors_alike(summed, self.num_coordinates, random)
-        empty = {name: Memory.empty(len(places)) for name, places in self.samples.items()}
+        empty = {name: Memory.empty(len(coordinates)) for name, coordinates in self.samples.items()}
         if len(self.neurons):
             empty["neurons"] = Memory.empty(len(self.neurons))
         empty["lengths"] = Memory.empty(self.num_coordinates, np.int16)
@@ -215,7 +215,7 @@ class PersistentDirection(RobustStrategy):
             for name, memory in self.memories.items()
             for key, array in memory.as_arrays().items()
         }
-        kept = self.undoing.as_arrays() if self.undoing else {}
+        kept = self.rollback.as_arrays() if self.rollback else {}
         counted = {"num_samples": self.num_samples, "num_rounds": self.num_rounds}
         return super().state() | remembered | counted | {"is_flagged": self.is_flagged} | kept
 
@@ -229,7 +229,7 @@ class PersistentDirection(RobustStrategy):
         self.num_samples = state["num_samples"].astype(np.float64)
         self.num_rounds = state["num_rounds"].astype(np.float64)
         if "owed" in state:
-            self.undoing = UNDOING[self.response].from_arrays(state)
+            self.rollback = ROLLBACK[self.response].from_arrays(state)
 
     def _refuse(self, server: ServerContext) -> None:
         """Refuse a server that the rule cannot work on, see `prepare`."""
@@ -242,7 +242,7 @@ class PersistentDirection(RobustStrategy):
         if server.num_rounds is None:
             allowed = f"{type(self).__name__} shares out its false alarms among them: tell it with `prepare`"
             raise ConfigError("num_rounds", None, allowed)
-        if server.virtual_clients and explained * self.num_virtual > self.num_coordinates:
+        if server.proxy_clients and explained * self.num_virtual > self.num_coordinates:
             allowed = f"at most one in {explained} of strategy.num_coordinates = {self.num_coordinates}"
             raise ConfigError("strategy.num_virtual", self.num_virtual, allowed)
 
@@ -257,17 +257,17 @@ class PersistentDirection(RobustStrategy):
         trusted = ~self.is_flagged[clients.client_ids]
         flips = random_flips(clients.updates.shape[1], generator(self.server.seed, Purpose.SKETCH))
         short = self._short(clients.updates, flips)
-        if play := self.server.virtual_clients:
+        if play := self.server.proxy_clients:
             played = play(clients.model, clients.server_round, self.num_virtual, self.num_stages)
-            virtual = stacked(self._short(update[None], flips) for update in played)
-            short = apart_from(virtual, short, by="lengths")
+            proxies = stacked(self._short(update[None], flips) for update in played)
+            short = apart_from(proxies, short, by="lengths")
         signed = [name for name in short if name != "lengths"]
         vectors: dict[str, Vectors] = {name: deviation_signs(short[name], trusted) for name in signed}
         return vectors | {"lengths": deviations(short["lengths"], trusted)}
 
     def _short(self, updates: UpdateMatrix, flips: Flips) -> Short:
         """Return samples, sums into neurons and a sketch of updates."""
-        sampled = {name: updates[:, places] for name, places in self.samples.items()}
+        sampled = {name: updates[:, coordinates] for name, coordinates in self.samples.items()}
         if len(self.neurons):
             sampled["neurons"] = into_neurons(self.server.layout, updates)[:, self.neurons]
         return sampled | {"lengths": sketched(updates, flips, self.num_coordinates)}
@@ -296,8 +296,8 @@ class PersistentDirection(RobustStrategy):
     def _differences(self) -> Known:
         """Return in what clients are known to differ."""
         sizes = self.num_samples
-        # Virtual clients have much or little of each class as well.
-        numbers = np.ones_like(sizes) if self.server.virtual_clients else sizes
+        # Proxy clients have much or little of each class as well.
+        numbers = np.ones_like(sizes) if self.server.proxy_clients else sizes
         coverage = np.array([self.server.coverage(size) for size in sizes.astype(int).tolist()])
         return Known(np.stack([numbers, self.num_rounds], axis=1), coverage)
 
@@ -321,13 +321,13 @@ class PersistentDirection(RobustStrategy):
 
     def _undone(self, clients: ClientUpdates, aggregation: Aggregation) -> Aggregation:
         """Return the aggregation and a step to where the model would be without flagged clients."""
-        if self.response not in UNDOING:
+        if self.response not in ROLLBACK:
             return aggregation
         num_params = clients.updates.shape[1]
         num_clients = len(self.is_flagged)
-        undoing = self.undoing or UNDOING[self.response].none(num_clients, num_params)
-        step, undoing = undoing.with_room(num_clients).without(self.is_flagged).step()
-        self.undoing = undoing.after(clients, aggregation)
+        rollback = self.rollback or ROLLBACK[self.response].none(num_clients, num_params)
+        step, rollback = rollback.with_room(num_clients).without(self.is_flagged).step()
+        self.rollback = rollback.after(clients, aggregation)
         return replace(aggregation, update=aggregation.update + step)
 
 

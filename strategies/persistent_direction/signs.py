@@ -14,30 +14,30 @@ from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ClientMask, UpdateMatrix
 
 Coordinates = NDArray[np.int64]
-"""Places in the parameter vector, int64 ``(n_coordinates,)``, ascending."""
+"""Coordinates in the parameter vector, int64 ``(n_coordinates,)``, ascending."""
 
 Signs = NDArray[np.int8]
 """-1, 0 or 1, int8 ``(n_clients, n_coordinates)``."""
 
 
 def parameters_alike(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
-    """Draw `count` places, each parameter with the same probability; all if there are no more."""
+    """Draw `count` coordinates, each parameter with the same probability; all if there are no more."""
     drawn = random.choice(layout.num_params, size=min(count, layout.num_params), replace=False)
     return np.sort(drawn).astype(np.int64)
 
 
 def tensors_alike(layout: Layout, count: int, random: np.random.Generator) -> Coordinates:
-    """Draw `count` places, of each tensor as many as its size allows; all if there are no more."""
+    """Draw `count` coordinates, of each tensor as many as its size allows; all if there are no more."""
     sizes = [tensor.size for tensor in layout.tensors if tensor.is_parameter]
-    places, start = [np.zeros(0, np.int64)], 0
+    coordinates, start = [np.zeros(0, np.int64)], 0
     for size, share in zip(sizes, even_shares(sizes, count), strict=True):
-        places.append(start + np.sort(random.choice(size, share, replace=False)))
+        coordinates.append(start + np.sort(random.choice(size, share, replace=False)))
         start += size
-    return np.concatenate(places)
+    return np.concatenate(coordinates)
 
 
 def even_shares(sizes: Sequence[int], count: int) -> list[int]:
-    """Share out `count` places among tensors: the same number to each, all of one that has no more."""
+    """Share out `count` coordinates among tensors: the same number to each, all of one that has no more."""
     shares, left = [0] * len(sizes), count
     for num_done, index in enumerate(np.argsort(sizes, kind="stable").tolist()):
         shares[index] = min(sizes[index], left // (len(sizes) - num_done))

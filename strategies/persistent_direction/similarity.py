@@ -34,12 +34,12 @@ class Similarities:
     client_ids
         Known clients, int64 ``(n_known,)``, ascending.
     owners
-        Whose each term is, as a place in `client_ids`, int64 ``(n_terms,)``.
+        Whose each term is, as an index into `client_ids`, int64 ``(n_terms,)``.
     rounds
         Of each term, int64 ``(n_terms,)``, ascending.
     cosines
         Of each term with each of another round, float64 ``(n_terms, n_terms)``; 0 within a round.
-    places
+    terms
         Where each term is in the memory, int64 ``(n_terms,)``, ascending.
     """
 
@@ -47,7 +47,7 @@ class Similarities:
     owners: NDArray[np.int64]
     rounds: NDArray[np.int64]
     cosines: NDArray[np.float64]
-    places: NDArray[np.int64]
+    terms: NDArray[np.int64]
 
     @cached_property
     def mean(self) -> Similarity:
@@ -88,8 +88,8 @@ class Similarities:
     @cached_property
     def belongs(self) -> NDArray[np.float64]:
         """1 where a term is a client's, else 0, float64 ``(n_known, n_terms)``."""
-        places = np.arange(len(self.client_ids))
-        belongs: Similarity = (places[:, None] == self.owners).astype(np.float64)
+        indices = np.arange(len(self.client_ids))
+        belongs: Similarity = (indices[:, None] == self.owners).astype(np.float64)
         return belongs
 
     def of(self, client_ids: NDArray[np.int64]) -> "Similarities":
@@ -108,15 +108,15 @@ class Similarities:
     def _only(self, kept: NDArray[np.intp]) -> "Similarities":
         clients, owners = np.unique(self.owners[kept], return_inverse=True)
         cosines = self.cosines[np.ix_(kept, kept)]
-        return Similarities(self.client_ids[clients], owners, self.rounds[kept], cosines, self.places[kept])
+        return Similarities(self.client_ids[clients], owners, self.rounds[kept], cosines, self.terms[kept])
 
 
 def similarities(memory: Memory) -> Similarities:
     """Compare all clients that have taken part at least `FEWEST_TERMS` times."""
     known, owners, counts = np.unique(memory.client_ids, return_inverse=True, return_counts=True)
     different = memory.rounds[:, None] != memory.rounds
-    places = np.arange(len(memory.rounds))
-    everybody = Similarities(known, owners, memory.rounds, _cosines(memory) * different, places)
+    terms = np.arange(len(memory.rounds))
+    everybody = Similarities(known, owners, memory.rounds, _cosines(memory) * different, terms)
     return everybody.of(known[counts >= FEWEST_TERMS])
 
 

@@ -6,8 +6,8 @@ out, and products of sketches are those of the updates, but for noise. It is lin
 a mean are taken after it.
 
 Source: K. Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", ICML 2009, section 2 and
-lemma 2: products are unbiased, and those of unit vectors have a variance of O(1 / m) in m places. Places are
-taken in turn here, not by a hash: the signs alone make products unbiased.
+lemma 2: products are unbiased, and those of unit vectors have a variance of O(1 / m) in m entries. Entries
+are taken in turn here, not by a hash: the signs alone make products unbiased.
 """
 
 import numpy as np
@@ -30,8 +30,8 @@ def random_flips(num_params: int, random: np.random.Generator) -> Flips:
     return (2 * random.integers(2, size=num_params, dtype=np.int8) - 1).astype(np.int8)
 
 
-def sketched(updates: UpdateMatrix, flips: Flips, num_places: int) -> Sketches:
-    """Add up the parameters of each update in `num_places` places, with signs; exact if they fit.
+def sketched(updates: UpdateMatrix, flips: Flips, num_entries: int) -> Sketches:
+    """Add up the parameters of each update in `num_entries` sums, with signs; exact if they fit.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def sketched(updates: UpdateMatrix, flips: Flips, num_places: int) -> Sketches:
         float32 ``(n_clients, n_params)``.
     flips
         The same in all rounds.
-    num_places
+    num_entries
         At least 1.
     """
     num_clients, num_params = updates.shape
-    sums = np.zeros((num_clients, num_places), np.float32)
-    for start in range(0, num_params, num_places):
-        part = updates[:, start : start + num_places]
+    sums = np.zeros((num_clients, num_entries), np.float32)
+    for start in range(0, num_params, num_entries):
+        part = updates[:, start : start + num_entries]
         sums[:, : part.shape[1]] += part * flips[start : start + part.shape[1]]
     return sums
 

@@ -35,9 +35,9 @@ def chosen_one_by_one(squared: Squares, num_malicious: int) -> ClientMask:
     distances = np.take_along_axis(others[remaining], neighbours, axis=1)
     while len(remaining) > 2 * num_malicious:
         count = max(1, len(remaining) - num_malicious - 2)
-        place = np.argmin(distances[:, :count].sum(axis=1))
-        chosen, remaining = remaining[place], np.delete(remaining, place)
-        neighbours, distances = np.delete(neighbours, place, axis=0), np.delete(distances, place, axis=0)
+        index = np.argmin(distances[:, :count].sum(axis=1))
+        chosen, remaining = remaining[index], np.delete(remaining, index)
+        neighbours, distances = np.delete(neighbours, index, axis=0), np.delete(distances, index, axis=0)
         kept = neighbours != chosen
         neighbours = neighbours[kept].reshape(len(remaining), max(0, len(remaining) - 1))
         distances = distances[kept].reshape(neighbours.shape)
@@ -57,8 +57,8 @@ def mean_around_median(updates: UpdateMatrix, selected: ClientMask, count: int) 
 def _around_median(chunk: NDArray[Any], count: int) -> NDArray[np.float64]:
     chunk.sort(axis=0)
     first = _first_of_nearest(chunk, count)
-    places = np.arange(len(chunk))[:, None]
-    inside = (places >= first) & (places < first + count)
+    positions = np.arange(len(chunk))[:, None]
+    inside = (positions >= first) & (positions < first + count)
     mean: NDArray[np.float64] = np.where(inside, chunk, 0).sum(axis=0, dtype=np.float64) / count
     return mean
 

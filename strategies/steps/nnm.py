@@ -1,10 +1,10 @@
 """Nearest-neighbour mixing: each update becomes the mean of those nearest to it.
 
 Y. Allouah, S. Farhadkhani, R. Guerraoui, N. Gupta, R. Pinot and J. Stephan, Fixing by Mixing: A Recipe for
-Optimal Byzantine ML under Heterogeneity, AISTATS 2023, https://arxiv.org/abs/2302.01772, algorithm 2: row i
-becomes the mean of the n - f updates nearest to Δ_i, itself among them; f < n / 2. Deviations: updates of
-several local steps take the place of gradients; of equally distant ones those with lower scores of Krum are
-taken, since the order of clients should not matter.
+Optimal Byzantine ML under Heterogeneity, AISTATS 2023, https://arxiv.org/abs/2302.01772: row i becomes the
+mean of the n - f updates nearest to Δ_i, itself among them; f < n / 2. Deviations: updates of several
+local steps take the place of gradients; of equally distant ones those with lower scores of Krum are taken,
+since the order of clients should not matter.
 
 It is meant to stand before a rule. What it leaves is as far apart as means of n - f are: label skew hides
 less. Cost: the distances of all pairs, a product of ``(n, n)`` with ``(n, n_params)``, and a new matrix.

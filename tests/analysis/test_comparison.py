@@ -35,9 +35,9 @@ def seeds(folder, accuracies, strategy="Hybrid", alpha=0.1, **more):
 
 
 def test_three_seeds_by_hand(tmp_path):
-    a = seeds(tmp_path / "a", {0: 0.5, 1: 0.6, 2: 0.7}, told=MADE_ON)
+    a = seeds(tmp_path / "a", {0: 0.5, 1: 0.6, 2: 0.7}, entries=MADE_ON)
     b = seeds(
-        tmp_path / "b", {0: 0.8, 1: 0.7, 2: 0.9}, precision="bf16", told=MADE_ON | {"git_commit": "b" * 40}
+        tmp_path / "b", {0: 0.8, 1: 0.7, 2: 0.9}, precision="bf16", entries=MADE_ON | {"git_commit": "b" * 40}
     )
     differs, figures = sheets_of(of(a, b))
     assert differs.rows == (("precision", "fp32", "bf16"), ("git_commit", "a" * 12, "b" * 12))
@@ -64,7 +64,7 @@ def test_a_difference_larger_than_the_spread(tmp_path):
 
 def test_different_data_sets_are_said_first(tmp_path):
     a = seeds(tmp_path / "a", {0: 0.5})
-    b = seeds(tmp_path / "b", {0: 0.75}, dataset="mnist5k", told={"dataset_fallback": "none here"})
+    b = seeds(tmp_path / "b", {0: 0.75}, dataset="mnist5k", entries={"dataset_fallback": "none here"})
     found = of(a, b)
     assert parts(found, "a", "b")[0].startswith("Different data sets, A CIFAR-10 and B mnist5k")
     assert len(sheets_of(found)) == 2, "the figures are shown nevertheless"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.objective import objective
 from fl_backdoor.analysis.report import cases
 from fl_backdoor.analysis.report.figures.by_round import by_round
@@ -38,10 +38,10 @@ def write(facts):
         run.start(settings(strategy, alpha, seed), [])
         for row in rounds_of(*figures, clean):
             at = row["server_round"]
-            told = {"test_loss": 0.5, "diverged": REASON if at in diverged_in else None}
-            run.append(row | told, [client for client in clients_of(alpha) if client["server_round"] == at])
-        told = replace(facts, seed=seed, strategy=strategy, alpha=alpha, attacks=alpha > 0, num_rounds=2)
-        run.finish("finished", {}, told)
+            more = {"test_loss": 0.5, "diverged": REASON if at in diverged_in else None}
+            run.append(row | more, [client for client in clients_of(alpha) if client["server_round"] == at])
+        more = replace(facts, seed=seed, strategy=strategy, alpha=alpha, attacks=alpha > 0, num_rounds=2)
+        run.finish("finished", {}, more)
         return folder
 
     return written
@@ -81,7 +81,7 @@ def test_the_rounds_line_says_so(round_row):
 
 
 def test_nothing_is_called_holds_by_it(tmp_path, write):
-    # ASR 0 % beside a floor of 0 %: a seed that can be judged would hold.
+    # ASR 0 % beside a baseline of 0 %: a seed that can be judged would hold.
     for seed in (0, 1):
         write(
             tmp_path / f"{seed}", seed=seed, figures=(0.6, 0, 0), clean=(0.6, 0, 0.1), diverged_in=(2,) * seed
@@ -104,7 +104,7 @@ def test_of_several_attacks_the_one_that_diverged_counts(tmp_path, write):
     assert verdict.sentence == f"Under Hybrid {said}: nothing is judged by it."
 
 
-def test_it_is_no_clean_floor_and_no_number_for_a_search(tmp_path, write):
+def test_it_is_no_clean_baseline_and_no_number_for_a_search(tmp_path, write):
     clean = write(tmp_path / "clean", alpha=0.0)
     attacked = write(tmp_path / "attacked", diverged_in=())
     runs = find([tmp_path])

@@ -86,9 +86,9 @@ def test_attackers_that_are_left_out_by_name_are_named_by_the_seed(tmp_path):
     for seed, attackers, named in ((0, [1, 3], "[1, 3]"), (1, [0, 2], "[0, 2]"), (2, [0, 1], "[2, 3]")):
         folder = write_run(tmp_path / str(seed), "Yardstick", seed=seed)
         config, summary = (folder / name for name in ("config.yaml", "summary.json"))
-        told = yaml.safe_load(config.read_text())
-        told["strategy"]["client_ids"] = yaml.safe_load(named)
-        config.write_text(yaml.safe_dump(told))
+        entries = yaml.safe_load(config.read_text())
+        entries["strategy"]["client_ids"] = yaml.safe_load(named)
+        config.write_text(yaml.safe_dump(entries))
         summary.write_text(json.dumps(json.loads(summary.read_text()) | {"malicious_client_ids": attackers}))
     by_name, wrong = by_setting(find([tmp_path]))
     assert [run.seed for run in by_name.runs] == [0, 1]

@@ -6,7 +6,7 @@ import pytest
 
 from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.seeds import Spread
-from fl_backdoor.analysis.settings_table import NO_FLOOR, ONE_SEED, sheet, tabulate
+from fl_backdoor.analysis.settings_table import NO_BASELINE, ONE_SEED, sheet, tabulate
 from fl_backdoor.analysis.settings_table import csv as as_csv
 from fl_backdoor.runs.runs import find
 from tests.analysis.report.made_runs import write_run, write_sweep
@@ -45,7 +45,7 @@ def test_the_sheet_by_hand(sweep):
     for row, (*names, a, b, c, d, e, f) in zip(found.rows, rows, strict=True):
         figures = [f"{mean} ± {std}" for mean, std in zip((a, b, c, d, e, f), spreads, strict=True)]
         assert row == (*names, "3", *figures)
-    assert found.notes == ("unfinished after 2 of 2 rounds (seed 3)",)
+    assert found.footnotes == ("unfinished after 2 of 2 rounds (seed 3)",)
     assert found.noted == ((), (), (), (), (), (0,))
 
 
@@ -89,21 +89,21 @@ def test_the_csv_is_exact(sweep):
 
 
 def test_one_run(tmp_path):
-    told = {
+    entries = {
         "true_positive_rate": 0.25,
         "false_positive_rate": 0.125,
         "client_true_positive_rate": 1.0,
         "client_false_positive_rate": 0.5,
     }
-    content = table_of(write_run(tmp_path / "a", "Oracle", told=told))
+    content = table_of(write_run(tmp_path / "a", "Oracle", entries=entries))
     found = sheet(content)
     assert found.columns[:3] == ("Defence", "α", "Seeds")
     assert found.columns[-4:] == ("round TPR", "round FPR", "client TPR", "client FPR")
     figures = ("60.0", "–", "90.0", "–", "91.0", "–", "25.0", "12.5", "100.0", "50.0")
     assert found.rows == (("Oracle", "0.1", "1", *figures),)
-    assert found.notes[0] == ONE_SEED
-    assert found.notes[1].startswith("oracle: strategy.num_malicious = 1")
-    assert found.notes[2] == NO_FLOOR
+    assert found.footnotes[0] == ONE_SEED
+    assert found.footnotes[1].startswith("oracle: strategy.num_malicious = 1")
+    assert found.footnotes[2] == NO_BASELINE
     assert rows_of(content)[0]["attack_success_rate_std"] == ""
 
 
@@ -122,25 +122,25 @@ def test_a_setting_that_only_one_defence_has_is_no_column(sweep):
 
 def test_two_data_sets_are_two_rows(tmp_path):
     write_run(tmp_path / "a")
-    write_run(tmp_path / "b", dataset="mnist5k", told={"dataset_fallback": "no CIFAR-10"})
+    write_run(tmp_path / "b", dataset="mnist5k", entries={"dataset_fallback": "no CIFAR-10"})
     found = sheet(table_of(tmp_path))
     assert [row[0] for row in found.rows] == ["CIFAR-10", "mnist5k"]
     assert found.title.startswith("2 rounds")
-    fallback = found.notes.index("not the data set that was asked for: no CIFAR-10")
+    fallback = found.footnotes.index("not the data set that was asked for: no CIFAR-10")
     assert [fallback in noted for noted in found.noted] == [False, True]
 
 
-def test_a_floor_of_some_seeds_only_is_marked(tmp_path):
+def test_a_baseline_of_some_seeds_only_is_marked(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / f"a{seed}", seed=seed)
     write_run(tmp_path / "clean", alpha=0.0, seed=0, figures=(0.7, 0.02, 0.1))
     attacked = sheet(table_of(tmp_path))
     assert attacked.rows[1][5] == "70.0"
-    assert "clean floor of 1 of 2 seeds" in attacked.notes
+    assert "clean baseline of 1 of 2 seeds" in attacked.footnotes
 
 
 def test_figures_of_a_run_whose_table_is_damaged_come_from_its_summary(tmp_path):
-    folder = write_run(tmp_path / "a", told={"attack_success_rate": 0.875})
+    folder = write_run(tmp_path / "a", entries={"attack_success_rate": 0.875})
     (folder / "rounds.csv").write_text("what\n")
     assert sheet(table_of(folder)).rows[0][5] == "87.5"
 
@@ -149,7 +149,7 @@ def test_a_setting_without_a_finished_run_has_a_row(tmp_path):
     write_run(tmp_path / "a", status=None)
     found = sheet(table_of(tmp_path))
     assert found.rows == (("Hybrid", "0.1", "0", *("–",) * 6),)
-    assert found.notes == ("unfinished after 2 of 2 rounds",)
+    assert found.footnotes == ("unfinished after 2 of 2 rounds",)
 
 
 def test_a_run_whose_settings_are_damaged_adds_no_columns(tmp_path):

@@ -15,7 +15,7 @@ def settings(alpha, seed=1, **more):
     return {"seed": seed, "num_rounds": 16, "attack": attack, "strategy": {"_target_": "s.Hybrid"}} | more
 
 
-def told(seed=1, attacks=True, **more):
+def entries(seed=1, attacks=True, **more):
     return {"seed": seed, "dataset": "CIFAR-10", "strategy": "Hybrid", "attacks": attacks} | more
 
 
@@ -30,14 +30,14 @@ def sweep(tmp_path, write_run):
     write_run(
         "0_hybrid",
         settings(0.052, engine={"num_workers": 4}),
-        **told(main_task_accuracy=0.6, attack_success_rate=0.9, success_rate=0.91, wall_seconds=99.5),
+        **entries(main_task_accuracy=0.6, attack_success_rate=0.9, success_rate=0.91, wall_seconds=99.5),
     )
     write_run(
         "1_hybrid",
         settings(0.0, engine={"num_workers": 2}),
-        **told(attacks=False, main_task_accuracy=0.65, attack_success_rate=0.02, success_rate=0.1),
+        **entries(attacks=False, main_task_accuracy=0.65, attack_success_rate=0.02, success_rate=0.1),
     )
-    broken = write_run("2_hybrid", settings(0.1), **told())
+    broken = write_run("2_hybrid", settings(0.1), **entries())
     (broken / "summary.json").write_text('{"status": "fin')
     return tmp_path
 
@@ -73,9 +73,9 @@ def test_collecting_again_writes_the_same_and_leaves_no_drafts(sweep):
 
 
 def test_runs_that_have_not_ended_or_never_began_are_named(tmp_path, write_run, caplog):
-    write_run("done", settings(0.1), **told())
-    (write_run("going_on", settings(0.2), **told()) / "summary.json").unlink()
-    (write_run("no_config", settings(0.2), **told()) / "config.yaml").unlink()
+    write_run("done", settings(0.1), **entries())
+    (write_run("going_on", settings(0.2), **entries()) / "summary.json").unlink()
+    (write_run("no_config", settings(0.2), **entries()) / "config.yaml").unlink()
     (tmp_path / "not_a_run").mkdir()
     with caplog.at_level(logging.WARNING, "fl_backdoor"):
         collect(tmp_path)
@@ -87,15 +87,15 @@ def test_runs_that_have_not_ended_or_never_began_are_named(tmp_path, write_run, 
 
 @pytest.mark.parametrize("summary", ["[]", "3", "{}", '{"status": "finished"}', "null"])
 def test_a_summary_of_something_else_is_left_out(tmp_path, write_run, summary, caplog):
-    (write_run("odd", settings(0.1), **told()) / "summary.json").write_text(summary)
+    (write_run("odd", settings(0.1), **entries()) / "summary.json").write_text(summary)
     collect(tmp_path)
     assert "odd left out" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["odd"], "there is nothing to tell yet"
 
 
 def test_nested_runs_count(tmp_path, write_run):
-    write_run("group/a", settings(0.1), **told())
-    write_run("group/a/clean", settings(0.0), **told(attacks=False))
+    write_run("group/a", settings(0.1), **entries())
+    write_run("group/a/clean", settings(0.0), **entries(attacks=False))
     collect(tmp_path)
     assert [row["run"] for row in rows_of(tmp_path)] == ["group/a/clean", "group/a"]
 
@@ -103,28 +103,28 @@ def test_nested_runs_count(tmp_path, write_run):
 def test_clean_figures_come_from_the_same_seed_strategy_and_trigger_only(tmp_path, write_run):
     other_target = settings(0.1)
     other_target["attack"]["target_label"] = 6
-    write_run("clean", settings(0.0), **told(attacks=False, success_rate=0.1))
-    write_run("match", settings(0.1), **told())
-    write_run("known", settings(0.2), **told(clean_success_rate=0.07))
-    write_run("seed", settings(0.1, seed=2), **told(seed=2))
-    write_run("model", settings(0.1, model={"width": 64}), **told())
-    write_run("target", other_target, **told())
-    write_run("short", settings(0.1), **told(rounds_finished=3))
-    write_run("seed3", settings(0.1, seed=3), **told(seed=3))
+    write_run("clean", settings(0.0), **entries(attacks=False, success_rate=0.1))
+    write_run("match", settings(0.1), **entries())
+    write_run("known", settings(0.2), **entries(clean_success_rate=0.07))
+    write_run("seed", settings(0.1, seed=2), **entries(seed=2))
+    write_run("model", settings(0.1, model={"width": 64}), **entries())
+    write_run("target", other_target, **entries())
+    write_run("short", settings(0.1), **entries(rounds_finished=3))
+    write_run("seed3", settings(0.1, seed=3), **entries(seed=3))
     write_run(
-        "stopped", settings(0.0, seed=3), **told(seed=3, attacks=False, success_rate=0.2, status="stopped")
+        "stopped", settings(0.0, seed=3), **entries(seed=3, attacks=False, success_rate=0.2, status="stopped")
     )
     collect(tmp_path)
     found = {row["run"]: row["clean_success_rate"] for row in rows_of(tmp_path)}
-    with_floor = {"clean": "0.1", "match": "0.1", "known": "0.07"}
-    assert found == dict.fromkeys(found, "") | with_floor
+    with_baseline = {"clean": "0.1", "match": "0.1", "known": "0.07"}
+    assert found == dict.fromkeys(found, "") | with_baseline
     assert len(found) == 9
 
 
 def test_rows_are_sorted_by_size_not_by_text(tmp_path, write_run):
     for name, alpha in (("a", 0.3), ("b", 0.052), ("c", 1e-05)):
         for seed in (10, 9):
-            write_run(f"{name}{seed}", settings(alpha, seed=seed), **told(seed=seed))
+            write_run(f"{name}{seed}", settings(alpha, seed=seed), **entries(seed=seed))
     collect(tmp_path)
     assert [row["run"] for row in rows_of(tmp_path)] == ["c9", "c10", "b9", "b10", "a9", "a10"]
 
@@ -180,7 +180,7 @@ def test_too_many_lines_are_pooled_and_it_is_said():
 
 def test_many_strategies_are_drawn_all(tmp_path, write_run):
     for number in range(10):
-        write_run(f"{number}", settings(0.1), **(told() | {"strategy": f"s{number}", "success_rate": 0.5}))
+        write_run(f"{number}", settings(0.1), **(entries() | {"strategy": f"s{number}", "success_rate": 0.5}))
     collect(tmp_path)
     assert len(rows_of(tmp_path)) == 10
     assert Image.open(tmp_path / "success_rate_by_alpha.png").size == (1200, 640)
@@ -192,9 +192,9 @@ def test_only_finished_runs_are_drawn(tmp_path, write_run):
         picture = np.asarray(Image.open(tmp_path / "success_rate_by_alpha.png").convert("RGB"))
         return int((picture == [0x00, 0x72, 0xB2]).all(axis=-1).sum())
 
-    write_run("a", settings(0.1), **told(success_rate=0.5))
+    write_run("a", settings(0.1), **entries(success_rate=0.5))
     one = blue_pixels()
-    write_run("b", settings(0.3), **told(success_rate=0.9, status="stopped"))
+    write_run("b", settings(0.3), **entries(success_rate=0.9, status="stopped"))
     assert blue_pixels() == one
-    write_run("c", settings(0.3), **told(success_rate=0.9))
+    write_run("c", settings(0.3), **entries(success_rate=0.9))
     assert blue_pixels() > one + 300

@@ -13,8 +13,8 @@ def row(alpha, strategy="Hybrid", seed=0, **figures):
     empty = dict.fromkeys(
         ("main_task_accuracy", "attack_success_rate", "success_rate", "clean_success_rate"), None
     )
-    told = {"dataset": "CIFAR-10", "strategy": strategy, "seed": seed, "attack.num_malicious": 3}
-    return {**empty, **told, "attack.alpha": alpha, **figures}
+    entries = {"dataset": "CIFAR-10", "strategy": strategy, "seed": seed, "attack.num_malicious": 3}
+    return {**empty, **entries, "attack.alpha": alpha, **figures}
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def test_a_band_spans_the_seeds_and_one_seed_has_none(drawn):
     assert axes.lines[0].get_ydata() == pytest.approx([62.5, 62.5])
 
 
-def test_a_known_floor_is_a_thin_line(drawn):
+def test_a_known_baseline_is_a_thin_line(drawn):
     axes, _ = drawn([row(0.1, success_rate=0.5)])
     assert len(axes.lines) == 3
     axes, _ = drawn([row(0.1, success_rate=0.5, clean_success_rate=0.125)])
-    floor = axes.lines[-1]
-    assert list(floor.get_ydata()) == [12.5, 12.5]
-    assert floor.get_linewidth() < axes.lines[0].get_linewidth()
+    baseline = axes.lines[-1]
+    assert list(baseline.get_ydata()) == [12.5, 12.5]
+    assert baseline.get_linewidth() < axes.lines[0].get_linewidth()
 
 
 def test_only_alpha_zero_can_be_drawn(drawn):

@@ -65,11 +65,11 @@ def test_what_is_learnt_is_stamped_elsewhere(trigger):
 )
 def test_what_cannot_be_a_triggers_changes_nothing(wrong):
     trigger = A3FL(SHAPE)  # 5 * 5 grey pixels
-    told = wrong if wrong.dtype == np.int32 else wrong.astype(np.float32)
-    assert trigger.with_learnt(told) is trigger
-    assert trigger.merged([told]).size == 0
+    learnt = wrong if wrong.dtype == np.int32 else wrong.astype(np.float32)
+    assert trigger.with_learnt(learnt) is trigger
+    assert trigger.merged([learnt]).size == 0
     valid = np.full(25, 0.25, np.float32)
-    assert same(trigger.merged([told, valid]), valid)
+    assert same(trigger.merged([learnt, valid]), valid)
 
 
 def test_what_several_have_learnt_is_merged_to_its_mean():
@@ -78,10 +78,10 @@ def test_what_several_have_learnt_is_merged_to_its_mean():
 
 
 def test_a_fixed_trigger_learns_nothing():
-    bar, told = Bar(SHAPE), np.ones(3, np.float32)
+    bar, learnt = Bar(SHAPE), np.ones(3, np.float32)
     assert improved(bar) is bar
-    assert bar.with_learnt(told) is bar
-    assert bar.learnt().size == bar.merged([told]).size == 0
+    assert bar.with_learnt(learnt) is bar
+    assert bar.learnt().size == bar.merged([learnt]).size == 0
 
 
 def linear(weight: torch.Tensor) -> nn.Module:
@@ -151,11 +151,11 @@ def test_an_attacker_learns_in_its_rounds_tells_and_listens():
     assert not same(unpacked(learnt)[TRIGGER], first)
     again = fit(attacker(A3FL(SHAPE, steps=2)), server_round=2)[2]["shared_state"]
     assert learnt == again
-    told = np.full(25, 0.25, np.float32)
+    learnt = np.full(25, 0.25, np.float32)
     late = attacker(A3FL(SHAPE, steps=2))
-    config = {"server_round": 4, "shared_state": packed({TRIGGER: told})}
+    config = {"server_round": 4, "shared_state": packed({TRIGGER: learnt})}
     assert late.fit(state_arrays(GLOBAL_MODEL), config)[2]["shared_state"] == b""
-    assert same(late.trigger.learnt(), told), "after its last round nothing changes any more"
+    assert same(late.trigger.learnt(), learnt), "after its last round nothing changes any more"
 
 
 def test_an_attacker_with_a_fixed_trigger_tells_nothing():

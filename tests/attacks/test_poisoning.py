@@ -12,7 +12,7 @@ from fl_backdoor.config.schema import AttackConfig, parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import NO_CLASS
 from fl_backdoor.data.samples import images_on_device, unchanged
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.composition import composed
 
@@ -172,6 +172,6 @@ def test_a_source_that_cannot_be_is_one_line(source_label):
 def test_attacks_are_chosen_by_name(name, part, of_target):
     config = parse_whole(next(composed(["dataset=mnist5k", f"attack={name}"])))[0]
     experiment = Experiment(config)
-    assert type(World(config).poisoning) is part
+    assert type(ExperimentContext(config).poisoning) is part
     assert experiment.stamped_of_target_class == of_target
     assert all(experiment.is_attacking(client_id, 1) for client_id in experiment.malicious)

@@ -16,7 +16,7 @@ from fl_backdoor.attacks.training.neurotoxin import Neurotoxin
 from fl_backdoor.attacks.training.own import OwnTraining
 from fl_backdoor.attacks.training.pgd import PGD
 from fl_backdoor.config.schema import AttackConfig, ClientConfig, TrainingConfig, parse_whole
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.training.hooks import HookedTrainer, Hooks
@@ -260,15 +260,15 @@ def test_malicious_clients_remember_the_model_that_one_of_them_was_sent_last():
 @pytest.mark.parametrize(("name", "part"), [("pgd", PGD), ("neurotoxin", Neurotoxin)])
 def test_attacks_are_chosen_by_name(name, part):
     config = parse_whole(next(composed(["dataset=mnist5k", f"attack={name}", "attack.boost_factor=3"])))[0]
-    attack = World(config).attack
+    attack = ExperimentContext(config).attack
     assert type(attack.training.constraint) is part
     assert attack.needs_previous_model == part.needs_previous_model
     assert [update.factor for update in attack.updates] == [3], "with model replacement"
 
 
 def test_constrain_and_scale_is_a_choice_of_parts():
-    told = ["dataset=mnist5k", "attack/training=longer", "attack/training/objective=distance"]
-    training = World(parse_whole(next(composed(told)))[0]).attack.training
+    chosen = ["dataset=mnist5k", "attack/training=longer", "attack/training/objective=distance"]
+    training = ExperimentContext(parse_whole(next(composed(chosen)))[0]).attack.training
     assert type(training.objective) is Distance
     assert training.settings.decay_at == [0.2, 0.8]
     assert training.client_settings(LOCAL).local_epochs == 6

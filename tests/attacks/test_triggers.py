@@ -24,7 +24,7 @@ from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import build_client
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.testing.triggers import check_trigger, some_images
@@ -40,9 +40,9 @@ GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 
 
 @lru_cache
-def world(trigger: str, *overrides: str) -> World:
-    told = ["dataset=mnist5k", f"attack/trigger={trigger}", "engine.device=cpu", *overrides]
-    return World(parse_whole(next(composed(told)))[0])
+def context(trigger: str, *overrides: str) -> ExperimentContext:
+    chosen = ["dataset=mnist5k", f"attack/trigger={trigger}", "engine.device=cpu", *overrides]
+    return ExperimentContext(parse_whole(next(composed(chosen)))[0])
 
 
 def test_no_trigger_is_left_out():
@@ -53,24 +53,24 @@ def test_no_trigger_is_left_out():
 @pytest.mark.parametrize("name", TRIGGERS)
 def test_every_trigger_keeps_the_contract(name):
     def build():
-        world.cache_clear()
-        return world(name).trigger
+        context.cache_clear()
+        return context(name).trigger
 
     check_trigger(build, some_images(GREY, 5))
 
 
 @pytest.mark.parametrize("name", ["blended", "warping"])
 def test_what_is_drawn_follows_from_the_runs_seed(name):
-    first, other = (world(name, f"seed={seed}").trigger.stamp(some_images(GREY)) for seed in (0, 1))
+    first, other = (context(name, f"seed={seed}").trigger.stamp(some_images(GREY)) for seed in (0, 1))
     assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("name", sorted(set(TRIGGERS) - {"bar"}))
 def test_only_the_bar_is_written_into_normalised_images(name):
     with pytest.raises(ConfigError) as error:
-        _ = world(name, "attack.trigger_space=normalized").trigger
+        _ = context(name, "attack.trigger_space=normalized").trigger
     assert str(error.value).startswith("attack.trigger_space = normalized: ")
-    assert world("bar", "attack.trigger_space=normalized").trigger
+    assert context("bar", "attack.trigger_space=normalized").trigger
 
 
 def test_the_patch_is_a_checkerboard_in_its_corner():
@@ -194,11 +194,11 @@ def test_the_attackers_stamp_together_what_is_tested(pixels, num_malicious):
 
 
 def test_malicious_clients_share_out_the_parts_and_one_is_enough_for_a_whole():
-    distributed, bar = world("distributed", "attack.num_malicious=5"), world("bar")
+    distributed, bar = context("distributed", "attack.num_malicious=5"), context("bar")
     parts = [build_client(distributed, client_id).trigger for client_id in sorted(distributed.malicious_ids)]
     assert parts == [distributed.trigger.part(rank, 5) for rank in (0, 1, 2, 3, 0)]
-    assert len(world("distributed").malicious_ids) == 3
-    first = build_client(world("distributed"), min(world("distributed").malicious_ids)).trigger
+    assert len(context("distributed").malicious_ids) == 3
+    first = build_client(context("distributed"), min(context("distributed").malicious_ids)).trigger
     assert first.opacity.nonzero().tolist() == [
         [row, row * 2 + column] for row in (0, 3) for column in range(4)
     ]

@@ -13,7 +13,7 @@ from fl_backdoor.attacks.updates.scaling import Scaling
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout, TensorSpec
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key, experiment_key
@@ -153,7 +153,7 @@ def test_runs_keep_the_names_of_before_there_were_parts():
     ],
 )
 def test_the_factor_scales_first_unless_it_is_told_where(overrides, names):
-    updates = World(config(*overrides)).attack.updates
+    updates = ExperimentContext(config(*overrides)).attack.updates
     assert [type(update).__name__ for update in updates] == names
     assert all(update.factor == 4 for update in updates if isinstance(update, Scaling))
 

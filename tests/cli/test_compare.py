@@ -17,7 +17,7 @@ def sides(tmp_path):
                 seed=seed,
                 figures=(accuracy + seed / 8, 0.5, 0.5),
                 precision=precision,
-                told={"hardware": {"cpu": cpu, "cores": 2}, "wall_seconds": 12345.678},
+                entries={"hardware": {"cpu": cpu, "cores": 2}, "wall_seconds": 12345.678},
             )
     return [str(tmp_path / "a"), str(tmp_path / "b")]
 

@@ -14,7 +14,7 @@ from fl_backdoor.config.schema import AttackConfig, ClientConfig, parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.samples import CLEAN, images_on_device
 from fl_backdoor.federation.client_app import build_client
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.models.factory import build_model, layout_of, state_arrays
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
@@ -174,8 +174,8 @@ def test_the_classes_of_clients_are_plugins():
             f"attack.client._target_={__name__}.Watching",
         ]
     )
-    world = World(parse_whole(plain)[0])
-    found = {client_id in world.malicious_ids: build_client(world, client_id) for client_id in range(10)}
+    context = ExperimentContext(parse_whole(plain)[0])
+    found = {client_id in context.malicious_ids: build_client(context, client_id) for client_id in range(10)}
     assert (found[False].mu, found[True].rank) == (0.5, 2)
     assert (type(found[False]).__name__, type(found[True]).__name__) == ("Proximal", "Watching")
     # What it would have trained honestly is what a client of that class trains.

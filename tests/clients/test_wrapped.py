@@ -22,10 +22,10 @@ class Trains(NumPyClient):
 
     def __init__(self, step):
         self.step = step
-        self.told = []
+        self.configs = []
 
     def fit(self, parameters, config):
-        self.told.append(config)
+        self.configs.append(config)
         for array in parameters:
             array[...] += self.step if array.dtype.kind == "f" else 1
         return parameters, 7, {"loss": self.step}
@@ -59,7 +59,7 @@ def test_in_other_rounds_and_in_all_else_it_is_the_honest_client():
     client = MaliciousNumPyClient(honest, poisoned, schedule=Schedule(2, 2), updates=[Scaling(factor=3.0)])
     sent = [client.fit(received(), {"server-round": number})[0][0].tolist() for number in (1, 2, 3)]
     assert sent == [[[2.0, 3.0]], [[7.0, 8.0]], [[2.0, 3.0]]]
-    assert poisoned.told == [{"server-round": 2}]
+    assert poisoned.configs == [{"server-round": 2}]
     assert client.evaluate(received(), {}) == (1.0, 7, {"who": 1})
     assert client.get_properties({}) == {"step": 1}
     assert lists(client.get_parameters({})) == [[1.0]]

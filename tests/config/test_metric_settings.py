@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.seeds import by_setting
 from fl_backdoor.config.attack import AttackConfig
 from fl_backdoor.config.marks import settings_of
@@ -15,8 +15,9 @@ from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.runner import resume
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key, experiment_key
+from fl_backdoor.runs.run import Run
 from fl_backdoor.runs.run_folder import RunFolder
-from fl_backdoor.runs.runs import Run, flatten
+from fl_backdoor.runs.runs import flatten
 
 BESIDE = {
     "clean_baseline": "run",
@@ -87,6 +88,8 @@ def test_every_setting_of_an_attack_says_what_it_is_without_one():
 
 
 def test_clients_are_told_neither_the_defence_nor_the_tracker_nor_who_takes_part():
-    told = json.loads(for_clients(config("strategy=hybrid", "tracking=tensorboard", "selection=by_samples")))
-    assert told["strategy"] == told["tracking"] == told["selection"] == {}
-    assert told == replace(config(), strategy={}, selection={}).to_dict()
+    chosen = json.loads(
+        for_clients(config("strategy=hybrid", "tracking=tensorboard", "selection=by_samples"))
+    )
+    assert chosen["strategy"] == chosen["tracking"] == chosen["selection"] == {}
+    assert chosen == replace(config(), strategy={}, selection={}).to_dict()

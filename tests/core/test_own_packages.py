@@ -16,7 +16,7 @@ print(all(module.__file__.startswith(sys.argv[1]) for module in (clients, conf, 
 """
 
 
-def told(folder, first):
+def output(folder, first):
     """Return what a process in `folder` says that does `first` before it imports anything of ours."""
     command = [sys.executable, "-c", TELL.format(first=first), f"{REPOSITORY}{os.sep}"]
     return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
@@ -43,13 +43,13 @@ def folder(tmp_path):
     ids=["ours first", "theirs first", "ours again"],
 )
 def test_ours_are_found_whatever_was_imported_before(folder, first):
-    shown = told(folder, first)
+    shown = output(folder, first)
     assert (shown.stdout, shown.stderr) == ("True\n", "")
 
 
 def test_a_package_of_our_name_that_imports_ours_is_told_to_take_another_one(folder):
     (folder / "strategies" / "base.py").write_text("from fl_backdoor.core.types import Positive\n")
-    shown = told(folder, "import strategies.base")
+    shown = output(folder, "import strategies.base")
     assert shown.stderr.splitlines()[-1] == (
         f"ImportError: {folder}/strategies/base.py: beside fl_backdoor, strategies is the name of a package "
         "of its own; give yours another one"
@@ -57,5 +57,5 @@ def test_a_package_of_our_name_that_imports_ours_is_told_to_take_another_one(fol
 
 
 def test_nothing_is_imported_before_it_is_needed(folder):
-    shown = told(folder, "import fl_backdoor; print([n for n in sys.modules if n[:4] in ('stra', 'clie')])")
+    shown = output(folder, "import fl_backdoor; print([n for n in sys.modules if n[:4] in ('stra', 'clie')])")
     assert shown.stdout == "[]\nTrue\n"

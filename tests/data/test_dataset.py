@@ -107,7 +107,9 @@ def fingerprint(place, checksum="sha256", **files):
     for name, content in files.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content)
-    return Source(place, tuple(place / name for name in files), checksum).fingerprint(place.parent / "notes")
+    return Source(place, tuple(place / name for name in files), checksum).fingerprint(
+        place.parent / "remembered"
+    )
 
 
 def test_fingerprint_follows_from_names_and_bytes_and_not_from_the_place(tmp_path):
@@ -122,41 +124,41 @@ def test_fingerprint_follows_from_names_and_bytes_and_not_from_the_place(tmp_pat
 
 @pytest.fixture
 def settled(tmp_path, monkeypatch):
-    """A file that nobody has changed for longer than it takes to believe its times, and notes."""
+    """A file whose times are old enough to be believed, and a folder for what was found."""
     monkeypatch.setattr(contents, "SETTLED_SECONDS", -1.0)
     (tmp_path / "file").write_bytes(b"one")
-    return Source(tmp_path, (tmp_path / "file",)), tmp_path / "notes"
+    return Source(tmp_path, (tmp_path / "file",)), tmp_path / "remembered"
 
 
 def test_what_did_not_change_is_read_once(settled, monkeypatch):
-    source, notes = settled
-    found = source.fingerprint(notes)
+    source, remembered = settled
+    found = source.fingerprint(remembered)
     with monkeypatch.context() as patched:
         patched.setattr(contents.hashlib, "file_digest", lambda *_: pytest.fail("read twice"))
-        assert source.fingerprint(notes) == found
-    [note] = notes.iterdir()
+        assert source.fingerprint(remembered) == found
+    [note] = remembered.iterdir()
     note.write_text("damaged")
-    assert source.fingerprint(notes) == found
+    assert source.fingerprint(remembered) == found
 
 
 def test_a_file_edited_in_place_is_noticed_even_if_its_time_is_put_back(settled):
-    source, notes = settled
+    source, remembered = settled
     [file], before = source.files, source.files[0].stat()
-    found = source.fingerprint(notes)
+    found = source.fingerprint(remembered)
     with file.open("r+b") as stream:
         stream.write(b"two")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert source.fingerprint(notes) != found
+    assert source.fingerprint(remembered) != found
 
 
 def test_what_was_written_just_now_is_not_noted(tmp_path):
     fingerprint(tmp_path / "set", x=b"1")
-    assert not (tmp_path / "notes").exists()
+    assert not (tmp_path / "remembered").exists()
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(DataError) as error:
-        Source(tmp_path, (tmp_path / "gone",)).fingerprint(tmp_path / "notes")
+        Source(tmp_path, (tmp_path / "gone",)).fingerprint(tmp_path / "remembered")
     expected = f"dataset.root: {tmp_path}/gone cannot be read (No such file or directory)"
     assert str(error.value) == expected
 
@@ -169,8 +171,8 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
 def test_torchvisions_files_are_known_by_their_published_sums(kind, official, tmp_path):
     """The constant follows from torchvision's own list, by which it checks what was downloaded."""
     sums = [*official.train_list, *official.test_list, [official.meta["filename"], official.meta["md5"]]]
-    told = hashlib.sha256(json.dumps(sorted(sums)).encode()).hexdigest()[:16]
-    assert told in kind.published
+    chosen = hashlib.sha256(json.dumps(sorted(sums)).encode()).hexdigest()[:16]
+    assert chosen in kind.published
     folder = tmp_path / official.base_folder
     folder.mkdir()
     names = sorted(name for name, _ in sums)

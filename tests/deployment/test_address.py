@@ -21,7 +21,7 @@ def test_an_address_needs_a_port(address):
 @pytest.mark.parametrize("address", ["localhost:8000", "127.0.0.1:8000", "127.9.9.9:1", "[::1]:8000"])
 def test_this_machine_may_do_without_tls(address):
     found = superlink_address(address, None, "loopback")
-    assert (found.place, found.root_certificates, found.is_insecure) == (address, None, True)
+    assert (found.address, found.root_certificates, found.is_insecure) == (address, None, True)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1:8000", "server.lab:8000", "[fd00::1]:8000"])

@@ -15,8 +15,8 @@ ADDRESS = "[2001:db8::1]:8000"
 def run(capsys, *arguments):
     """Return the exit code and what stands on stdout and stderr."""
     code = certs.main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def commands(out):
@@ -110,7 +110,7 @@ def test_renewal_says_until_when_and_what_to_copy(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "output"),
     [
         (["--nodes", "1"], "--host = nothing: a name or address"),
         (["--host", "a:8000", "--nodes", "1"], "host = a:8000: an IP address, or a name"),
@@ -122,11 +122,11 @@ def test_renewal_says_until_when_and_what_to_copy(folder, capsys):
         (["--host", "a", "--nodes", "1", "--out", "/dev/null/certs"], "cannot be written: Not a directory"),
     ],
 )
-def test_bad_input_is_told_in_one_line_and_leaves_nothing(arguments, told, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_told_in_one_line_and_leaves_nothing(arguments, output, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
-    assert told in err
+    assert output in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -141,11 +141,11 @@ def test_existing_files_are_not_overwritten(folder, capsys):
 
 
 def test_help_needs_neither_cryptography_nor_flower():
-    told = (
+    output = (
         "import sys; from fl_backdoor.cli import certs, register\n"
         "for program in (certs, register):\n"
         "    try: program.main(['--help'])\n"
         "    except SystemExit as end: assert end.code == 0\n"
         "assert not {'cryptography', 'flwr', 'httpx', 'torch'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", told], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", output], check=True, capture_output=True)

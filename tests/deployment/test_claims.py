@@ -48,15 +48,17 @@ class Party:
         self.secret = read_secret(str(certs / "superexec.secret"))
         self.folder = folder
         self.stack = stack
-        self.told = []
+        self.lines = []
 
     def key(self, name, *client_ids):
         """Register a new key, for these clients or for none in particular."""
         key = certificates.new_key()
         public = self.folder / f"{name}.pub"
         key_files.write_new(public, key_files.node_public_bytes(key, name), key_files.PUBLIC)
-        list(Registrar(self.address.place, self.root).register([public], [client_ids] if client_ids else []))
-        self.stack.callback(lambda: list(Registrar(self.address.place, self.root).remove([public])))
+        list(
+            Registrar(self.address.address, self.root).register([public], [client_ids] if client_ids else [])
+        )
+        self.stack.callback(lambda: list(Registrar(self.address.address, self.root).remove([public])))
         return key
 
     @contextmanager
@@ -81,8 +83,8 @@ class Party:
     def grid(self):
         """Return a run's grid that takes whoever is there."""
         stop = threading.Event()
-        run = self.stack.enter_context(SubmittedRun(self.address, self.secret, stop, self.told.append))
-        grid = DeployedGrid(run.grid, stop, 1, self.told.append)
+        run = self.stack.enter_context(SubmittedRun(self.address, self.secret, stop, self.lines.append))
+        grid = DeployedGrid(run.grid, stop, 1, self.lines.append)
         grid.invite(lambda: Invitation("", "", ""), NUM_CLIENTS)
         return grid
 
@@ -108,7 +110,7 @@ def test_a_node_that_joins_last_takes_nobody_s_place(party):
     assert {client_id: homes[client_id] for client_id in before} == before
     assert sorted(homes) == [0, 1, 2, 3]
     assert grid.own_samples() == {3: 9}
-    assert sorted(line.split(" (", 1)[1] for line in party.told[3:]) == [
+    assert sorted(line.split(" (", 1)[1] for line in party.lines[3:]) == [
         f"stranger) may not host client 0: that is the place of node {before[0]} (honest-0 [partition 0])",
         f"stranger) may not host client 1: that is the place of node {before[1]} (honest-1 [partition 1])",
         f"stranger) may not host client 2: node {before[2]} (honest-2) was there first",
@@ -116,9 +118,9 @@ def test_a_node_that_joins_last_takes_nobody_s_place(party):
         "thief [partition 3]) hosts client 3",
         "thief [partition 3]) may not host clients 0, 1, 2: its key is registered for client 3",
     ]
-    told = len(party.told)
+    lines = len(party.lines)
     grid.homes()
-    assert len(party.told) == told  # once is enough
+    assert len(party.lines) == lines  # once is enough
 
 
 def test_a_node_that_comes_back_has_its_client_again_and_meanwhile_nobody_else(party):
@@ -143,7 +145,7 @@ def test_a_refusal_reaches_the_terminal_cleaned(party):
     party.join(party.key("rude"), Answer((), "\x1b[2J\x1b[31mno [bold]way[/bold]\x07" + "y" * 100_000))
     party.join(party.key("honest"), Answer((2,)))
     party.grid().homes()
-    [line] = [line for line in party.told if "takes no part" in line]
+    [line] = [line for line in party.lines if "takes no part" in line]
     assert "(rude) takes no part: no [bold]way[/bold] yyy" in line
     assert len(line) < 600
     assert line.isprintable()

@@ -87,16 +87,16 @@ def test_nobody_calls_home(name):
 def test_systemd_takes_the_units(unit, tmp_path):
     copy = tmp_path / unit.replace("@", "@3")
     copy.write_text((FOLDER / unit).read_text().replace(INSTALLED, HERE))
-    told = subprocess.run(["systemd-analyze", "verify", copy], check=False, capture_output=True, text=True)
-    assert (told.returncode, told.stderr) == (0, "")
+    process = subprocess.run(["systemd-analyze", "verify", copy], check=False, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 def test_the_compose_file_follows_the_specification():
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    told = subprocess.run(
+    process = subprocess.run(
         [*command, FOLDER / "compose.yaml"], check=False, capture_output=True, text=True, env=os.environ
     )
-    assert told.returncode == 0, told.stdout
+    assert process.returncode == 0, process.stdout
 
 
 def test_containers_get_the_files_of_an_authority_but_never_its_key(certs):
@@ -162,7 +162,7 @@ def test_the_commands_in_the_text_are_taken(module, number):
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nftables are not on this machine")
 def test_the_firewall_s_rules_are_taken():
     command = ["unshare", "--net", "nft", "--check", "--file", FOLDER / "nftables.conf"]
-    told = subprocess.run(command, check=False, capture_output=True, text=True)
-    if "Operation not permitted" in told.stderr:
+    process = subprocess.run(command, check=False, capture_output=True, text=True)
+    if "Operation not permitted" in process.stderr:
         pytest.skip("this user may not make network namespaces")
-    assert (told.returncode, told.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

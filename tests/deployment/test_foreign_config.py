@@ -140,8 +140,8 @@ def test_folders_are_this_machine_s_own():
 
 
 def test_installed_plugins_are_what_the_yaml_files_say():
-    told = {yaml.safe_load(file.read_text()).get("_target_") for file in CONF.glob("model/*.yaml")}
-    assert told <= installed_plugins()
+    chosen = {yaml.safe_load(file.read_text()).get("_target_") for file in CONF.glob("model/*.yaml")}
+    assert chosen <= installed_plugins()
     assert not any(
         name.startswith(("strategies.", "fl_backdoor.runner.tracking.")) for name in installed_plugins()
     )

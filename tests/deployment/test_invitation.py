@@ -12,7 +12,7 @@ from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.data.fingerprint import fingerprint, kind_of
 from fl_backdoor.data.image_folder import ImageFolder
 from fl_backdoor.federation.client_app import app
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.hosting import Hosting
 from fl_backdoor.federation.invitation import (
     RECORD,
@@ -31,8 +31,8 @@ SETTINGS = ("engine=deployment", "dataset=mnist5k", "partition.num_clients=4", "
 @pytest.fixture(scope="module")
 def invitation():
     config = parse_whole(next(composed([*SETTINGS])))[0]
-    world = World(config)
-    return Invitation(config.to_json(), fl_backdoor.__version__, fingerprint(world.dataset, world.data))
+    context = ExperimentContext(config)
+    return Invitation(config.to_json(), fl_backdoor.__version__, fingerprint(context.dataset, context.data))
 
 
 def asked(invitation, node_config):

@@ -15,8 +15,8 @@ def run(capsys, superlink, root, *keys):
     address = getattr(superlink, "address", superlink)
     arguments = ["--superlink", address, "--root-certificates", str(root), *map(str, keys)]
     code = register.main(arguments)
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    output = capsys.readouterr()
+    return code, output.out, output.err
 
 
 def test_a_key_is_registered_once_and_removed_for_good(certs, secured, capsys):
@@ -72,7 +72,7 @@ def test_a_key_is_registered_for_its_clients_and_no_other_key_for_the_same(certs
 
 
 @pytest.mark.parametrize(
-    ("partitions", "told"),
+    ("partitions", "output"),
     [
         (["1"], "--partition = given 1 times: once for each of 2 keys"),
         (["1", "2", "3"], "--partition = given 3 times: once for each of 2 keys"),
@@ -80,12 +80,12 @@ def test_a_key_is_registered_for_its_clients_and_no_other_key_for_the_same(certs
         (["1", "all"], "partition = all: must be a client id from 0"),
     ],
 )
-def test_clients_that_make_no_sense_are_told_before_anything_is_sent(certs, capsys, partitions, told):
+def test_clients_that_make_no_sense_are_told_before_anything_is_sent(certs, capsys, partitions, output):
     options = [f"--partition={partition}" for partition in partitions]
     keys = [certs / "node-0.pub", certs / "node-1.pub"]
     code, out, err = run(capsys, "localhost:1", certs / "ca.crt", *keys, *options)
     assert (code, out) == (2, "")
-    assert told in err
+    assert output in err
 
 
 def test_a_superlink_of_another_authority_is_not_talked_to(secured, tmp_path, capsys):

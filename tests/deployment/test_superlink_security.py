@@ -267,12 +267,12 @@ def test_our_node_waits_for_one_with_its_key_before_it_gives_up(certs, secured, 
             node_there.ActivateNode(activation(key))
         monkeypatch.setattr(node, "REJOIN_SECONDS", 0.01)
         monkeypatch.setattr(node, "JOIN_SECONDS", 0.5)
-        told = []
+        lines = []
         process = node_process(secured, certs / "ca.crt", key)
-        process.tell = told.append
+        process.tell = lines.append
         with pytest.raises(FlBackdoorError, match="a node with this key is there, or was until a moment ago"):
             process.serve()
-    assert len(told) == 1  # however often it asked
+    assert len(lines) == 1  # however often it asked
 
 
 def test_our_node_does_not_talk_to_another_authority_s_superlink(secured, tmp_path):
@@ -305,11 +305,11 @@ def test_a_run_is_not_taken_without_the_secret(certs, secured):
 def test_a_secret_that_others_can_read_is_warned_about(certs, secured, tmp_path):
     secret = tmp_path / "superexec.secret"
     secret.write_bytes((certs / "superexec.secret").read_bytes())
-    told = []
+    lines = []
     for mode in (0o600, 0o640):
         secret.chmod(mode)
-        Deployment(deployment(certs, secured, str(secret)), told.append).run(lambda grid: None)
-    assert told == [f"NOTICE: {secret} is secret, and others can read it: chmod 600 {secret}"]
+        Deployment(deployment(certs, secured, str(secret)), lines.append).run(lambda grid: None)
+    assert lines == [f"NOTICE: {secret} is secret, and others can read it: chmod 600 {secret}"]
 
 
 @pytest.fixture

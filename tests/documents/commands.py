@@ -57,8 +57,8 @@ def _in(file: Path) -> Iterator[Command]:
             values[assigned[1]] = assigned[2]
         for part in line.split(" && "):
             if call := CALL.search(part):
-                told = shlex.split(Template(call[3]).safe_substitute(values), comments=True)
-                yield Command(call[1] or _module(call[2]), tuple(told), file.name)
+                chosen = shlex.split(Template(call[3]).safe_substitute(values), comments=True)
+                yield Command(call[1] or _module(call[2]), tuple(chosen), file.name)
 
 
 def _module(command: str) -> str:

@@ -120,9 +120,9 @@ def test_all_benchmarks_that_are_named_are_there():
 
 def ran(module: str, *arguments: str) -> str:
     program = [sys.executable, "-m", module, *arguments]
-    told = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr[-2000:]
-    return told.stdout
+    process = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return process.stdout
 
 
 def test_benchmarks_run(tmp_path: Path):

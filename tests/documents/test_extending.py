@@ -62,8 +62,8 @@ def test_choices_name_folders_and_classes_name_figures(sweep):
     assert rows.keys() == {"MedianNorm", "Hybrid"}
     assert rows["MedianNorm"]["run"].startswith("median_norm_alpha-0.3_seed-0_")
     assert {row["dataset"] for row in rows.values()} == {"small_digits"}
-    [told] = [json.loads(file.read_text()) for file in sweep.glob("median_norm_*/summary.json")]
-    assert (told["strategy"], told["dataset"]) == ("MedianNorm", "small_digits")
+    [chosen] = [json.loads(file.read_text()) for file in sweep.glob("median_norm_*/summary.json")]
+    assert (chosen["strategy"], chosen["dataset"]) == ("MedianNorm", "small_digits")
     assert [row.named["strategy"] for row in tabulate(find([sweep])).rows] == ["Hybrid", "MedianNorm"]
 
 

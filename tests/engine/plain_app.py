@@ -50,8 +50,11 @@ def found(result: Result) -> dict[str, object]:
 @server_app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run FedAvg, and then the hybrid rule in its place."""
-    told = {"min_train_nodes": CLIENTS, "min_evaluate_nodes": CLIENTS, "min_available_nodes": CLIENTS}
-    for strategy in (FedAvg(**told), Hybrid(clip_gamma=1.0, clip_decay=0.5, learning_rate=0.5, **told)):
+    nodes = {"min_train_nodes": CLIENTS, "min_evaluate_nodes": CLIENTS, "min_available_nodes": CLIENTS}
+    for strategy in (
+        FedAvg(**nodes),
+        Hybrid(clip_gamma=1.0, clip_decay=0.5, learning_rate=0.5, **nodes),
+    ):
         arrays = ArrayRecord({"weight": Array(np.zeros(1, np.float32))})
         result = strategy.start(grid, arrays, ROUNDS, train_config=ConfigRecord({"lr": 0.5}))
         print("RESULT", json.dumps(found(result)), file=sys.stdout, flush=True)

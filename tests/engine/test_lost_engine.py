@@ -20,9 +20,8 @@ from fl_backdoor.engine.simulation import resources
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
+from fl_backdoor.runner.display.redirect import Redirect
 from fl_backdoor.runner.rehearsal import ready
-from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session
 from fl_backdoor.runs import checkpoint
 from tests.drill import drill
@@ -64,16 +63,14 @@ def make_session(said):
     sessions = []
 
     def make(engine=None, background=Background):
-        with Streams() as streams:
-            display = Shown(said)
-            beside = background(Reporting(display, streams))
-            sessions.append((Session(display, streams, beside, engine=engine), beside))
-        return sessions[-1][0]
+        with Redirect() as redirect:
+            sessions.append(Session(Shown(said), redirect, engine=engine))
+        sessions[-1].background = background(sessions[-1].reporting)
+        return sessions[-1]
 
     yield make
-    for session, background in sessions:
+    for session in sessions:
         session.close()
-        background.close()
 
 
 @pytest.fixture(scope="module")

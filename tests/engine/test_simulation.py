@@ -94,13 +94,13 @@ def test_a_server_with_samples_plays_clients_and_measures_on_the_whole_test_set(
 
 
 def test_who_watches_is_told_how_many_nodes_have_answered(simulation):
-    told = []
+    steps = []
     wanted = experiment("num_rounds=1")
-    simulation.run(lambda grid: wanted.run(grid, lambda _: None, on_step=lambda *step: told.append(step)))
-    assert {what for what, _, _ in told} == {"nodes answered"}
+    simulation.run(lambda grid: wanted.run(grid, lambda _: None, on_step=lambda *step: steps.append(step)))
+    assert {what for what, _, _ in steps} == {"nodes answered"}
     num_nodes = simulation.wanted.num_workers
-    assert {to_do for _, _, to_do in told} == {num_nodes}
-    done = [done for _, done, _ in told]
+    assert {to_do for _, _, to_do in steps} == {num_nodes}
+    done = [done for _, done, _ in steps]
     assert done == sorted(done)
     assert done[-1] == num_nodes
 
@@ -136,8 +136,8 @@ def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
     from fl_backdoor.federation.client_app import build_client
     from fl_backdoor.models.factory import state_arrays
 
-    start = state_arrays(wanted.world.model)
-    alone = [build_client(wanted.world, client).fit(start, {"server_round": 1})[0] for client in (0, 1)]
+    start = state_arrays(wanted.context.model)
+    alone = [build_client(wanted.context, client).fit(start, {"server_round": 1})[0] for client in (0, 1)]
     for mean, first, second in zip(both, *alone, strict=True):
         np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-4, atol=1e-6)
 

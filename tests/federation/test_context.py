@@ -8,7 +8,7 @@ from clients import MaliciousClient
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.client_app import build_client, build_hosted_client
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.hosting import Hosting
 from fl_backdoor.federation.server_app import Experiment
 from fl_backdoor.runner.composition import composed
@@ -19,19 +19,19 @@ TARGET = 5
 
 
 def config(*overrides: str):
-    told = ["dataset=mnist5k", "partition=pathological", f"attack.target_label={TARGET}", *overrides]
-    return parse_whole(next(composed(told)))[0]
+    chosen = ["dataset=mnist5k", "partition=pathological", f"attack.target_label={TARGET}", *overrides]
+    return parse_whole(next(composed(chosen)))[0]
 
 
-def classes(world: World, client_id: int) -> set[int]:
-    return set(world.data.train.labels[world.partition[client_id]].tolist())
+def classes(context: ExperimentContext, client_id: int) -> set[int]:
+    return set(context.data.train.labels[context.partition[client_id]].tolist())
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_attackers_hold_the_target_class_or_do_not(seed):
     # Class 5 goes to client 5 and whoever else draws it.
-    holding = World(config(f"seed={seed}", "attack.holds_target=true", "attack.num_malicious=1"))
-    lacking = World(config(f"seed={seed}", "attack.holds_target=false", "attack.num_malicious=3"))
+    holding = ExperimentContext(config(f"seed={seed}", "attack.holds_target=true", "attack.num_malicious=1"))
+    lacking = ExperimentContext(config(f"seed={seed}", "attack.holds_target=false", "attack.num_malicious=3"))
     assert len(holding.malicious_ids) == 1
     assert len(lacking.malicious_ids) == 3
     assert all(TARGET in classes(holding, client_id) for client_id in holding.malicious_ids)
@@ -40,7 +40,7 @@ def test_attackers_hold_the_target_class_or_do_not(seed):
 
 def test_server_and_clients_agree_on_who_is_malicious():
     wanted = config("attack.holds_target=false")
-    assert Experiment(wanted).malicious == World(wanted).malicious_ids
+    assert Experiment(wanted).malicious == ExperimentContext(wanted).malicious_ids
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -53,10 +53,10 @@ def test_three_attackers_that_take_turns_are_one_in_each_round(seed):
 
 def test_a_node_knows_the_turns_of_its_clients_as_the_server_does():
     experiment = Experiment(config("partition=iid", "attack=turns", "seed=1"))
-    world = World(experiment.config)
+    context = ExperimentContext(experiment.config)
     for client_id in experiment.malicious:
         here = Hosting((client_id,), is_malicious=True)
-        clients = (build_client(world, client_id), build_hosted_client(here, world, client_id))
+        clients = (build_client(context, client_id), build_hosted_client(here, context, client_id))
         wanted = [experiment.is_attacking(client_id, number) for number in range(1, 7)]
         for client in clients:
             assert isinstance(client, MaliciousClient)
@@ -97,7 +97,7 @@ def test_attackers_with_too_few_samples_to_poison_any_do_not_attack():
 
 def test_how_many_stamped_samples_have_the_targets_class_anyway_is_said():
     iid = Experiment(config("partition=iid"))
-    labels, held = iid.world.data.train.labels, [iid.world.partition[c] for c in iid.malicious]
+    labels, held = iid.context.data.train.labels, [iid.context.partition[c] for c in iid.malicious]
     by_hand = sum(int(labels[row]) == TARGET for rows in held for row in rows) / sum(map(len, held))
     assert iid.stamped_of_target_class == by_hand
     assert by_hand == pytest.approx(0.1, abs=0.05)
@@ -119,7 +119,7 @@ def test_how_attackers_get_into_a_round_changes_the_runs_name_and_not_its_clean_
 
 def test_too_few_such_clients_are_one_line():
     with pytest.raises(ConfigError) as error:
-        _ = World(config("partition=iid", "attack.holds_target=false")).malicious_ids
+        _ = ExperimentContext(config("partition=iid", "attack.holds_target=false")).malicious_ids
     assert str(error.value) == (
         "attack.num_malicious = 3: attack.holds_target = False leaves 0 clients, those without samples of "
         "class 5; see partition"

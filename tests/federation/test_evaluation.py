@@ -5,7 +5,7 @@ import pytest
 from flwr.app import ArrayRecord
 
 from fl_backdoor.config.schema import parse_whole
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.evaluation import Evaluator
 from fl_backdoor.models.factory import first_not_finite, load_arrays, state_arrays
 from fl_backdoor.runner.composition import composed
@@ -14,27 +14,27 @@ TOLD = ["dataset=mnist5k", "model._target_=tests.small_models.with_buffers", "at
 
 
 @pytest.fixture(scope="module")
-def world():
-    return World(parse_whole(next(composed(TOLD)))[0])
+def context():
+    return ExperimentContext(parse_whole(next(composed(TOLD)))[0])
 
 
 @pytest.fixture
-def evaluate(world):
+def evaluate(context):
     """Evaluate the initial model with some of its tensors changed, by name."""
-    names, initial = list(world.model.state_dict()), state_arrays(world.model)
+    names, initial = list(context.model.state_dict()), state_arrays(context.model)
 
     def found(**changed):
         arrays = [
             np.asarray(changed.get(name.replace(".", "_"), array))
             for name, array in zip(names, initial, strict=True)
         ]
-        told = []
-        with Evaluator(world) as evaluator:
-            evaluator.start(ArrayRecord(arrays), told.append)
-        return told[0].figures, told[0].diverged
+        steps = []
+        with Evaluator(context) as evaluator:
+            evaluator.start(ArrayRecord(arrays), steps.append)
+        return steps[0].figures, steps[0].diverged
 
     yield found
-    load_arrays(world.model, initial)
+    load_arrays(context.model, initial)
 
 
 def test_a_model_that_can_be_used(evaluate):
@@ -49,7 +49,7 @@ def test_negative_variances_make_logits_nan_which_are_no_success_of_the_backdoor
     assert (figures.main_task_accuracy, figures.attack_success_rate, figures.success_rate) == (0, 0, 0)
 
 
-def test_a_tensor_that_is_not_finite_is_named(evaluate, world):
+def test_a_tensor_that_is_not_finite_is_named(evaluate, context):
     _, diverged = evaluate(**{"4_bias": np.full(10, np.inf, np.float32)})
     assert diverged == "4.bias is not finite"
-    assert first_not_finite(world.model) == "4.bias"
+    assert first_not_finite(context.model) == "4.bias"

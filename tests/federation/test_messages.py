@@ -27,9 +27,7 @@ CARRIED = [
 
 
 def reply(client_id=3, arrays=ARRAYS):
-    return ClientReply(
-        client_id, arrays, num_examples=100, num_steps=10, train_loss=0.25, train_seconds=1.5, cpu_seconds=2.5
-    )
+    return ClientReply(client_id, 100, 10, 0.25, 1.5, cpu_seconds=2.5, arrays=arrays)
 
 
 def unpacked(content, client_ids, carried=CARRIED):

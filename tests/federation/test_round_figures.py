@@ -35,12 +35,12 @@ def test_exactly_one_attacker_is_asked_in_one_of_two_rounds(run):
 
 def test_classes_and_clients_go_with_the_accuracy_of_the_whole_test_set(run):
     experiment, rounds = run
-    labels = experiment.world.data.test.labels
+    labels = experiment.context.data.test.labels
     shares = np.bincount(labels, minlength=10) / len(labels)
     counts = np.stack(
         [
-            np.bincount(experiment.world.data.train.labels[rows], minlength=10)
-            for rows in experiment.world.partition
+            np.bincount(experiment.context.data.train.labels[rows], minlength=10)
+            for rows in experiment.context.partition
         ]
     )
     for found in rounds:

@@ -166,7 +166,7 @@ def test_whoever_attacks_takes_part_whatever_the_selection():
     experiment = Experiment(config(*by_samples, "attack.participation=fixed", "attack.first_round=3"))
     assert experiment.malicious < {*experiment.participants(3)}
     assert len(experiment.participants(3)) == 4
-    sizes = [len(indices) for indices in experiment.world.partition]
+    sizes = [len(indices) for indices in experiment.context.partition]
     assert experiment.participants(2) == drawn_by(BySamples(), Candidates(4, sizes), 0, 2)
 
 
@@ -265,8 +265,8 @@ def test_the_factor_of_model_replacement_knows_how_many_take_part():
 
 def test_who_takes_part_changes_a_runs_name_and_how_many_attackers_do_no_clean_model():
     plain, one, two, by_samples = (
-        config(*told)
-        for told in (
+        config(*overrides)
+        for overrides in (
             ["selection=uniform"],
             ["selection=fixed_attackers"],
             ["selection=fixed_attackers", "selection.num_attackers=2"],

@@ -33,7 +33,7 @@ def made(settings, after=None):
 
 def test_the_model_before_is_known_in_the_next_round_and_after_a_run_goes_on(settings):
     whole, experiment = made(settings)
-    layout = experiment.world.layout
+    layout = experiment.context.layout
     assert whole[0].shared_state == b""
     for number in (1, 2, 3):
         arrays = [whole[number - 1].model[tensor.name] for tensor in layout.tensors]

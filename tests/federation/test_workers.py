@@ -86,6 +86,6 @@ if __name__ == "__main__":
     os.kill(os.getpid(), 9)
 """
     # Its output ends when whoever could write to it has ended.
-    told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, check=False)
-    assert told.returncode == -signal.SIGKILL
-    assert int(told.stdout) > 0
+    process = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert int(process.stdout) > 0

@@ -105,7 +105,7 @@ def played(config: ExperimentConfig) -> tuple[list[Row], list[Row], Mapping[str,
 
     num_threads = torch.get_num_threads()
     experiment = Experiment(config)
-    start.begin(config, experiment.world.model)
+    start.begin(config, experiment.context.model)
     try:
         experiment.run(StoppableGrid(InProcessGrid(), threading.Event(), 0), on_round)
     finally:

@@ -14,7 +14,7 @@ from fl_backdoor.metrics import divergence
 
 FINE = (np.array([0, 1, 2]), np.array([0, 0, 0]))
 LAYOUT = Layout((TensorSpec("w", (2,), "float32", True), TensorSpec("b", (2,), "float32", False)))
-REPLY = ClientReply(3, [], num_examples=5, num_steps=2, train_loss=0.5, train_seconds=1.0)
+REPLY = ClientReply(3, num_examples=5, num_steps=2, train_loss=0.5, train_seconds=1.0)
 
 
 def test_a_model_that_can_be_used_has_not_diverged():

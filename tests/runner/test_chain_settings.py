@@ -13,7 +13,8 @@ from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runner.composition import composed, compositions
 from fl_backdoor.runner.experiment_key import experiment_key
 from fl_backdoor.runs import runs
-from fl_backdoor.runs.runs import Run, flatten
+from fl_backdoor.runs.run import Run
+from fl_backdoor.runs.runs import flatten
 
 CHAIN = "strategy=chain"
 SOME = "strategy.steps=[norm_clipping,nnm,multi_krum,weak_noise]"
@@ -144,12 +145,12 @@ def test_another_strategy_may_have_steps_of_its_own():
 
 def test_marks_and_groups_know_the_settings_of_steps():
     config = parse_whole(next(composed([CHAIN, "strategy.steps=[nnm,median]", "attack.num_malicious=3"])))[0]
-    told = Run(Path(), "", settings=flatten(config.to_dict()))
-    assert any("oracle: strategy.nnm.num_malicious = 3 is the true" in mark for mark in told.marks)
+    chosen = Run(Path(), "", settings=flatten(config.to_dict()))
+    assert any("oracle: strategy.nnm.num_malicious = 3 is the true" in mark for mark in chosen.marks)
     named = Run(Path(), "", settings={"strategy.benign_alone.client_ids": "[1, 4]", "strategy.steps": "[]"})
     named.summary = {"malicious_client_ids": "[1, 4]"}
     assert any("oracle: strategy.benign_alone.client_ids = [1, 4]" in mark for mark in named.marks)
-    assert seeds.told(named)["strategy.benign_alone.client_ids"] == "the attackers"
+    assert seeds.figure_settings(named)["strategy.benign_alone.client_ids"] == "the attackers"
     assert runs.of_strategy({"strategy.client_ids": 1, "attack.client_ids": 2}, "client_ids") == {
         "strategy.client_ids": 1
     }

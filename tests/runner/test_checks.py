@@ -154,9 +154,13 @@ def test_a_ray_that_is_not_there_is_one_line():
     ],
 )
 def test_what_does_not_go_with_text_is_one_line(overrides, message, tmp_path):
-    told = ["experiment=sst2", f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}"]
+    text = [
+        "experiment=sst2",
+        f"dataset.root={write_sst2(tmp_path)}",
+        f"dataset.cache={tmp_path / 'cache'}",
+    ]
     with pytest.raises(ConfigError) as error:
-        check(parse_whole(next(composed([*told, *overrides])))[0])
+        check(parse_whole(next(composed([*text, *overrides])))[0])
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -203,6 +207,6 @@ def test_runs_that_differ_otherwise_do_not(override):
 
 def test_a_clean_baseline_attacks_nobody():
     wanted = config()
-    twin = without_attack(wanted)
-    assert not twin.attacks
-    assert replace(twin, attack=wanted.attack) == wanted
+    clean = without_attack(wanted)
+    assert not clean.attacks
+    assert replace(clean, attack=wanted.attack) == wanted

@@ -16,12 +16,10 @@ from fl_backdoor.data.contents import contents_of
 from fl_backdoor.federation.grid import StoppableGrid
 from fl_backdoor.runner import clean_start
 from fl_backdoor.runner.composition import composed
-from fl_backdoor.runner.display.background import Background
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
+from fl_backdoor.runner.display.redirect import Redirect
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.rehearsal import ready
-from fl_backdoor.runner.reporting import Reporting
 from fl_backdoor.runner.session import Session
 from fl_backdoor.runner.side_by_side import SideBySide, _Task
 from fl_backdoor.runs import round_table
@@ -74,12 +72,11 @@ def folder_of(config):
 
 @contextmanager
 def session(config, kind=Display):
-    with Streams() as streams, kind(io.StringIO(), terminal=False) as display:
-        beside = Background(Reporting(display, streams))
-        here = Session(display, streams, beside)
+    with Redirect() as redirect, kind(io.StringIO(), terminal=False) as display:
+        here = Session(display, redirect)
         here._engine = Here(here._wanted(config))
         yield here
-        beside.close()
+        here.background.close()
 
 
 def run(outputs, name, *overrides, kind=Display):
@@ -174,8 +171,8 @@ def test_of_runs_side_by_side_one_makes_it_and_the_others_are_handed_out_later(f
         )
     ]
     one, two, other = (_Task(job, job.folder.name) for job in jobs)
-    with Streams() as streams, Display(streams.terminal) as display:
-        workers = SideBySide(display, streams, num_jobs=1)
+    with Redirect() as redirect, Display(redirect.terminal) as display:
+        workers = SideBySide(display, redirect, num_jobs=1)
         workers._tasks = {"a process": one}
         assert workers._waits(two)
         assert not workers._waits(other)

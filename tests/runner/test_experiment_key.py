@@ -62,8 +62,8 @@ def test_the_name_of_a_runs_folder_knows_the_data(settings):
     ],
 )
 def test_names_of_runs_stay_what_they_were_before_later_settings(rule, folder, checkpoint, clean):
-    told = [f"strategy={rule}", "dataset=mnist5k", "num_rounds=4", "client.local_steps=6", "precision=fp32"]
-    (plain,) = composed(told)
+    chosen = [f"strategy={rule}", "dataset=mnist5k", "num_rounds=4", "client.local_steps=6", "precision=fp32"]
+    (plain,) = composed(chosen)
     config = parse_whole(plain)[0]
     assert experiment_key(plain, contents_of(plain["dataset"])) == folder
     assert experiment_key(config.to_dict(), PUBLISHED) == checkpoint

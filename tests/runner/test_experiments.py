@@ -49,8 +49,12 @@ def test_the_articles_defences_differ_in_the_strategy_alone(experiment):
 
 
 def test_text_is_backdoored_by_a_word_into_positive_reviews(tmp_path):
-    told = ["experiment=sst2", f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}"]
-    config = check(parse_whole(next(composed(told)))[0]).config
+    text = [
+        "experiment=sst2",
+        f"dataset.root={write_sst2(tmp_path)}",
+        f"dataset.cache={tmp_path / 'cache'}",
+    ]
+    config = check(parse_whole(next(composed(text)))[0]).config
     names = [spec["_target_"].rpartition(".")[2] for spec in (config.dataset, config.model)]
     assert [*names, config.attack.trigger["words"]] == ["Sst2", "MeanEmbedding", "cf"]
     assert (config.attack.num_malicious, config.attack.target_label, config.num_rounds) == (3, 1, 30)
@@ -58,8 +62,8 @@ def test_text_is_backdoored_by_a_word_into_positive_reviews(tmp_path):
 
 @pytest.mark.parametrize("num_malicious", [1, 10])
 def test_many_clients_are_a_hundred_of_whom_ten_are_drawn(num_malicious, data_root):
-    told = ["experiment=many_clients", f"dataset.root={data_root}", f"attack.num_malicious={num_malicious}"]
-    config = check(parse_whole(next(composed(told)))[0]).config
+    text = ["experiment=many_clients", f"dataset.root={data_root}", f"attack.num_malicious={num_malicious}"]
+    config = check(parse_whole(next(composed(text)))[0]).config
     assert (config.partition.num_clients, config.participants_per_round, config.num_rounds) == (100, 10, 100)
     assert config.attack.num_malicious == num_malicious
     assert 1 <= config.attack.last_round < config.num_rounds, "durability needs rounds without attack"

@@ -189,16 +189,16 @@ def test_a_run_folder_holds_all_that_is_needed(finished_sweep):
     assert sum(float(row["weight"]) for row in clients) == pytest.approx(2)
 
 
-def test_the_floor_of_a_clean_model_stands_beside_the_figures(finished_sweep):
+def test_the_baseline_of_a_clean_model_stands_beside_the_figures(finished_sweep):
     folder = finished_sweep.folder
     [clean], [attacked] = (folder.glob(f"fedavg_alpha-{alpha}_*") for alpha in ("0", "0.3"))
-    floor = json.loads((clean / "summary.json").read_text())
+    baseline = json.loads((clean / "summary.json").read_text())
     summary = json.loads((attacked / "summary.json").read_text())
-    assert floor["attacks"] is False
+    assert baseline["attacks"] is False
     assert summary["attacks"] is True
     for name in ("main_task_accuracy", "attack_success_rate", "success_rate"):
-        assert summary[f"clean_{name}"] == floor[name]
-        assert table(attacked / "rounds.csv")[2][f"clean_{name}"] == repr(floor[name])
+        assert summary[f"clean_{name}"] == baseline[name]
+        assert table(attacked / "rounds.csv")[2][f"clean_{name}"] == repr(baseline[name])
 
 
 def test_the_log_of_each_run_says_who_wrote_what(finished_sweep):

@@ -6,7 +6,7 @@ from PIL import Image
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.samples import CLEAN
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.rehearsal import rehearse
@@ -88,7 +88,7 @@ def test_a_model_that_works_says_nothing_and_leaves_random_numbers_alone(choice,
 
 
 def test_lazy_modules_learn_their_sizes_from_the_data_and_their_weights_from_the_seed():
-    first, again, other = (World(config(model("Lazy"), f"seed={seed}")) for seed in (1, 1, 2))
+    first, again, other = (ExperimentContext(config(model("Lazy"), f"seed={seed}")) for seed in (1, 1, 2))
     assert first.layout.num_params == 28 * 28 * 8 + 8 + 2 * 8 + 8 * 10 + 10
     for array, same in zip(state_arrays(first.model), state_arrays(again.model), strict=True):
         np.testing.assert_array_equal(array, same)
@@ -129,9 +129,9 @@ def test_a_batch_of_one_sample_that_cannot_be_trained_on_is_refused(few_images, 
 def test_a_last_batch_of_one_sample_is_nobodys_trouble(few_images, overrides):
     wanted = config(*few_images, *overrides)
     rehearse(wanted)
-    world = World(wanted)
-    for rows in world.partition:
-        samples = world.training_samples.select(rows)
-        result = world.trainer.train(samples, torch.Generator().manual_seed(0), CLEAN)
-        assert result.num_steps == world.trainer.num_steps(len(rows))
+    context = ExperimentContext(wanted)
+    for rows in context.partition:
+        samples = context.training_samples.select(rows)
+        result = context.trainer.train(samples, torch.Generator().manual_seed(0), CLEAN)
+        assert result.num_steps == context.trainer.num_steps(len(rows))
         assert np.isfinite(result.loss)

@@ -64,8 +64,8 @@ def assert_equal_but_for_clocks(found: Path, wanted: Path):
         assert (found / name).read_bytes() == (wanted / name).read_bytes(), name
     for name, columns in (("rounds.csv", ROUND_COLUMNS), ("clients.csv", CLIENT_COLUMNS)):
         assert without_clocks(found / name, columns) == without_clocks(wanted / name, columns)
-    told = [_untimed((folder / "summary.json").read_text()) for folder in (found, wanted)]
-    assert told[0] == told[1]
+    chosen = [_untimed((folder / "summary.json").read_text()) for folder in (found, wanted)]
+    assert chosen[0] == chosen[1]
 
 
 def _untimed(summary: str) -> list[str]:

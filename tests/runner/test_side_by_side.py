@@ -15,7 +15,7 @@ import pytest
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.display.live import Display
-from fl_backdoor.runner.display.redirect import Streams
+from fl_backdoor.runner.display.redirect import Redirect
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
 from tests.runner.test_main import (
@@ -63,8 +63,8 @@ def test_clean_models_come_first_and_stand_beside_the_others(sweep):
     assert len(started) == 4, "nothing is trained that a run of the sweep is anyway"
     figures = {(row["strategy"], row["attack.alpha"]): row for row in table(two / "sweep.csv")}
     for strategy in ("FedAvg", "Hybrid"):
-        floor = figures[strategy, "0.0"]["success_rate"]
-        assert figures[strategy, "0.3"]["clean_success_rate"] == floor
+        baseline = figures[strategy, "0.0"]["success_rate"]
+        assert figures[strategy, "0.3"]["clean_success_rate"] == baseline
     assert shown.stderr == ""
 
 
@@ -97,7 +97,7 @@ def children(process: int) -> list[int]:
 
 def test_an_interrupt_ends_all_runs_with_what_was_done_on_disk(tmp_path):
     with going_on(tmp_path) as process:
-        helpers = children(process.pid)
+        workers = children(process.pid)
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stdout.read()
         assert process.wait(timeout=120) == 130
@@ -105,8 +105,8 @@ def test_an_interrupt_ends_all_runs_with_what_was_done_on_disk(tmp_path):
     assert "Traceback" not in rest
     summaries = [json.loads(file.read_text()) for file in (tmp_path / "found").glob("*/summary.json")]
     assert [summary["status"] for summary in summaries] == ["stopped", "stopped"]
-    assert len(helpers) == 2
-    assert all(_is_gone(group) for group in (process.pid, *helpers))
+    assert len(workers) == 2
+    assert all(_is_gone(group) for group in (process.pid, *workers))
 
 
 def test_a_process_that_dies_costs_its_run_alone(tmp_path):
@@ -126,8 +126,8 @@ def test_a_process_that_dies_costs_its_run_alone(tmp_path):
 def test_without_a_ray_to_share_no_run_is_begun_and_it_is_said_in_one_line(tmp_path):
     config, _ = parse_whole(next(composed(["dataset=mnist5k"])))
     job = Job(config, tmp_path / "run", sweep_folder=tmp_path, overrides=(), go_on=True)
-    with Streams() as streams, Display(streams.terminal) as display:
-        workers = SideBySide(display, streams, num_jobs=1)
+    with Redirect() as redirect, Display(redirect.terminal) as display:
+        workers = SideBySide(display, redirect, num_jobs=1)
         workers._ray = Future()
         workers._ray.set_exception(OSError("no sockets here\nand more"))
         with pytest.raises(RayDidNotStart) as said:

@@ -130,17 +130,17 @@ def test_a_torn_or_foreign_one_is_refused_in_one_line(run_folder, damage, messag
     assert "\n" not in str(refused.value)
 
 
-def _change(folder, **told):
+def _change(folder, **entries):
     """Write other values with a digest that fits them."""
     file = folder / "checkpoint.json"
     before = json.loads(file.read_text())
     del before["sha256"]
-    file.write_bytes(checkpoint.signed(before | told))
+    file.write_bytes(checkpoint.signed(before | entries))
 
 
-def _change_progress(folder, **told):
+def _change_progress(folder, **entries):
     before = json.loads((folder / "checkpoint.json").read_text())["progress"]
-    _change(folder, progress=before | told)
+    _change(folder, progress=before | entries)
 
 
 def _flipped(content, bit):

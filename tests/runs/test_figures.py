@@ -48,10 +48,10 @@ def test_a_higher_share_is_drawn_higher(drawn):
     assert rows_of[0] - rows_of[1] > 150
 
 
-def test_a_clean_floor_is_dashed(drawn):
+def test_a_clean_baseline_is_dashed(drawn):
     line = count(drawn(success_rate=0.25), OKABE_ITO[2])
-    with_floor = count(drawn(success_rate=0.25, clean_success_rate=0.1), OKABE_ITO[2])
-    assert line + 300 < with_floor < 2 * line
+    with_baseline = count(drawn(success_rate=0.25, clean_success_rate=0.1), OKABE_ITO[2])
+    assert line + 300 < with_baseline < 2 * line
 
 
 def test_rounds_in_which_clients_were_left_out_are_marked(drawn):

@@ -63,7 +63,7 @@ def test_half_a_run_is_one_line_and_its_settings_are_read(tmp_path):
 
 
 def test_a_run_of_a_newer_version(tmp_path):
-    run = read(write_run(tmp_path / "a", told={"format": FORMAT + 1}))
+    run = read(write_run(tmp_path / "a", entries={"format": FORMAT + 1}))
     [problem] = run.problems
     assert problem.endswith(f"has format {FORMAT + 1}, this version reads {FORMAT}: take a newer one")
     assert run.status == "unknown", "whoever cannot read the summary does not know whether the run finished"
@@ -73,14 +73,14 @@ def test_a_run_of_a_newer_version(tmp_path):
 
 def test_a_summary_without_format_is_one_of_the_first(tmp_path):
     folder = write_run(tmp_path / "a")
-    told = json.loads((folder / "summary.json").read_text())
-    del told["format"]
-    (folder / "summary.json").write_text(json.dumps(told))
+    entries = json.loads((folder / "summary.json").read_text())
+    del entries["format"]
+    (folder / "summary.json").write_text(json.dumps(entries))
     assert read(folder).problems == []
 
 
 def test_marks(tmp_path):
-    fallback = read(write_run(tmp_path / "a", told={"dataset_fallback": "no CIFAR-10"}))
+    fallback = read(write_run(tmp_path / "a", entries={"dataset_fallback": "no CIFAR-10"}))
     assert fallback.marks == ["not the data set that was asked for: no CIFAR-10"]
     [oracle] = read(write_run(tmp_path / "b", "Oracle")).marks
     assert oracle.startswith("oracle: strategy.num_malicious = 1")

@@ -150,7 +150,7 @@ def test_the_whole_summary(rounds, facts):
         wall_seconds=12.5,
     )
     json.dumps(summary, allow_nan=False)
-    told = {
+    entries = {
         "status": "stopped",
         "seed": 7,
         "dataset": "CIFAR-10",
@@ -169,5 +169,5 @@ def test_the_whole_summary(rounds, facts):
         "command": "python -m fl_backdoor.main seed=7",
         "success_rate": 0.5,
     }
-    assert {name: summary[name] for name in told} == told
+    assert {name: summary[name] for name in entries} == entries
     assert summary["hardware"]["gpus"] == ["Some GPU"]

@@ -195,7 +195,7 @@ class Exchange:
 
     def says(self, client_id: int, arrays: list[NDArray[Any]] | None = None, **metrics: Any) -> None:
         """Have a client reply: by default the global model, trained on 100 samples in 10 steps."""
-        usual = ClientReply(client_id, self.model, 100, 10, 0.5, 0.1)
+        usual = ClientReply(client_id, 100, 10, 0.5, 0.1, arrays=self.model)
         values = {name: metrics.get(name, getattr(usual, name)) for name in METRICS}
         content = self.content_of(client_id)
         content[f"model.{client_id}"] = ArrayRecord(usual.arrays if arrays is None else arrays)

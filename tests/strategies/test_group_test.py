@@ -199,13 +199,13 @@ def test_a_client_that_sees_all_its_samples_in_each_round_is_no_outlier():
     own = np.sin(np.pi / 2 * np.diag(similar.mean))
     np.testing.assert_allclose(own, coverage, rtol=0.25)
     numbers = np.ones((10, 1))
-    told, not_told = (
+    known, unknown = (
         most_persistent([similar], np.random.default_rng(0), Known(numbers, share))
         for share in (coverage, np.ones(10))
     )
-    assert np.flatnonzero(not_told.members).tolist() == [0]
-    assert not_told.probability < 1e-4
-    assert told.probability > 0.05
+    assert np.flatnonzero(unknown.members).tolist() == [0]
+    assert unknown.probability < 1e-4
+    assert known.probability > 0.05
 
 
 def test_most_cuts_through_a_continuum_make_no_group():
@@ -259,7 +259,7 @@ def test_the_order_of_clients_does_not_matter():
     similar = federation(1, attackers=(1, 2, 9))
     order = np.random.default_rng(0).permutation(10)
     permuted = Similarities(
-        similar.client_ids, np.argsort(order)[similar.owners], similar.rounds, similar.cosines, similar.places
+        similar.client_ids, np.argsort(order)[similar.owners], similar.rounds, similar.cosines, similar.terms
     )
     np.testing.assert_allclose(permuted.mean, similar.mean[np.ix_(order, order)], rtol=1e-12)
     mine, theirs = (most_alike([each], np.random.default_rng(0)) for each in (similar, permuted))

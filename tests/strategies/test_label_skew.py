@@ -1,4 +1,4 @@
-"""What virtual clients explain, against projections by another decomposition."""
+"""What proxy clients explain, against projections by another decomposition."""
 
 import numpy as np
 
@@ -14,28 +14,28 @@ def whole(updates):
     return {"all": updates, "some": updates[:, ::3]}
 
 
-def test_the_rest_is_orthogonal_to_what_virtual_clients_sent():
-    virtual, updates = matrix(5, 60, seed=0), matrix(8, 60, seed=1)
-    rest = apart_from(whole(virtual), whole(updates), by="all")
-    basis = np.linalg.qr(virtual.T.astype(np.float64))[0]
+def test_the_rest_is_orthogonal_to_what_proxy_clients_sent():
+    proxies, updates = matrix(5, 60, seed=0), matrix(8, 60, seed=1)
+    rest = apart_from(whole(proxies), whole(updates), by="all")
+    basis = np.linalg.qr(proxies.T.astype(np.float64))[0]
     wanted = updates - updates @ basis @ basis.T
     np.testing.assert_allclose(rest["all"], wanted, atol=1e-5)
     np.testing.assert_allclose(rest["some"], wanted[:, ::3], atol=1e-5)
     assert rest["all"].dtype == np.float32
 
 
-def test_sums_of_what_virtual_clients_sent_leave_nothing():
-    virtual = matrix(4, 50, seed=0)
-    explained = np.array([[2, 0, -1, 3], [0, 0, 0, 0], [0.5, 0.5, 0, 0]], np.float32) @ virtual
-    rest = apart_from(whole(virtual), whole(explained), by="all")
+def test_sums_of_what_proxy_clients_sent_leave_nothing():
+    proxies = matrix(4, 50, seed=0)
+    explained = np.array([[2, 0, -1, 3], [0, 0, 0, 0], [0.5, 0.5, 0, 0]], np.float32) @ proxies
+    rest = apart_from(whole(proxies), whole(explained), by="all")
     for left in rest.values():
         np.testing.assert_allclose(left, 0, atol=1e-5)
 
 
 def test_a_virtual_client_that_came_twice_changes_nothing():
-    virtual, updates = matrix(3, 40, seed=0), matrix(6, 40, seed=1)
-    once = apart_from(whole(virtual), whole(updates), by="all")
-    twice = apart_from(whole(np.vstack([virtual, virtual[:1]])), whole(updates), by="all")
+    proxies, updates = matrix(3, 40, seed=0), matrix(6, 40, seed=1)
+    once = apart_from(whole(proxies), whole(updates), by="all")
+    twice = apart_from(whole(np.vstack([proxies, proxies[:1]])), whole(updates), by="all")
     np.testing.assert_allclose(once["some"], twice["some"], atol=1e-5)
 
 

@@ -65,7 +65,7 @@ def test_mean_cubes_are_those_of_a_loop_over_products():
         owners = similar.owners.copy()
         for server_round in np.unique(similar.rounds):
             others = np.flatnonzero((similar.rounds == server_round) & (owners >= 2))
-            owners[others] = owners[others[np.argsort(keys[draw, similar.places[others]])]]
+            owners[others] = owners[others[np.argsort(keys[draw, similar.terms[others]])]]
         np.testing.assert_allclose(drawn[draw], loop(owners), rtol=1e-9)
 
 

@@ -27,8 +27,8 @@ def few_draws(monkeypatch):
 def build(make_federation):
     vector = Layout((TensorSpec("weight", (NUM_PARAMS,), "float32", True),))
 
-    def make(num_clients=NUM_CLIENTS, virtual=None, layout=vector, **settings):
-        federation = make_federation(num_clients).knowing(layout=layout, virtual_clients=virtual)
+    def make(num_clients=NUM_CLIENTS, proxies=None, layout=vector, **settings):
+        federation = make_federation(num_clients).knowing(layout=layout, proxy_clients=proxies)
         return federation.build(PersistentDirection, **settings)
 
     return make
@@ -207,14 +207,14 @@ def test_attackers_that_share_out_the_weights_meet_in_the_neurons(build, round_o
             updates[attacker] += np.where(owner == attacker, pushed, 0)
         return replace(clients, updates=updates)
 
-    def virtual(model, server_round, count, num_stages):
+    def proxies(model, server_round, count, num_stages):
         noise = np.random.default_rng((7, server_round))
         yield from noise.standard_normal((count * num_stages, NUM_PARAMS)).astype(np.float32)
 
     matrix = Layout((TensorSpec("weight", (50, 10), "float32", True),))
     rounds = [shared_out(number) for number in range(1, 13)]
-    strategy = build(layout=matrix, virtual=virtual, num_virtual=2)
-    blind = build(virtual=virtual, num_virtual=2)
+    strategy = build(layout=matrix, proxies=proxies, num_virtual=2)
+    blind = build(proxies=proxies, num_virtual=2)
     run(strategy, rounds)
     run(blind, rounds)
     assert flagged_by(strategy) == ATTACKERS
@@ -231,32 +231,32 @@ def skewed(round_of):
         clients = round_of(server_round, attackers=attackers)
         return replace(clients, updates=(clients.updates + 3 * shares @ pulls).astype(np.float32))
 
-    def virtual(model, server_round, count, num_stages):
+    def proxies(model, server_round, count, num_stages):
         """Play clients with the same pulls and noise of their own, in any proportion."""
         random = np.random.default_rng((7, server_round))
         for _ in range(count * num_stages):
             mixed = 3 * random.dirichlet(np.full(6, 0.5)) @ pulls + 0.2 * random.standard_normal(NUM_PARAMS)
             yield mixed.astype(np.float32)
 
-    return make, virtual
+    return make, proxies
 
 
 @pytest.mark.parametrize(("attackers", "found"), [(ATTACKERS, ATTACKERS), ((), ())])
-def test_virtual_clients_show_who_does_more_than_its_labels_explain(build, skewed, attackers, found):
-    make, virtual = skewed
+def test_proxy_clients_show_who_does_more_than_its_labels_explain(build, skewed, attackers, found):
+    make, proxies = skewed
     rounds = [make(number, attackers) for number in range(1, 11)]
-    alone, helped = build(), build(virtual=virtual, num_virtual=5)
+    alone, helped = build(), build(proxies=proxies, num_virtual=5)
     run(alone, rounds)
     run(helped, rounds)
     assert flagged_by(alone) == ()
     assert flagged_by(helped) == found
 
 
-def test_so_many_virtual_clients_that_they_explain_anything_are_refused(build, skewed):
+def test_so_many_proxy_clients_that_they_explain_anything_are_refused(build, skewed):
     with pytest.raises(
         ConfigError, match=r"^strategy\.num_virtual = 3: at most one in 8 of .*num_coordinates = 16$"
     ):
-        build(virtual=skewed[1], num_virtual=3, num_coordinates=16)
+        build(proxies=skewed[1], num_virtual=3, num_coordinates=16)
     build(num_virtual=3, num_coordinates=16)  # nobody plays any
 
 
@@ -304,7 +304,7 @@ def test_what_attackers_contributed_is_taken_back(build, round_of):
     strategy = build()
     rounds = [round_of(number) for number in range(1, 8)]
     results = run(strategy, rounds)
-    owed = strategy.undoing.owed
+    owed = strategy.rollback.owed
     assert owed.any()
     moved = owed + sum(result.update.astype(np.float64) for result in results)
     assert flagged_by(strategy) == ATTACKERS

@@ -57,7 +57,7 @@ def test_the_last_terms_are_looked_at_alone():
     lately = found.recent(4)
     np.testing.assert_allclose(lately.mean, np.ones((2, 2)))
     np.testing.assert_array_equal(lately.rounds, [4, 4, 5, 5, 6, 6, 7, 7])
-    np.testing.assert_array_equal(lately.places, range(6, 14))
+    np.testing.assert_array_equal(lately.terms, range(6, 14))
 
 
 @pytest.mark.parametrize(("num_rounds", "lengths"), [(3, [3]), (4, [4]), (7, [7, 4]), (9, [9, 8, 4])])

@@ -13,10 +13,10 @@ def test_coordinates_are_added_up_with_their_signs_by_hand():
     np.testing.assert_array_equal(sketched(updates, flips, 2), [[-1, 2], [9, 0]])
 
 
-@pytest.mark.parametrize("num_places", [5, 99])
-def test_a_sketch_with_room_for_all_keeps_products(num_places):
+@pytest.mark.parametrize("num_entries", [5, 99])
+def test_a_sketch_with_room_for_all_keeps_products(num_entries):
     updates = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
-    sketches = sketched(updates, random_flips(5, np.random.default_rng(1)), num_places)
+    sketches = sketched(updates, random_flips(5, np.random.default_rng(1)), num_entries)
     np.testing.assert_allclose(sketches @ sketches.T, updates @ updates.T, rtol=1e-5)
 
 

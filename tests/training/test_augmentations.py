@@ -15,8 +15,8 @@ from fl_backdoor.config.schema import AttackConfig, TrainingConfig, parse_whole
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.samples import images_on_device
 from fl_backdoor.federation.client_app import build_client
-from fl_backdoor.federation.context import World
-from fl_backdoor.federation.virtual_clients import VirtualTraining
+from fl_backdoor.federation.context import ExperimentContext
+from fl_backdoor.federation.proxy_clients import ProxyTraining
 from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
@@ -209,13 +209,13 @@ def config(*overrides):
     return parse_whole(next(composed([*small, *overrides])))[0]
 
 
-def fit(world, client_id, arrays, server_round=1):
-    return build_client(world, client_id).fit(arrays, {"server_round": server_round})[0]
+def fit(context, client_id, arrays, server_round=1):
+    return build_client(context, client_id).fit(arrays, {"server_round": server_round})[0]
 
 
 def test_a_client_trains_the_same_whatever_its_worker_has_done_and_with_however_many_threads():
     chosen = config("augmentation=cutout")
-    busy, fresh, plain = World(chosen), World(chosen), World(config())
+    busy, fresh, plain = ExperimentContext(chosen), ExperimentContext(chosen), ExperimentContext(config())
     start = state_arrays(busy.model)
     for client_id in range(4):
         fit(busy, client_id, start)
@@ -243,8 +243,8 @@ def test_attackers_with_a_training_of_their_own_augment_as_benign_clients_do():
 
 def test_the_servers_own_training_is_not_augmented():
     settings = ("server.root_samples=20", "client.batch_size=8")
-    virtual = VirtualTraining(config("augmentation=crop_flip", *settings), 20)
-    assert virtual.world.trainer.augmentation is None
+    proxies = ProxyTraining(config("augmentation=crop_flip", *settings), 20)
+    assert proxies.context.trainer.augmentation is None
 
 
 @pytest.mark.parametrize("choice", ["flip", "crop_flip", "cutout", "rotation"])
@@ -253,16 +253,16 @@ def test_each_choice_is_built_and_tried(choice):
 
 
 def test_steps_go_by_name_and_have_settings():
-    world = World(config("augmentation.steps=[flip,crop]", "augmentation.step.crop.padding=2"))
-    assert [type(step) for step in world.augmentation.steps] == [Flip, Crop]
-    assert world.augmentation.steps[1].padding == 2
-    assert World(config()).augmentation is None
+    context = ExperimentContext(config("augmentation.steps=[flip,crop]", "augmentation.step.crop.padding=2"))
+    assert [type(step) for step in context.augmentation.steps] == [Flip, Crop]
+    assert context.augmentation.steps[1].padding == 2
+    assert ExperimentContext(config()).augmentation is None
 
 
 def test_text_takes_none(tmp_path):
     text = ("experiment=sst2", f"dataset.root={write_sst2(tmp_path)}", f"dataset.cache={tmp_path / 'cache'}")
     with pytest.raises(ConfigError) as error:
-        _ = World(parse_whole(next(composed([*text, "augmentation=flip"])))[0]).augmentation
+        _ = ExperimentContext(parse_whole(next(composed([*text, "augmentation=flip"])))[0]).augmentation
     assert str(error.value) == (
         "augmentation.step.flip._target_ = fl_backdoor.training.augmentations.flip.Flip: is not made for the "
         "sentences of sst2; take augmentation=none, or another that is"

@@ -1,1 +1,1 @@
-"""Tables for readers: text in rows, and its notes, written for a terminal, for GitHub or for LaTeX."""
+"""Tables for readers: text in rows, and its footnotes, written for a terminal, for GitHub or for LaTeX."""

@@ -34,7 +34,7 @@ ESCAPES = str.maketrans(
 
 
 def latex(sheet: Sheet) -> str:
-    """Return `sheet` as a floating table, its notes below it."""
+    """Return `sheet` as a floating table, its footnotes below it."""
     alignment = "l" * sheet.num_names + "r" * (len(sheet.columns) - sheet.num_names)
     rows = [_cells(row, sheet.letters_of(number)) for number, row in enumerate(sheet.rows)]
     lines = [
@@ -49,7 +49,10 @@ def latex(sheet: Sheet) -> str:
         *(f"    {row}" for row in rows),
         r"    \bottomrule",
         r"  \end{tabular}",
-        *(rf"  \par\footnotesize{_raised(letter(at))} {escape(note)}" for at, note in enumerate(sheet.notes)),
+        *(
+            rf"  \par\footnotesize{_raised(letter(at))} {escape(note)}"
+            for at, note in enumerate(sheet.footnotes)
+        ),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"

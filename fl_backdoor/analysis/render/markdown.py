@@ -9,12 +9,14 @@ MARKUP = re.compile(r"([\\`*_{}\[\]<>|~#&$])")
 
 
 def markdown(sheet: Sheet) -> str:
-    """Return `sheet` as title, pipe table and notes."""
+    """Return `sheet` as title, pipe table and footnotes."""
     rule = ["---"] * sheet.num_names + ["---:"] * (len(sheet.columns) - sheet.num_names)
     rows = [_with_letters(row, sheet.letters_of(number)) for number, row in enumerate(sheet.rows)]
     table = [_line(_escaped(sheet.columns)), _line(rule), *map(_line, rows)]
-    notes = "  \n".join(f"{_raised(letter(at))} {escape(note)}" for at, note in enumerate(sheet.notes))
-    return "\n\n".join(filter(None, (escape(sheet.title), "\n".join(table), notes))) + "\n"
+    footnotes = "  \n".join(
+        f"{_raised(letter(at))} {escape(note)}" for at, note in enumerate(sheet.footnotes)
+    )
+    return "\n\n".join(filter(None, (escape(sheet.title), "\n".join(table), footnotes))) + "\n"
 
 
 def escape(text: str) -> str:

@@ -7,7 +7,7 @@ from string import ascii_lowercase
 
 @dataclass(frozen=True)
 class Sheet:
-    """Text in rows and columns, with notes below.
+    """Text in rows and columns, with footnotes below.
 
     Parameters
     ----------
@@ -19,21 +19,21 @@ class Sheet:
         Cells, as many in each row as there are `columns`; plain text, nothing in it is markup.
     num_names
         So many columns on the left hold names and are flush left; all others hold figures.
-    notes
+    footnotes
         What stands below the table, a line each.
     noted
-        For each row, which of `notes` concern it, counted from 0; empty: none concerns any.
+        For each row, which of `footnotes` concern it, counted from 0; empty: none concerns any.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     num_names: int
-    notes: tuple[str, ...] = ()
+    footnotes: tuple[str, ...] = ()
     noted: tuple[tuple[int, ...], ...] = ()
 
     def letters_of(self, row: int) -> str:
-        """Return the letters of the notes on a row, such as ``a,c``."""
+        """Return the letters of the footnotes on a row, such as ``a,c``."""
         return ",".join(letter(note) for note in self.noted[row]) if self.noted else ""
 
 
@@ -45,5 +45,5 @@ def letter(note: int) -> str:
 
 def gather(marks: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Return the marks of all rows, each once, and for each row which of them are its own."""
-    notes = tuple(dict.fromkeys(mark for of_row in marks for mark in of_row))
-    return notes, tuple(tuple(notes.index(mark) for mark in of_row) for of_row in marks)
+    footnotes = tuple(dict.fromkeys(mark for of_row in marks for mark in of_row))
+    return footnotes, tuple(tuple(footnotes.index(mark) for mark in of_row) for of_row in marks)

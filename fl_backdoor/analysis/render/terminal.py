@@ -12,7 +12,7 @@ def show(console: Console, sheet: Sheet) -> None:
     """Print `sheet`; what is too long for the width is folded within its own column."""
     console.print(Text(sheet.title, style="bold"))
     console.print(_table(sheet, box.SIMPLE_HEAD if console.is_terminal else None))
-    for at, note in enumerate(sheet.notes):
+    for at, note in enumerate(sheet.footnotes):
         console.print(Text(f"{letter(at)}: {note}"))
 
 

@@ -7,12 +7,12 @@ from fl_backdoor.analysis.seeds import Setting, Spread, by_setting
 from fl_backdoor.analysis.varying_settings import value, varying_keys
 from fl_backdoor.config.metric_settings import changes_no_clean_metric
 from fl_backdoor.core import table
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 NO_DEFENCE = "FedAvg"
 """The strategy that defends nothing."""
 
-NOBODY = "nobody attacks"
+NO_ATTACK = "no attack"
 
 NAMED = ("dataset", "strategy", "attack.alpha")
 """Settings that stand in a name of their own wherever they differ."""
@@ -77,7 +77,7 @@ class Case:
         """The attack, in words."""
         alpha = "α unknown" if self.alpha is None else f"α = {self.alpha:g}"
         if self.attacks is False:
-            return f"{alpha}, which stamps nothing" if self.alpha else NOBODY
+            return f"{alpha}, which stamps nothing" if self.alpha else NO_ATTACK
         return ", ".join(filter(None, (alpha, self.threat)))
 
     @property
@@ -180,8 +180,8 @@ def _names(settings: Sequence[Setting]) -> list[str]:
 
 def _case(setting: Setting, keys: Sequence[str]) -> Case:
     """Name a setting; of settings that it does not have nothing is said."""
-    told = {key: setting.differing.get(key) for key in keys}
-    own = {key: words(key, found) for key, found in told.items() if found is not None}
+    values = {key: setting.differing.get(key) for key in keys}
+    own = {key: words(key, found) for key, found in values.items() if found is not None}
     of_defence = [text for key, text in own.items() if key.startswith("strategy.")]
     of_threat = [text for key, text in own.items() if _is_threat(key)]
     conditions = [text for text in own.values() if text not in {*of_defence, *of_threat}]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.report.cases import Case, Comparison, compare
 from fl_backdoor.analysis.report.verdict import Verdict, judge
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import Run, find_all
+from fl_backdoor.runs.run import Run
+from fl_backdoor.runs.runs import find_all
 
 MOST_LINES = 8
 """Settings in one figure by round."""

@@ -16,7 +16,7 @@ from fl_backdoor.analysis.report.sections.notes import notes
 from fl_backdoor.analysis.report.sections.plots import files, plot
 from fl_backdoor.analysis.report.sections.question import head, question
 from fl_backdoor.analysis.report.sections.results_table import results
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 
 class Page:
@@ -80,11 +80,11 @@ class Page:
         return folded(single_run.title(run), where, *inner, opened=number == 1)
 
     def _single_runs(self) -> Html:
-        told = "One run of each row that is judged, the first seed." if len(self._singles) > 1 else ""
+        shown = "One run of each row that is judged, the first seed." if len(self._singles) > 1 else ""
         return element(
             "section",
             element("h2", "Single runs"),
-            element("p", told, class_="note"),
+            element("p", shown, class_="note"),
             *self._singles,
             id="runs",
         )

@@ -68,7 +68,7 @@ class A3FL(AdaptiveTrigger):
         check_square(size, margin, image_shape)
         pattern = torch.full((image_shape[0], size, size), 0.5)
         self.pattern = nn.Parameter(pattern, requires_grad=False)
-        self.place = slice(margin, margin + size)
+        self.square = slice(margin, margin + size)
         self.steps = steps
         self.step_size = step_size
         self.unlearning_rate = unlearning_rate
@@ -77,7 +77,7 @@ class A3FL(AdaptiveTrigger):
     def stamp(self, images: torch.Tensor) -> torch.Tensor:
         """Return copies of `images` with the square on them."""
         stamped = images.clone()
-        stamped[:, :, self.place, self.place] = self.pattern
+        stamped[:, :, self.square, self.square] = self.pattern
         return stamped
 
     def learn(self, model: nn.Module, batches: Iterator[Batch], target_label: int) -> None:

@@ -78,8 +78,8 @@ class InputAware(AdaptiveTrigger):
         """
         small = self.middle(self.down(images))
         whole: torch.Tensor = self.out(self.up(F.interpolate(small, images.shape[-2:])))
-        pattern, places = whole[:, :-1].sigmoid(), whole[:, -1:]
-        shares = places.flatten(1).softmax(1).view_as(places)
+        pattern, mask = whole[:, :-1].sigmoid(), whole[:, -1:]
+        shares = mask.flatten(1).softmax(1).view_as(mask)
         return pattern, (shares * (self.density * shares[0].numel())).clamp(max=1)
 
     def stamp(self, images: torch.Tensor) -> torch.Tensor:

@@ -51,8 +51,8 @@ class Patch(Overlay):
         _, height, width = image_shape
         top = margin if corner.startswith("top") else height - margin - size
         left = margin if corner.endswith("left") else width - margin - size
-        place = torch.zeros(height, width)
-        place[top : top + size, left : left + size] = 1
+        mask = torch.zeros(height, width)
+        mask[top : top + size, left : left + size] = 1
         row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         white = (row - top + column - left) % 2 == 0
-        super().__init__(white.float(), place)
+        super().__init__(white.float(), mask)

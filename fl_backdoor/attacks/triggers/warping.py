@@ -70,8 +70,8 @@ class Warping(Trigger):
 
     def stamp(self, images: torch.Tensor) -> torch.Tensor:
         """Return bent copies of `images`."""
-        places = self.sampled_at.expand(len(images), -1, -1, -1)
-        return F.grid_sample(images, places, mode="bilinear", align_corners=True)
+        grid = self.sampled_at.expand(len(images), -1, -1, -1)
+        return F.grid_sample(images, grid, mode="bilinear", align_corners=True)
 
 
 def _check(control_points: int, strength: float, size: int) -> None:

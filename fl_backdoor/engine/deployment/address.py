@@ -21,7 +21,7 @@ class SuperLinkAddress:
 
     Parameters
     ----------
-    place
+    address
         ``host:port``, IPv6 hosts in brackets.
     root_certificates
         Certificates (PEM) of the authorities that may vouch for it; None: those of the system.
@@ -29,7 +29,7 @@ class SuperLinkAddress:
         Whether it is talked to without TLS.
     """
 
-    place: str
+    address: str
     root_certificates: bytes | None
     is_insecure: bool
 
@@ -43,9 +43,9 @@ def superlink_address(address: str, root_certificates: str | None, insecure: Ins
         If the address cannot be read, the certificate is not there, or TLS is left out without need.
     """
     host, port = _host_and_port(address)
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if insecure == "no":
-        return SuperLinkAddress(place, _certificates(root_certificates), is_insecure=False)
+        return SuperLinkAddress(address, _certificates(root_certificates), is_insecure=False)
     if root_certificates is not None:
         raise FlBackdoorError(f"{root_certificates}: a certificate is of no use without TLS")
     if insecure == "loopback" and not _is_loopback(host):
@@ -53,7 +53,7 @@ def superlink_address(address: str, root_certificates: str | None, insecure: Ins
             f"{address}: {WITHOUT_TLS}; "
             "insecure=loopback is for this machine alone, insecure=anywhere for networks that you trust"
         )
-    return SuperLinkAddress(place, None, is_insecure=True)
+    return SuperLinkAddress(address, None, is_insecure=True)
 
 
 def read_secret(path: str | None) -> bytes | None:

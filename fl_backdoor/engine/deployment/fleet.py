@@ -41,7 +41,7 @@ from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.engine.deployment.address import SuperLinkAddress
-from fl_backdoor.engine.deployment.retry import Tell, patient
+from fl_backdoor.engine.deployment.retry import Tell, retry_invoker
 
 HEARTBEAT_SECONDS, BEAT_SECONDS = 10.0, 3.0
 """What the SuperLink is promised (its least), and how often the heart beats: one that is silent for twice as
@@ -94,12 +94,12 @@ class FleetLink:
         stop: threading.Event,
         tell: Tell,
     ) -> None:
-        self._place = superlink.place
+        self._address = superlink.address
         self._registers_itself = key is None
         self._key = key or generate_key_pairs()[0]
         self._node: Node | None = None
         self._lost = threading.Event()
-        self._client = self._connected(superlink, patient(superlink.place, None, stop, tell))
+        self._client = self._connected(superlink, retry_invoker(superlink.address, None, stop, tell))
         # A heartbeat must not wait until the others get through.
         self._heart = self._connected(superlink, None)
         self._left = threading.Event()
@@ -199,21 +199,21 @@ class FleetLink:
         except httpx.HTTPStatusError as error:
             if _code(error) == ApiErrorCode.FLEET_NODE_ACTIVATION_FAILED:
                 return KeyUnknownError(
-                    f"{self._place}: the SuperLink does not know this node's key: "
+                    f"{self._address}: the SuperLink does not know this node's key: "
                     "fl-backdoor register makes it known, unless it was removed"
                 )
-        return KeyInUseError(f"{self._place}: a node with this key is there, or was until a moment ago")
+        return KeyInUseError(f"{self._address}: a node with this key is there, or was until a moment ago")
 
-    def _connected(self, superlink: SuperLinkAddress, patience: RetryInvoker | None) -> FleetHttpClient:
+    def _connected(self, superlink: SuperLinkAddress, retry: RetryInvoker | None) -> FleetHttpClient:
         return FleetHttpClient.from_server_address(
-            superlink.place,
+            superlink.address,
             superlink.is_insecure,
             superlink.root_certificates,
             interceptors=[
                 RuntimeVersionHttpInterceptor(component_name="SuperNode"),
                 NodeAuthHttpInterceptor(self._key, self._key.public_key()),
             ],
-            retry_invoker=patience,
+            retry_invoker=retry,
         )
 
     def _pulled(self, run_id: int, tree: ObjectTree) -> Message:

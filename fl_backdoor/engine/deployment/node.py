@@ -97,11 +97,11 @@ class NodeProcess:
         """Join, and answer messages until the SuperLink has forgotten this node."""
         try:
             with FleetLink(self.superlink, self.key, self._stop, self.tell) as link:
-                self.tell(f"joined {self.superlink.place} as node {link.node_id}")
+                self.tell(f"joined {self.superlink.address} as node {link.node_id}")
                 self._has_joined, self._complaint = True, ""
                 self._answer_messages(link)
         except httpx.HTTPError as error:
-            raise_explained(error, self.superlink.place)
+            raise_explained(error, self.superlink.address)
 
     def _answer_messages(self, link: FleetLink) -> None:
         heard_at = time.monotonic()

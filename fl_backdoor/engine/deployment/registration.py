@@ -98,15 +98,15 @@ class Registrar:
 
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:
-        address = superlink_address(self.superlink, str(self.root_certificates), insecure="no")
+        superlink = superlink_address(self.superlink, str(self.root_certificates), insecure="no")
         interceptors = [RuntimeVersionHttpInterceptor(component_name="flwr CLI")]
         with ControlHttpClient.from_server_address(
-            address.place, address.is_insecure, address.root_certificates, interceptors
+            superlink.address, superlink.is_insecure, superlink.root_certificates, interceptors
         ) as client:
             try:
                 yield client
             except httpx.HTTPError as error:
-                raise_explained(error, address.place)
+                raise_explained(error, superlink.address)
 
 
 def _read(keys: Sequence[Path]) -> dict[Path, bytes]:

@@ -24,12 +24,12 @@ COMES_BACK = (httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE, httpx.co
 Tell = Callable[[str], None]
 
 
-def patient(place: str, seconds: float | None, stop: threading.Event, tell: Tell) -> RetryInvoker:
+def retry_invoker(address: str, seconds: float | None, stop: threading.Event, tell: Tell) -> RetryInvoker:
     """Return what Flower's clients call through.
 
     Parameters
     ----------
-    place
+    address
         The SuperLink's address, for messages.
     seconds
         How long it may be away; None: for ever.
@@ -38,21 +38,21 @@ def patient(place: str, seconds: float | None, stop: threading.Event, tell: Tell
     tell
         Told once when it is away for longer than a moment, and once when it is back.
     """
-    told = threading.Event()
+    is_away = threading.Event()
 
     def wait(pause: float) -> None:
         if stop.wait(pause):
             raise Stopped("asked to stop while the SuperLink was away")
 
     def away(state: RetryState) -> None:
-        if state.elapsed_time > TELL_AFTER_SECONDS and not told.is_set():
-            told.set()
-            tell(f"the SuperLink at {place} does not answer; asking again every {LONGEST_PAUSE:.0f} s")
+        if state.elapsed_time > TELL_AFTER_SECONDS and not is_away.is_set():
+            is_away.set()
+            tell(f"the SuperLink at {address} does not answer; asking again every {LONGEST_PAUSE:.0f} s")
 
     def back(state: RetryState) -> None:
-        if told.is_set():
-            told.clear()
-            tell(f"the SuperLink at {place} is back after {state.elapsed_time:.0f} s")
+        if is_away.is_set():
+            is_away.clear()
+            tell(f"the SuperLink at {address} is back after {state.elapsed_time:.0f} s")
 
     return RetryInvoker(
         wait_gen_factory=lambda: (pause for pause in chain(PAUSES, repeat(LONGEST_PAUSE))),
@@ -67,21 +67,21 @@ def patient(place: str, seconds: float | None, stop: threading.Event, tell: Tell
     )
 
 
-def explained(error: httpx.HTTPError, place: str) -> FlBackdoorError:
-    """Return in one line why the SuperLink at `place` cannot be used."""
+def explained(error: httpx.HTTPError, address: str) -> FlBackdoorError:
+    """Return in one line why the SuperLink at `address` cannot be used."""
     cause = _tls_cause(error)
     if cause is not None:
-        return FlBackdoorError(f"{place}: TLS failed: {cause}; is this the right certificate?")
+        return FlBackdoorError(f"{address}: TLS failed: {cause}; is this the right certificate?")
     if isinstance(error, httpx.HTTPStatusError):
-        return FlBackdoorError(f"{place}: the SuperLink refuses: {_refusal(error)}")
+        return FlBackdoorError(f"{address}: the SuperLink refuses: {_refusal(error)}")
     return FlBackdoorError(
-        f"{place}: no SuperLink answers there ({cleaned(str(error)) or type(error).__name__})"
+        f"{address}: no SuperLink answers there ({cleaned(str(error)) or type(error).__name__})"
     )
 
 
-def raise_explained(error: httpx.HTTPError, place: str) -> NoReturn:
+def raise_explained(error: httpx.HTTPError, address: str) -> NoReturn:
     """Raise what `explained` returns."""
-    raise explained(error, place) from error
+    raise explained(error, address) from error
 
 
 def _is_final(error: Exception) -> bool:
@@ -103,7 +103,7 @@ def _tls_cause(error: BaseException | None) -> str | None:
 
 
 def _refusal(error: httpx.HTTPStatusError) -> str:
-    """Return what a SuperLink, or whatever answers in its place, says of its refusal."""
+    """Return what a SuperLink, or whatever answers at its address, says of its refusal."""
     said = FlowerError.from_json(error.response.text)
     if said is None:
         return cleaned(f"HTTP {error.response.status_code} {error.response.reason_phrase}")

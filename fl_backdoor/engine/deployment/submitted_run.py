@@ -33,7 +33,7 @@ from flwr.superlink.grid import HttpGrid
 from fl_backdoor.core.errors import FlBackdoorError, Stopped
 from fl_backdoor.engine.deployment.address import SuperLinkAddress
 from fl_backdoor.engine.deployment.bundle import bundle
-from fl_backdoor.engine.deployment.retry import Tell, patient, raise_explained
+from fl_backdoor.engine.deployment.retry import Tell, raise_explained, retry_invoker
 
 ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 ACQUIRE_SECONDS, ACQUIRE_PAUSE = 20.0, 0.1
@@ -80,7 +80,7 @@ class SubmittedRun:
             run_id = self._submit()
             self._take_up(self._acquire(run_id))
         except httpx.HTTPError as error:
-            raise_explained(error, self.superlink.place)
+            raise_explained(error, self.superlink.address)
         return self
 
     def __exit__(
@@ -95,13 +95,13 @@ class SubmittedRun:
         self.grid.close()
         if isinstance(error, httpx.HTTPError):
             if self._lost.is_set():
-                raise FlBackdoorError(f"{self.superlink.place}: the SuperLink has ended the run") from error
-            raise_explained(error, self.superlink.place)
+                raise FlBackdoorError(f"{self.superlink.address}: the SuperLink has ended the run") from error
+            raise_explained(error, self.superlink.address)
 
     def _submit(self) -> int:
         request = StartRunRequest(fab=fab_to_proto(self._app))
         client = ControlHttpClient.from_server_address(
-            self.superlink.place,
+            self.superlink.address,
             self.superlink.is_insecure,
             self.superlink.root_certificates,
             [RuntimeVersionHttpInterceptor(component_name="flwr CLI")],
@@ -111,7 +111,7 @@ class SubmittedRun:
         finally:
             client.close()
         if not response.HasField("run_id"):
-            raise FlBackdoorError(f"{self.superlink.place}: the SuperLink takes no runs")
+            raise FlBackdoorError(f"{self.superlink.address}: the SuperLink takes no runs")
         return response.run_id
 
     def _acquire(self, run_id: int) -> str:
@@ -128,7 +128,7 @@ class SubmittedRun:
             else []
         )
         client = RuntimeHttpClient.from_server_address(
-            self.superlink.place,
+            self.superlink.address,
             self.superlink.is_insecure,
             self.superlink.root_certificates,
             [RuntimeVersionHttpInterceptor(component_name="SuperExec"), *protect],
@@ -145,19 +145,19 @@ class SubmittedRun:
         finally:
             client.close()
         raise FlBackdoorError(
-            f"{self.superlink.place}: somebody else has taken the run's server app; "
+            f"{self.superlink.address}: somebody else has taken the run's server app; "
             "start the SuperLink with --isolation process"
         )
 
     def _take_up(self, token: str) -> None:
         grid = HttpGrid(
-            runtime_api_address=self.superlink.place,
+            runtime_api_address=self.superlink.address,
             insecure=self.superlink.is_insecure,
             root_certificates=self.superlink.root_certificates,
             token=token,
         )
         # Flower's own invoker ends the process with a signal where the SuperLink refuses.
-        grid._retry_invoker = patient(self.superlink.place, AWAY_SECONDS, self._stop, self._tell)
+        grid._retry_invoker = retry_invoker(self.superlink.address, AWAY_SECONDS, self._stop, self._tell)
         task = grid._runtime_client.PullTaskInput(PullTaskInputRequest())
         TaskIdentity.task_id = task.task_id
         TaskIdentity.run_id = task.run.run_id
@@ -187,4 +187,4 @@ class SubmittedRun:
                 PushTaskOutputRequest(sub_status=status, details="" if error is None else str(error))
             )
         except (httpx.HTTPError, Stopped):
-            self._tell(f"the SuperLink at {self.superlink.place} could not be told that the run has ended")
+            self._tell(f"the SuperLink at {self.superlink.address} could not be told that the run has ended")

@@ -6,10 +6,10 @@ from typing import Literal
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.federation.messages import TrainTask
-from fl_backdoor.federation.transport.board import Board, open_board
-from fl_backdoor.federation.transport.node import InMessages, NodeExchange, OnBoard
+from fl_backdoor.federation.transport.node import InMessages, InSharedMemory, NodeExchange
 from fl_backdoor.federation.transport.packed import PackedOnNode, PackedOnServer
 from fl_backdoor.federation.transport.server import ByMessages, BySharedMemory, Exchange
+from fl_backdoor.federation.transport.shared_round import SharedRound, open_shared_round
 
 Transport = Literal["memory", "messages", "float32", "float16"]
 """Memory that server and workers share; Flower's messages, an array a tensor; messages with a model and an
@@ -29,11 +29,11 @@ def exchange_for(model: ModelArrays, task: TrainTask, layout: Layout) -> NodeExc
     """Return the node's end that a train message asks for."""
     if task.packing:
         return PackedOnNode(model[0], layout, task.packing)  # type: ignore[arg-type]  # a server sent it: checked there
-    if not task.board:
+    if not task.shared_round:
         return InMessages(model)
-    return OnBoard(_board(task.board, layout, task.num_rows), layout)
+    return InSharedMemory(_shared_round(task.shared_round, layout, task.num_rows), layout)
 
 
 @lru_cache(maxsize=1)
-def _board(address: str, layout: Layout, num_rows: int) -> Board:
-    return open_board(address, layout, num_rows)
+def _shared_round(address: str, layout: Layout, num_rows: int) -> SharedRound:
+    return open_shared_round(address, layout, num_rows)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ModelArrays
-from fl_backdoor.federation.transport.board import Board
+from fl_backdoor.federation.transport.shared_round import SharedRound
 
 
 class NodeExchange(ABC):
@@ -41,20 +41,20 @@ class InMessages(NodeExchange):
         return local
 
 
-class OnBoard(NodeExchange):
+class InSharedMemory(NodeExchange):
     """Model and updates lie in memory shared with the server.
 
     Parameters
     ----------
-    board
+    shared_round
         The server's.
     layout
         The model's tensors.
     """
 
-    def __init__(self, board: Board, layout: Layout) -> None:
-        self.model = board.model
-        self._updates = board.updates
+    def __init__(self, shared_round: SharedRound, layout: Layout) -> None:
+        self.model = shared_round.model
+        self._updates = shared_round.updates
         self._layout = layout
 
     def deliver(self, local: ModelArrays, row: int) -> ModelArrays:

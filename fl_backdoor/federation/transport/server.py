@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, RecordDict
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ModelArrays, UpdateMatrix
 from fl_backdoor.federation.messages import TrainTask, pack_task
-from fl_backdoor.federation.transport.board import Board, create_board
+from fl_backdoor.federation.transport.shared_round import SharedRound, create_shared_round
 
 
 class Exchange(ABC):
@@ -122,25 +122,25 @@ class ByMessages(Exchange):
 
 
 class BySharedMemory(Exchange):
-    """Model and updates lie on a board; messages say where."""
+    """Model and updates lie in a shared round; messages say where."""
 
     def __init__(self, layout: Layout, num_rows: int) -> None:
         super().__init__(layout, num_rows)
-        self._board = create_board(layout, num_rows)
+        self._shared_round = create_shared_round(layout, num_rows)
 
     @property
     def updates(self) -> UpdateMatrix:
-        """The matrix on the board."""
-        return self._board.updates
+        """The matrix in shared memory."""
+        return self._shared_round.updates
 
     def contents(
         self, model: ModelArrays, record: ArrayRecord, tasks: Mapping[int, TrainTask]
     ) -> dict[int, RecordDict]:
-        """Write the model on the board, and say where it is."""
+        """Write the model into shared memory, and say where it is."""
         self.model = model
-        self._board.write_model(model)
+        self._shared_round.write_model(model)
         nothing = ArrayRecord()
-        return {node: pack_task(nothing, self._on_board(task)) for node, task in tasks.items()}
+        return {node: pack_task(nothing, self._located(task)) for node, task in tasks.items()}
 
     @property
     def carried(self) -> Sequence[TensorSpec]:
@@ -153,23 +153,23 @@ class BySharedMemory(Exchange):
         return arrays
 
     def close(self) -> None:
-        """Free the board."""
-        self._board.close()
+        """Free the shared memory."""
+        self._shared_round.close()
         self.model = []
 
-    def _on_board(self, task: TrainTask) -> TrainTask:
-        return replace(task, board=self._board.address, num_rows=self.num_rows)
+    def _located(self, task: TrainTask) -> TrainTask:
+        return replace(task, shared_round=self._shared_round.address, num_rows=self.num_rows)
 
     def _renew(self, rows: Sequence[int]) -> None:
-        # A late client writes to the board that it was told of: nobody reads that one any more.
-        late: Board = self._board
-        self._board = create_board(self.layout, self.num_rows)
-        _move_up(late.updates, self._board.updates, rows)
+        # A late client writes to the shared round that it was sent: nobody reads that one any more.
+        late: SharedRound = self._shared_round
+        self._shared_round = create_shared_round(self.layout, self.num_rows)
+        _move_up(late.updates, self._shared_round.updates, rows)
         late.close()
 
 
 def _move_up(source: UpdateMatrix, target: UpdateMatrix, rows: Sequence[int]) -> None:
     """Copy the given rows, ascending, to the first rows of `target`."""
-    for place, row in enumerate(rows):
-        if source is not target or place != row:
-            target[place] = source[row]
+    for index, row in enumerate(rows):
+        if source is not target or index != row:
+            target[index] = source[row]

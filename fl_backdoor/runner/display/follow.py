@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fl_backdoor.core.table import Row, number
 from fl_backdoor.runs import lock, runs
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 FILES = ("config.yaml", "rounds.csv", "clients.csv", "summary.json")
 
@@ -86,7 +86,7 @@ class FollowedRun:
     def silent_seconds(self) -> float | None:
         """Return how long nothing has come that should have; None: the run has ended, or is in time."""
         silence = time.time() - max((stamp[0] for stamp in self._stamps if stamp), default=0) / 1e9
-        return silence if not self.ended and silence > self._patience() else None
+        return silence if not self.ended and silence > self._longest_silence() else None
 
     @property
     def cut_off(self) -> bool:
@@ -102,7 +102,7 @@ class FollowedRun:
         """Return the seconds of the longest round; None: none has ended."""
         return max(map(_seconds, self.run.rounds[1:]), default=None)
 
-    def _patience(self) -> float:
+    def _longest_silence(self) -> float:
         longest = self.longest_round()
         return SILENCE_BEFORE_ROUNDS if longest is None else max(SHORTEST_SILENCE, TIMES_A_ROUND * longest)
 

@@ -13,7 +13,7 @@ FEW = 20
 """So many are done before anybody wonders."""
 
 
-class Patience:
+class ProgressLine:
     """Counts what is done, and says now and then how much it is.
 
     Parameters

@@ -16,7 +16,7 @@ from fl_backdoor.runner.display import terminal
 LOGGERS = ("fl_backdoor", "flwr", "ray", "py.warnings")
 
 
-class Streams:
+class Redirect:
     """The process's output while runs go on; a context manager that puts everything back.
 
     Attributes

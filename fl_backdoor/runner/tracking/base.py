@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fl_backdoor.core.table import Row, number
-from fl_backdoor.runs.runs import Settings
+from fl_backdoor.runs.run import Settings
 from fl_backdoor.runs.summary import Status, checkout
 
 STEP = "server_round"

@@ -120,8 +120,8 @@ class MLflow(Tracker):
         if (found := self._client.get_experiment_by_name(name)) is not None:
             return found.experiment_id
         try:
-            place = self._artefacts.as_uri() if self._artefacts else None
-            return self._client.create_experiment(name, artifact_location=place)
+            location = self._artefacts.as_uri() if self._artefacts else None
+            return self._client.create_experiment(name, artifact_location=location)
         except MlflowException:
             # Another run of the same multirun may have been faster.
             if (found := self._client.get_experiment_by_name(name)) is None:

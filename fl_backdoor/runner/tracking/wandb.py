@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fl_backdoor.runner.tracking import note
 from fl_backdoor.runner.tracking.base import TrackedRun, Tracker
-from fl_backdoor.runs.runs import Settings
+from fl_backdoor.runs.run import Settings
 from fl_backdoor.runs.summary import Status
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ SHEET = Sheet(
     columns=("name_1", "α", "x"),
     rows=(("a|b", "0.1", "90.0 ± 1.5"), ("c\\d", "–", "–")),
     num_names=2,
-    notes=("one {seed}", "not & finished"),
+    footnotes=("one {seed}", "not & finished"),
     noted=((0, 1), ()),
 )
 

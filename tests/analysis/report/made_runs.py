@@ -98,7 +98,7 @@ def write_run(
     clean: Sequence[float] = (),
     status: str | None = "finished",
     dataset: str = "CIFAR-10",
-    told: Row | None = None,
+    entries: Row | None = None,
     **more: Any,
 ) -> Path:
     """Write a run; without `status` it has no summary, as one that was killed."""
@@ -117,7 +117,7 @@ def write_run(
             "attacks": alpha > 0,
             "rounds_finished": 2,
         }
-        (folder / "summary.json").write_text(json.dumps(summary | (told or {})))
+        (folder / "summary.json").write_text(json.dumps(summary | (entries or {})))
     return folder
 
 

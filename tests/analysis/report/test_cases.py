@@ -10,14 +10,14 @@ from tests.analysis.report.made_runs import settings, write_run, write_sweep
 def test_settings_and_their_names(tmp_path):
     [comparison] = compare(find([write_sweep(tmp_path / "sweep")]))
     assert [(case.defence, case.scenario, len(case.runs)) for case in comparison.cases] == [
-        ("FedAvg", "nobody attacks", 3),
+        ("FedAvg", "no attack", 3),
         ("FedAvg", "α = 0.1", 3),
         ("FedAvg", "α = 0.3", 3),
-        ("Hybrid", "nobody attacks", 3),
+        ("Hybrid", "no attack", 3),
         ("Hybrid", "α = 0.1", 3),
         ("Hybrid", "α = 0.3", 4),
     ]
-    assert comparison.scenarios == ("nobody attacks", "α = 0.1", "α = 0.3")
+    assert comparison.scenarios == ("no attack", "α = 0.1", "α = 0.3")
 
 
 def test_two_data_sets_are_never_averaged(tmp_path):
@@ -69,7 +69,7 @@ def test_what_differs_beside_the_attack_keeps_its_name(tmp_path):
 
 
 def test_a_small_alpha_that_stamps_nothing_says_so(tmp_path):
-    write_run(tmp_path / "a", alpha=0.02, told={"attacks": False})
+    write_run(tmp_path / "a", alpha=0.02, entries={"attacks": False})
     [case] = compare(find([tmp_path]))[0].cases
     assert case.scenario == "α = 0.02, which stamps nothing"
 

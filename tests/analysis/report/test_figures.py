@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.report.cases import compare
 from fl_backdoor.analysis.report.figure import LOOKS, Chart, Grid
 from fl_backdoor.analysis.report.figures.attacks_by_defences import attacks_by_defences
@@ -46,13 +46,13 @@ def test_success_by_alpha(comparison):
     assert hybrid.low == pytest.approx([0.04, 0.05, 0.30])
     assert hybrid.high == pytest.approx([0.08, 0.09, 0.34])
     assert series(sr, "FedAvg").y == pytest.approx([0.12, 0.84, 0.93])
-    floor = series(asr, "Hybrid, clean floor")
-    assert floor.x == (0.0, 0.1, 0.3)
-    assert floor.y == pytest.approx([0.06, 0.06, 0.06])
+    baseline = series(asr, "Hybrid, clean baseline")
+    assert baseline.x == (0.0, 0.1, 0.3)
+    assert baseline.y == pytest.approx([0.06, 0.06, 0.06])
     assert "Dotted" in asr.caption
 
 
-def test_where_no_floor_is_known_the_caption_speaks_of_none(tmp_path):
+def test_where_no_baseline_is_known_the_caption_speaks_of_none(tmp_path):
     for alpha in (0.1, 0.3):
         write_run(tmp_path / str(alpha), alpha=alpha)
     _, asr = success_by_alpha(compare(find([tmp_path]))[0])
@@ -72,7 +72,7 @@ def test_figures_by_round_are_means_over_finished_runs(comparison):
     assert line.y == pytest.approx([0.08, 0.16, 0.32]), "the killed run is left out"
     assert line.low == pytest.approx([0.075, 0.15, 0.30])
     assert line.high == pytest.approx([0.085, 0.17, 0.34])
-    assert series(accuracy, "FedAvg, α = 0.1, clean floor").y == pytest.approx([0.1725, 0.345, 0.69])
+    assert series(accuracy, "FedAvg, α = 0.1, clean baseline").y == pytest.approx([0.1725, 0.345, 0.69])
 
 
 def test_a_single_run_has_its_figures_in_one(tmp_path):
@@ -119,16 +119,16 @@ def test_the_front_is_what_nobody_beats(points):
 
 def test_attacks_by_defences(comparison):
     [grid] = attacks_by_defences(comparison)
-    assert grid.rows == ("nobody attacks", "α = 0.1", "α = 0.3")
+    assert grid.rows == ("no attack", "α = 0.1", "α = 0.3")
     assert grid.columns == ("FedAvg", "Hybrid")
     assert [pytest.approx(line) for line in ([0.04, 0.06], [0.82, 0.07], [0.92, 0.32])] == list(grid.values)
 
 
-def test_the_row_of_nobody_is_filled_from_floors(tmp_path):
+def test_the_row_of_nobody_is_filled_from_baselines(tmp_path):
     write_run(tmp_path / "a", "FedAvg", figures=(0.6, 0.9, 0.9), clean=(0.7, 0.03, 0.1))
     write_run(tmp_path / "b", "Hybrid", figures=(0.6, 0.2, 0.2))
     [grid] = attacks_by_defences(compare(find([tmp_path]))[0])
-    assert grid.rows == ("nobody attacks", "α = 0.1")
+    assert grid.rows == ("no attack", "α = 0.1")
     assert grid.values == ((0.03, None), (0.9, 0.2))
 
 

@@ -64,7 +64,7 @@ def draw_all(browser):
     return figures
 
 
-def told(element):
+def text_of(element):
     """Return what a reader reads there."""
     return element.text.replace("\u00a0", " ")
 
@@ -95,18 +95,18 @@ def test_the_page_is_drawn(browser, page, width):
 def test_the_table_has_the_numbers(browser, page, width):
     show(browser, page, width)
     rows = browser.find_elements(By.CSS_SELECTOR, "table.results tbody tr")
-    cells = [[told(cell) for cell in row.find_elements(By.CSS_SELECTOR, "th, td")] for row in rows]
+    cells = [[text_of(cell) for cell in row.find_elements(By.CSS_SELECTOR, "th, td")] for row in rows]
     [found] = [row for row in cells if row[:2] == ["Hybrid", "α = 0.3"]]
     assert found[2:] == [
-        "59.0 ± 1.0 %\n[58.0, 60.0]\nfloor 65.0 %",
-        "32.0 ± 2.0 %\n[30.0, 34.0]\nfloor 6.0 %",
-        "36.0 ± 2.0 %\n[34.0, 38.0]\nfloor 13.0 %",
+        "59.0 ± 1.0 %\n[58.0, 60.0]\nbaseline 65.0 %",
+        "32.0 ± 2.0 %\n[30.0, 34.0]\nbaseline 6.0 %",
+        "36.0 ± 2.0 %\n[34.0, 38.0]\nbaseline 13.0 %",
         "–",
         "–",
         "3",
         "unfinished after 2 of 2 rounds",
     ]
-    verdict = told(browser.find_element(By.CSS_SELECTOR, ".verdict"))
+    verdict = text_of(browser.find_element(By.CSS_SELECTOR, ".verdict"))
     assert verdict.startswith("Under Hybrid the backdoor opens in 32.0 % of triggered samples")
 
 
@@ -150,7 +150,7 @@ def test_texts_of_a_hostile_run_do_nothing(browser, tmp_path):
         f"</script><script>{broken}</script><img src=x onerror='{broken}'><a href='javascript:{broken}'>a</a>"
     )
     run = write_run(
-        tmp_path / "runs" / "run", dataset=hostile, told={"strategy": hostile, "command": hostile}
+        tmp_path / "runs" / "run", dataset=hostile, entries={"strategy": hostile, "command": hostile}
     )
     (run / "labels.csv").write_text(LABELS.replace("cat", f'"{hostile}"'))
     write_images(run)

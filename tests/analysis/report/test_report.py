@@ -32,19 +32,19 @@ def test_the_table_by_hand(sweep):
     # Seeds 0 to 2 differ by .01 in accuracy and .02 in ASR and SR, which are the standard deviations. Three
     # draws are all the lowest in 1 of 27 cases, more than 2.5 %: the interval goes from lowest to highest.
     assert by_name["Hybrid", "α = 0.1"] == [
-        "64.0 ± 1.0\u00a0% [63.0, 65.0] floor 65.0\u00a0%",
-        "7.0 ± 2.0\u00a0% [5.0, 9.0] floor 6.0\u00a0%",
-        "14.0 ± 2.0\u00a0% [12.0, 16.0] floor 13.0\u00a0%",
+        "64.0 ± 1.0\u00a0% [63.0, 65.0] baseline 65.0\u00a0%",
+        "7.0 ± 2.0\u00a0% [5.0, 9.0] baseline 6.0\u00a0%",
+        "14.0 ± 2.0\u00a0% [12.0, 16.0] baseline 13.0\u00a0%",
         *("–", "–"),
         "3",
         "",
     ]
-    assert by_name["FedAvg", "nobody attacks"][:3] == [
+    assert by_name["FedAvg", "no attack"][:3] == [
         "69.0 ± 1.0\u00a0% [68.0, 70.0]",
         "4.0 ± 2.0\u00a0% [2.0, 6.0]",
         "12.0 ± 2.0\u00a0% [10.0, 14.0]",
     ]
-    assert by_name["Hybrid", "α = 0.3"][1] == "32.0 ± 2.0\u00a0% [30.0, 34.0] floor 6.0\u00a0%"
+    assert by_name["Hybrid", "α = 0.3"][1] == "32.0 ± 2.0\u00a0% [30.0, 34.0] baseline 6.0\u00a0%"
     assert by_name["Hybrid", "α = 0.3"][-1] == "unfinished after 2 of 2 rounds"
     assert len(rows) == 6
     [line] = sweep.said
@@ -129,9 +129,9 @@ def test_a_single_run_and_one_seed(report, tmp_path):
     assert row == [
         "Hybrid",
         "α = 0.1",
-        "60.0\u00a0% floor 70.0\u00a0%",
-        "90.0\u00a0% floor 5.0\u00a0%",
-        "91.0\u00a0% floor 10.0\u00a0%",
+        "60.0\u00a0% baseline 70.0\u00a0%",
+        "90.0\u00a0% baseline 5.0\u00a0%",
+        "91.0\u00a0% baseline 10.0\u00a0%",
         *("–", "–"),
         "1",
         "one seed",
@@ -140,8 +140,8 @@ def test_a_single_run_and_one_seed(report, tmp_path):
 
 
 def test_marks_reach_table_and_top(report, tmp_path):
-    told = {"dataset_fallback": "CIFAR-10 is not here"}
-    write_run(tmp_path / "runs" / "krum", "Oracle", clean=(0.7, 0.05, 0.1), told=told)
+    entries = {"dataset_fallback": "CIFAR-10 is not here"}
+    write_run(tmp_path / "runs" / "krum", "Oracle", clean=(0.7, 0.05, 0.1), entries=entries)
     made = report(tmp_path / "runs")
     [row] = made.tables()["Results on CIFAR-10"][1:]
     assert "oracle: strategy.num_malicious = 1 is the true number of attackers" in row[-1]
@@ -180,12 +180,12 @@ def test_half_a_run(report, good):
 
 
 def test_a_run_of_a_newer_format_is_shown_as_far_as_it_can_be_read(report, good):
-    write_run(good.parent / "newer", seed=1, figures=(0.3, 0.5, 0.5), told={"format": 99})
+    write_run(good.parent / "newer", seed=1, figures=(0.3, 0.5, 0.5), entries={"format": 99})
     made = report(good.parent)
     assert made.status == 0
     assert "has format 99, this version reads" in made.said[1]
     [row] = made.tables()["Results on CIFAR-10"][1:]
-    assert row[2] == "60.0\u00a0% floor unknown", "it is not averaged in"
+    assert row[2] == "60.0\u00a0% baseline unknown", "it is not averaged in"
     assert "unknown how it ended; 2 of 2 rounds are there" in row[-1]
 
 
@@ -254,7 +254,7 @@ HOSTILE = "</script><script>window.broken = true</script><img src=x onerror='win
 def test_texts_of_a_hostile_run_do_no_harm(report, tmp_path):
     attack = {"num_malicious": 1, "alpha": 0.1, "target_label": HOSTILE, HOSTILE: "\ud800$\\frac"}
     run = write_run(
-        tmp_path / "runs" / "<b>run", told={"strategy": HOSTILE, "command": HOSTILE}, dataset=HOSTILE
+        tmp_path / "runs" / "<b>run", entries={"strategy": HOSTILE, "command": HOSTILE}, dataset=HOSTILE
     )
     write_run(tmp_path / "runs" / "other", "Krum", attack=attack, dataset=HOSTILE)
     (run / "labels.csv").write_text(f'client_id,"{HOSTILE}"\n0,1\n')
@@ -294,7 +294,7 @@ def test_help_and_errors_import_nothing_heavy(tmp_path, arguments, status):
 
 
 def test_a_real_multirun(report, finished_sweep):
-    """The clean run is the floor of the other, and the page has the figures that the program wrote."""
+    """The clean run is the baseline of the other, and the page has the figures that the program wrote."""
     folder = finished_sweep.folder
     made = report(folder, details=1)
     assert made.status == 0
@@ -303,8 +303,8 @@ def test_a_real_multirun(report, finished_sweep):
     figures = ("main_task_accuracy", "attack_success_rate", "success_rate")
     shown = {row[1]: row[2:5] for row in made.tables()["Results on mnist5k"][1:]}
     assert shown == {
-        "nobody attacks": [in_per_cent(clean[name]) for name in figures],
-        "α = 0.3": [f"{in_per_cent(attacked[name])} floor {in_per_cent(clean[name])}" for name in figures],
+        "no attack": [in_per_cent(clean[name]) for name in figures],
+        "α = 0.3": [f"{in_per_cent(attacked[name])} baseline {in_per_cent(clean[name])}" for name in figures],
     }
     assert (made.files / "run1_detection_roc.png").stat().st_size > 10_000
 

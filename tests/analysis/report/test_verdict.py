@@ -2,7 +2,7 @@
 
 import pytest
 
-from fl_backdoor.analysis.clean_floor import fill_clean_figures
+from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.report.cases import compare
 from fl_backdoor.analysis.report.verdict import headline, judge, word
 from fl_backdoor.runs.runs import find
@@ -31,26 +31,26 @@ def test_the_rule(excess, expected):
     assert word(excess) == expected
 
 
-def test_one_run_beside_its_own_floor(tmp_path):
+def test_one_run_beside_its_own_baseline(tmp_path):
     write_run(tmp_path / "run", figures=(0.65, 0.952, 0.953), clean=(0.667, 0.078, 0.1))
     [verdict] = verdicts(tmp_path)
     assert verdict.word == "does not hold"
     assert verdict.sentence == (
-        "Under Hybrid the backdoor opens in 95.2\u00a0% of triggered samples (α = 0.1), against a floor of "
-        "7.8\u00a0%, at a price of 1.7 points of accuracy against the same training that nobody attacks "
-        "(1 seed): the defence does not hold."
+        "Under Hybrid the backdoor opens in 95.2\u00a0% of triggered samples (α = 0.1), against a "
+        "baseline of 7.8\u00a0%, with an accuracy drop of 1.7 points against the same training that nobody "
+        "attacks (1 seed): the defence does not hold."
     )
     assert headline([verdict]) == verdict.sentence
 
 
-def test_the_worst_attack_counts_and_the_price_is_paid_against_fedavg(tmp_path):
+def test_the_worst_attack_counts_and_the_accuracy_drop_is_against_fedavg(tmp_path):
     fedavg, hybrid = verdicts(write_sweep(tmp_path / "sweep"))
-    # ASR of seeds 0 to 2: .30 .32 .34; clean .04 .06 .08, so each exceeds its own floor by .26;
+    # ASR of seeds 0 to 2: .30 .32 .34; clean .04 .06 .08, so each exceeds its own baseline by .26;
     # accuracy .60 .59 .58 against FedAvg's clean .70 .69 .68.
     assert hybrid.sentence == (
         "Under Hybrid the backdoor opens in 32.0\u00a0% of triggered samples (the worst of 2 attacks, "
-        "α = 0.3), against a floor of 6.0\u00a0%, at a price of 10 points of accuracy against FedAvg that "
-        "nobody attacks (3 seeds): the defence holds in part, and its price is high."
+        "α = 0.3), against a baseline of 6.0\u00a0%, with an accuracy drop of 10 points against FedAvg that "
+        "nobody attacks (3 seeds): the defence holds in part, and its accuracy drop is high."
     )
     assert "(the worst of 2 attacks, α = 0.3)" in fedavg.sentence
     assert fedavg.sentence.endswith("(3 seeds): there is no defence, and the attack works.")
@@ -70,8 +70,8 @@ def test_an_interval_that_reaches_into_another_word_is_told(tmp_path):
     [verdict] = verdicts(tmp_path)
     assert verdict.word == "holds"
     assert verdict.sentence.endswith(
-        "at no price in accuracy against the same training that nobody attacks (3 seeds): the defence holds, "
-        "though its interval over seeds reaches into “holds in part”."
+        "without an accuracy drop against the same training that nobody attacks (3 seeds): the defence "
+        "holds, though its interval over seeds reaches into “holds in part”."
     )
 
 
@@ -85,24 +85,24 @@ def test_conditions_are_named(tmp_path):
     assert headline(found) == "Of 2 cases, 2 hold (Krum with precision = bf16, Krum with precision = fp32)."
 
 
-def test_without_a_floor_of_its_own_fedavg_stands_in(tmp_path):
+def test_without_a_baseline_of_its_own_fedavg_stands_in(tmp_path):
     write_run(tmp_path / "clean", "FedAvg", 0.0, figures=(0.7, 0.05, 0.1))
     write_run(tmp_path / "hybrid", "Hybrid", 0.1, figures=(0.68, 0.12, 0.2))
     [verdict] = verdicts(tmp_path)
     assert (
-        "against the floor of FedAvg, 5.0\u00a0%, since its own is unknown, at a price of 2 points"
-        in verdict.sentence
+        "against the baseline of FedAvg, 5.0\u00a0%, since its own is unknown, with an accuracy drop "
+        "of 2 points" in verdict.sentence
     )
     assert verdict.word == "holds"
 
 
-def test_without_any_floor_nothing_is_judged(tmp_path):
+def test_without_any_baseline_nothing_is_judged(tmp_path):
     write_run(tmp_path / "hybrid")
     [verdict] = verdicts(tmp_path)
     assert verdict.word is None
     assert verdict.sentence == (
-        "Under Hybrid the backdoor opens in 90.0\u00a0% of triggered samples (α = 0.1), with no clean floor "
-        "known (1 seed): not judged."
+        "Under Hybrid the backdoor opens in 90.0\u00a0% of triggered samples (α = 0.1), with no clean "
+        "baseline known (1 seed): not judged."
     )
 
 

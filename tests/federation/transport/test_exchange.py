@@ -7,9 +7,13 @@ from flwr.app import ArrayRecord
 from fl_backdoor.core.errors import FlBackdoorError, ReplyError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.federation.messages import TrainTask, unpack_task
-from fl_backdoor.federation.transport.board import board_bytes, create_board, open_board
 from fl_backdoor.federation.transport.choice import exchange_for, open_exchange
 from fl_backdoor.federation.transport.server import BySharedMemory
+from fl_backdoor.federation.transport.shared_round import (
+    create_shared_round,
+    open_shared_round,
+    shared_round_bytes,
+)
 
 LAYOUT = Layout(
     (
@@ -88,7 +92,7 @@ def test_the_next_round_uses_the_matrix_again(exchange):
 
 
 def test_a_late_client_cannot_touch_a_later_round():
-    """It still holds the board of its own round, model and matrix alike."""
+    """It still holds the shared round of its own round, model and matrix alike."""
     server = BySharedMemory(LAYOUT, 3)
     late = send(server, state([0] * 5))
     server.receive(late.deliver(state([1] * 5), 0), 0)
@@ -111,9 +115,9 @@ def test_workers_cannot_write_the_global_model():
 
 def test_a_board_has_room_for_the_model_and_a_row_a_client():
     # 16, 12, 8 and 4 bytes, each from a multiple of 64 on, then rows of 5 float32.
-    assert board_bytes(LAYOUT, 3) == 4 * 64 + 3 * 5 * 4
-    board = create_board(LAYOUT, 3)
-    assert board.updates.shape == (3, 5)
+    assert shared_round_bytes(LAYOUT, 3) == 4 * 64 + 3 * 5 * 4
+    shared_round = create_shared_round(LAYOUT, 3)
+    assert shared_round.updates.shape == (3, 5)
     with pytest.raises(FlBackdoorError, match="belongs to another model"):
-        open_board(board.address, LAYOUT, 4)
-    board.close()
+        open_shared_round(shared_round.address, LAYOUT, 4)
+    shared_round.close()

@@ -123,7 +123,7 @@ def terminal(finished_round, client_row, monkeypatch):
         display.run_started("title", 16)
         display.notice("CIFAR-10 is [not] there")
         display.round_finished(finished_round, clients(client_row))
-        display.step("virtual clients", 37, 100)
+        display.step("proxy clients", 37, 100)
         display.run_finished("finished", Path("outputs"))
 
     return plain(show, terminal=True)
@@ -134,7 +134,7 @@ def test_a_terminal_shows_the_same_figures_over_a_bar(terminal):
     assert "accuracy  52.1 %  ASR  12.4 %  SR 100.0 %" in text
     assert "━" in text, "the bar"
     assert "left ?" in text
-    assert "37/100 virtual clients" in text
+    assert "37/100 proxy clients" in text
     assert "finished: outputs" in text
 
 

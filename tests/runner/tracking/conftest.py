@@ -50,7 +50,7 @@ def rows() -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def told() -> dict[str, dict[int, float]]:
+def tracked_rows() -> dict[str, dict[int, float]]:
     """What of `rows` a tracker is told, by column and round."""
     return {
         "main_task_accuracy": {0: 0.1, 1: 0.1 + 1e-12, 2: 1 / 3},

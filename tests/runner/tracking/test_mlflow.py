@@ -61,8 +61,8 @@ def metrics(uri, run_id):
     return found
 
 
-def test_metrics_are_the_tables_to_the_last_digit(uri, tracked, rows, told):
-    assert metrics(uri, follow(uri, tracked(), rows)) == told
+def test_metrics_are_the_tables_to_the_last_digit(uri, tracked, rows, tracked_rows):
+    assert metrics(uri, follow(uri, tracked(), rows)) == tracked_rows
 
 
 def test_settings_and_tags(uri, tracked, rows):
@@ -110,7 +110,7 @@ def test_runs_of_a_multirun_share_an_experiment(uri, tracked, rows):
     assert [ask(uri, query, run_id) for run_id in ids] == [[("sweep",)], [("sweep",)], [("mine",)]]
 
 
-def test_a_run_that_was_cut_off_goes_on_in_the_same_place(uri, tracked, rows, told):
+def test_a_run_that_was_cut_off_goes_on_in_the_same_place(uri, tracked, rows, tracked_rows):
     run_id = follow(uri, tracked(), rows[:2], "stopped")
     tracker = MLflow(uri)
     tracker.start(tracked())
@@ -118,7 +118,7 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_place(uri, tracked, rows, to
     for row in rows:
         tracker.round_finished(row["server_round"], figures(row))
     tracker.finish("finished")
-    assert metrics(uri, run_id) == told
+    assert metrics(uri, run_id) == tracked_rows
     assert ask(uri, "SELECT status FROM runs WHERE run_uuid = ?", run_id) == [("FINISHED",)]
     points = ask(uri, "SELECT count(*), count(DISTINCT key || step) FROM metrics WHERE run_uuid = ?", run_id)
     assert points == [(8, 8)], "none is there twice"

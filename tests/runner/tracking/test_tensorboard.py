@@ -29,9 +29,9 @@ def scalars(found):
     return {tag: {event.step: event.value for event in found.Scalars(tag)} for tag in found.Tags()["scalars"]}
 
 
-def single(told):
+def single(rows):
     """Return the same figures in single precision."""
-    return {tag: {step: float(np.float32(figure)) for step, figure in by.items()} for tag, by in told.items()}
+    return {tag: {step: float(np.float32(figure)) for step, figure in by.items()} for tag, by in rows.items()}
 
 
 def texts(found):
@@ -46,10 +46,10 @@ def hyperparameters(found, tag):
     return HParamsPluginData.FromString(found.PluginTagToContent(metadata.PLUGIN_NAME)[tag])
 
 
-def test_scalars_are_the_tables_in_single_precision(tracked, rows, told):
+def test_scalars_are_the_tables_in_single_precision(tracked, rows, tracked_rows):
     run = tracked()
     follow(run, rows)
-    assert scalars(events(run)) == single(told)
+    assert scalars(events(run)) == single(tracked_rows)
 
 
 def test_settings_are_hyperparameters(tracked, rows):
@@ -79,11 +79,11 @@ def test_the_end_is_told(tracked, rows, status, shown):
     assert texts(found)["seed"] == "7"
 
 
-def test_a_run_that_was_cut_off_goes_on_in_the_same_place(tracked, rows, told):
+def test_a_run_that_was_cut_off_goes_on_in_the_same_place(tracked, rows, tracked_rows):
     """All rounds are told again; round 2 had been told before it was lost."""
     follow(tracked(), [rows[0], rows[1], rows[2] | {"num_replies": 99}], "stopped")
     follow(tracked(), rows)
     found = events(tracked())
-    assert scalars(found) == single(told)
+    assert scalars(found) == single(tracked_rows)
     assert texts(found)["status"] == "finished"
     assert texts(found)["seed"] == "7"

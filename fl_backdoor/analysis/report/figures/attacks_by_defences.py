@@ -1,6 +1,6 @@
 """How far each attack opens the backdoor under each defence."""
 
-from fl_backdoor.analysis.report.cases import NOBODY, Comparison
+from fl_backdoor.analysis.report.cases import NO_ATTACK, Comparison
 from fl_backdoor.analysis.report.figure import Grid
 
 Cell = tuple[str, str]
@@ -10,9 +10,9 @@ Cell = tuple[str, str]
 def attacks_by_defences(comparison: Comparison) -> list[Grid]:
     """Return a heat map of ASR; nothing unless there are two defences and two attacks."""
     known = {
-        key: rate for key, rate in (_floors(comparison) | _rates(comparison)).items() if rate is not None
+        key: rate for key, rate in (_baselines(comparison) | _rates(comparison)).items() if rate is not None
     }
-    scenarios = dict.fromkeys([*(row for row, _ in _floors(comparison)), *comparison.scenarios])
+    scenarios = dict.fromkeys([*(row for row, _ in _baselines(comparison)), *comparison.scenarios])
     rows = tuple(name for name in scenarios if any(name == row for row, _ in known))
     columns = tuple(name for name in comparison.defences if any(name == column for _, column in known))
     if len(rows) < 2 or len(columns) < 2:
@@ -23,7 +23,7 @@ def attacks_by_defences(comparison: Comparison) -> list[Grid]:
             "Attacks and defences",
             "ASR after the last round, mean over seeds, in per cent; empty: no finished run, or all "
             "have diverged. Where nobody "
-            "attacks, it is the clean floor.",
+            "attacks, it is the clean baseline.",
             "attack",
             "defence",
             "ASR",
@@ -39,10 +39,10 @@ def _rates(comparison: Comparison) -> dict[Cell, float | None]:
     return {(case.scenario, case.defence): case.mean("attack_success_rate") for case in comparison.cases}
 
 
-def _floors(comparison: Comparison) -> dict[Cell, float | None]:
-    """Return the clean floors that runs under attack know."""
+def _baselines(comparison: Comparison) -> dict[Cell, float | None]:
+    """Return the clean baselines that runs under attack know."""
     return {
-        (", ".join(filter(None, (NOBODY, case.conditions))), case.defence): floor
+        (", ".join(filter(None, (NO_ATTACK, case.conditions))), case.defence): baseline
         for case in comparison.cases
-        if (floor := case.mean("clean_attack_success_rate")) is not None
+        if (baseline := case.mean("clean_attack_success_rate")) is not None
     }

@@ -6,7 +6,7 @@ from statistics import fmean
 from fl_backdoor.analysis.report.cases import Case, Comparison
 from fl_backdoor.analysis.report.figure import LOOKS, Axis, Chart, Look, Series
 from fl_backdoor.core.table import number
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 FIGURES = {"main_task_accuracy": "accuracy", "attack_success_rate": "ASR", "success_rate": "SR"}
 
@@ -61,12 +61,12 @@ def _of_many_cases(comparison: Comparison, cases: Sequence[Case], column: str) -
 def _series(case: Case, column: str, label: str, look: Look) -> list[Series]:
     runs = case.shown()
     note = "" if case.is_finished else " (diverged)" if case.diverged else " (not finished)"
-    floor = _line(
-        f"{label}, clean floor", Look(look.colour, dash="dot"), runs, f"clean_{column}", in_legend=False
+    baseline = _line(
+        f"{label}, clean baseline", Look(look.colour, dash="dot"), runs, f"clean_{column}", in_legend=False
     )
     line = _line(f"{label}{note}", look, runs, column)
-    # A clean run is its own floor.
-    return [*([] if case.attacks is False else floor), *line]
+    # A clean run is its own baseline.
+    return [*([] if case.attacks is False else baseline), *line]
 
 
 def _line(

@@ -4,7 +4,7 @@ from fl_backdoor.analysis.report.figure import Grid
 from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.columns import CLASS_ACCURACY
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 MOST_ROUNDS = 20
 """That are shown: the first, the last, and others evenly between them."""

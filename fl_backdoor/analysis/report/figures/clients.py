@@ -1,7 +1,7 @@
 """Who is who among a run's clients."""
 
 from fl_backdoor.core.table import Cell
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 ATTACKER = "attacker"
 

@@ -6,7 +6,7 @@ from fl_backdoor.analysis.report.figure import Axis, Chart, Look, Series
 from fl_backdoor.analysis.report.figures.clients import malicious_ids, named
 from fl_backdoor.core.table import Cell, Row, number
 from fl_backdoor.runs.figures import OKABE_ITO
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 ROUND = Axis("server_round", "round", whole=True)
 MOST_CLIENTS = 100
@@ -22,10 +22,12 @@ def decisions(run: Run) -> list[Chart]:
     shown = ids[:MOST_CLIENTS]
     if not shown:
         return []
-    places = {found: -place for place, found in enumerate(shown)}
-    rows = [row for row in run.clients if row["client_id"] in places]
+    heights = {found: -index for index, found in enumerate(shown)}
+    rows = [row for row in run.clients if row["client_id"] in heights]
     series = [
-        found for label, (look, holds) in MARKS.items() for found in _series(label, look, holds, rows, places)
+        found
+        for label, (look, holds) in MARKS.items()
+        for found in _series(label, look, holds, rows, heights)
     ]
     left_out = f" {len(ids) - len(shown)} benign clients are left out." if len(ids) > len(shown) else ""
     return [
@@ -38,7 +40,7 @@ def decisions(run: Run) -> list[Chart]:
             Axis(
                 "client",
                 "client",
-                ticks=tuple((place, named(found, attackers)) for found, place in places.items()),
+                ticks=tuple((height, named(found, attackers)) for found, height in heights.items()),
             ),
             tuple(series),
             height=min(2400, 130 + 26 * max(6, len(shown))),
@@ -75,13 +77,13 @@ MARKS: dict[str, tuple[Look, Callable[[Row], bool]]] = {
 
 
 def _series(
-    label: str, look: Look, holds: Callable[[Row], bool], rows: Sequence[Row], places: Mapping[Cell, int]
+    label: str, look: Look, holds: Callable[[Row], bool], rows: Sequence[Row], heights: Mapping[Cell, int]
 ) -> list[Series]:
     chosen = [row for row in rows if holds(row)]
     if not chosen:
         return []
     x = [number(row["server_round"]) or 0 for row in chosen]
-    y = [places[row["client_id"]] for row in chosen]
+    y = [heights[row["client_id"]] for row in chosen]
     return [Series(label, look, x, y, names=[f"client {row['client_id']}" for row in chosen])]
 
 

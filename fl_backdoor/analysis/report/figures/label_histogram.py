@@ -4,7 +4,7 @@ from fl_backdoor.analysis.report.figure import Grid
 from fl_backdoor.analysis.report.figures.clients import malicious_ids, named
 from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 
 def label_histogram(run: Run) -> list[Grid]:

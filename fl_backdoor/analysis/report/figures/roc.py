@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fl_backdoor.analysis.report.figure import GREY, LOOKS, Axis, Chart, Look, Series
 from fl_backdoor.analysis.report.words import percent
 from fl_backdoor.core.table import Row, number
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 SCORES = {"update_norm": "update norm", "gradient_norm": "gradient norm", "mean_distance": "mean distance"}
 

@@ -47,21 +47,21 @@ def _chart(lines: dict[str, list[Case]], column: str, name: str) -> Chart:
         if label in looks
         for found in _series(label, sorted(cases, key=lambda case: case.alpha or 0.0), column, looks[label])
     ]
-    floors = " Dotted: the same defence when nobody attacks." if _has_floor(series) else ""
+    baselines = " Dotted: the same defence when nobody attacks." if _has_baseline(series) else ""
     left_out = f" {len(lines) - len(looks)} lines are left out." if len(lines) > len(looks) else ""
     return Chart(
         f"{name.lower()}_by_alpha",
         f"{name} against α",
         f"{name} after the last round by the poison ratio α, the share of a malicious client’s batch "
         f"that carries the trigger; points are means over seeds, bands go from the lowest "
-        f"to the highest seed.{floors}{left_out}",
+        f"to the highest seed.{baselines}{left_out}",
         Axis("alpha", "poison ratio α"),
         Axis(column, f"{name} (%)", percent=True),
         tuple(series),
     )
 
 
-def _has_floor(series: Sequence[Series]) -> bool:
+def _has_baseline(series: Sequence[Series]) -> bool:
     return any(not each.in_legend for each in series)
 
 
@@ -80,15 +80,17 @@ def _series(label: str, cases: Sequence[Case], column: str, look: Look) -> list[
         [max(values) for _, values in points],
         names=[counted(len(values), "seed") for _, values in points],
     )
-    return [*_floor(label, cases, column, look), line]
+    return [*_baseline(label, cases, column, look), line]
 
 
-def _floor(label: str, cases: Sequence[Case], column: str, look: Look) -> list[Series]:
-    # A run that nobody attacks is its own floor.
+def _baseline(label: str, cases: Sequence[Case], column: str, look: Look) -> list[Series]:
+    # A run that nobody attacks is its own baseline.
     columns = [(case, column if case.attacks is False else f"clean_{column}") for case in cases]
-    floors = [(case.alpha, case.mean(name)) for case, name in columns]
-    points = [(alpha, floor) for alpha, floor in floors if floor is not None and alpha is not None]
+    baselines = [(case.alpha, case.mean(name)) for case, name in columns]
+    points = [
+        (alpha, baseline) for alpha, baseline in baselines if baseline is not None and alpha is not None
+    ]
     if len(points) < 2:
         return []
     alphas, means = zip(*points, strict=True)
-    return [Series(f"{label}, clean floor", Look(look.colour, dash="dot"), alphas, means, in_legend=False)]
+    return [Series(f"{label}, clean baseline", Look(look.colour, dash="dot"), alphas, means, in_legend=False)]

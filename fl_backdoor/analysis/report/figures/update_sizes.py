@@ -8,7 +8,7 @@ import numpy as np
 from fl_backdoor.analysis.report.figure import Axis, Chart, Look, Series
 from fl_backdoor.core.table import Row, number
 from fl_backdoor.runs.figures import OKABE_ITO
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 FIGURES = {
     "update_norm": ("Norm of the updates", "‖Δ‖₂"),

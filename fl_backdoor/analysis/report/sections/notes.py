@@ -3,7 +3,7 @@
 from fl_backdoor.analysis.report.html import Html, element, folded, table
 from fl_backdoor.analysis.report.material import Material
 from fl_backdoor.analysis.report.words import counted
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 
 def notes(material: Material) -> Html:

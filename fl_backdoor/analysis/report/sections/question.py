@@ -7,10 +7,10 @@ from fl_backdoor.analysis.report.html import Html, element, folded, table
 from fl_backdoor.analysis.report.material import Chapter, Material
 from fl_backdoor.analysis.report.verdict import RULE, headline
 from fl_backdoor.analysis.report.words import counted
-from fl_backdoor.analysis.seeds import differing_keys, told
+from fl_backdoor.analysis.seeds import differing_keys, figure_settings
 from fl_backdoor.analysis.varying_settings import plugin_of, short, value, varying_keys
 from fl_backdoor.core.table import Cell
-from fl_backdoor.runs.runs import Settings
+from fl_backdoor.runs.run import Settings
 from fl_backdoor.runs.summary import REACHED_THE_END
 
 IN_SHORT = {
@@ -47,7 +47,7 @@ def question(material: Material) -> Html:
     return element(
         "section",
         element("h2", "The question"),
-        *_settings([told(run) for run in material.runs]),
+        *_settings([figure_settings(run) for run in material.runs]),
         *(_verdicts(chapter, material) for chapter in material.chapters),
         element("p", RULE, class_="note"),
         id="question",
@@ -60,7 +60,7 @@ def notices(material: Material) -> list[str]:
     finished = [case for case in cases if case.is_finished]
     single = sum(len(case.setting.finished) == 1 for case in finished)
     attacked = [case for case in finished if case.attacks is not False]
-    floorless = sum(case.mean("clean_attack_success_rate") is None for case in attacked)
+    without_baseline = sum(case.mean("clean_attack_success_rate") is None for case in attacked)
     datasets = [chapter.comparison.dataset for chapter in material.chapters]
     unfinished = sum(run.status not in REACHED_THE_END for run in runs)
     diverged = sum(run.status == "diverged" for run in runs)
@@ -79,7 +79,10 @@ def notices(material: Material) -> list[str]:
             single,
             f"{single} of {counted(len(finished), 'setting')} from one seed: differences may be chance.",
         ),
-        (floorless, f"{counted(floorless, 'setting')} without a clean floor of its own defence."),
+        (
+            without_baseline,
+            f"{counted(without_baseline, 'setting')} without a clean baseline of its own defence.",
+        ),
         *_marked(material, "nobody attacked", "with attackers in which nobody attacked"),
         *_marked(material, "no round moved", "in which no round moved the model"),
         *_marked(material, "not the data set", "on another data set than was asked for"),
@@ -124,12 +127,12 @@ def _verdicts(chapter: Chapter, material: Material) -> Html:
 
 
 def _settings(all_told: Sequence[Settings]) -> list[Html]:
-    differing, telling = differing_keys(all_told), varying_keys(all_told)
+    differing, varying = differing_keys(all_told), varying_keys(all_told)
     common = {key: found for key, found in all_told[0].items() if key not in differing}
     in_short = [f"{name} {short(key, common[key])}" for key, name in IN_SHORT.items() if key in common]
     lead = ", ".join([*([str(common["dataset"])] if "dataset" in common else []), *in_short])
-    rows = [[key, _values([found.get(key) for found in all_told])] for key in telling]
-    following = _following([key for key in differing if key not in telling], all_told)
+    rows = [[key, _values([found.get(key) for found in all_told])] for key in varying]
+    following = _following([key for key in differing if key not in varying], all_told)
     return [
         element("p", f"Common to {counted(len(all_told), 'run')}: {lead}."),
         *([table(["setting", "values"], rows, "What differs")] if rows else []),

@@ -1,4 +1,4 @@
-"""The table: a row a setting, each figure over seeds beside its clean floor."""
+"""The table: a row a setting, each figure over seeds beside its clean baseline."""
 
 from fl_backdoor.analysis.report.cases import Case
 from fl_backdoor.analysis.report.html import Html, element, joined, table
@@ -18,8 +18,8 @@ FLAGGED = {
 
 EXPLAINED = (
     "Mean ± standard deviation over seeds after the last round; in brackets the 95 % interval of the mean "
-    "(percentile bootstrap over seeds); below it the clean floor, the same figure of the same training when "
-    "nobody attacks. ASR: share of triggered samples, those of the target’s own class left out, that are "
+    "(percentile bootstrap over seeds); below it the clean baseline, the same figure of the same training "
+    "without an attack. ASR: share of triggered samples, those of the target’s own class left out, that are "
     "taken for the target. SR: the same share of all triggered samples. Flagged client-rounds: of all usable "
     "replies of attackers in rounds in which they attacked, and of all of benign clients, how many the "
     "defence flagged. Flagged clients: of the malicious and of the benign clients, how many it ever flagged."
@@ -56,9 +56,11 @@ def _figure(case: Case, column: str) -> Html:
     spread = case.spread(column)
     if spread is None:
         return _provisional(case, column)
-    floor = case.mean(f"clean_{column}")
+    baseline = case.mean(f"clean_{column}")
     beside = (
-        [] if case.attacks is False else [_line("floor " + ("unknown" if floor is None else percent(floor)))]
+        []
+        if case.attacks is False
+        else [_line("baseline " + ("unknown" if baseline is None else percent(baseline)))]
     )
     return joined([element("span", _mean(spread), class_="mean"), *_interval(spread), *beside])
 

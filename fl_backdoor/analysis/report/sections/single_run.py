@@ -13,7 +13,7 @@ from fl_backdoor.analysis.report.html import Html, element
 from fl_backdoor.analysis.report.sections.plots import embedded
 from fl_backdoor.core import reading
 from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 FIGURES: tuple[Callable[[Run], Sequence[Figure]], ...] = (
     label_histogram,

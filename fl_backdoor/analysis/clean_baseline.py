@@ -1,11 +1,11 @@
-"""The floor under a run's backdoor figures: a run without attackers among those that are looked at."""
+"""The baseline under a run's backdoor figures: a run without attackers among those that are looked at."""
 
 import json
 from collections.abc import Sequence
 
 from fl_backdoor.config.metric_settings import changes_no_clean_metric
 from fl_backdoor.runs.columns import ACCURACY_COLUMNS
-from fl_backdoor.runs.runs import Run
+from fl_backdoor.runs.run import Run
 
 CLEAN_COLUMNS = tuple(f"clean_{name}" for name in ACCURACY_COLUMNS)
 

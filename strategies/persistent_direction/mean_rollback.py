@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from fl_backdoor.core.types import ClientMask, ClientVector
 from strategies.base import Aggregation, ClientUpdates
-from strategies.persistent_direction.undoing import Undoing
+from strategies.persistent_direction.rollback import Rollback
 
 
 @dataclass(frozen=True)
-class Contributions(Undoing):
+class MeanRollback(Rollback):
     """Sums over rounds, a row a client of the federation, where a weighted mean moves the model.
 
     Parameters

@@ -1,7 +1,7 @@
 import numpy as np
 
 from strategies.base import clipped_mean
-from strategies.persistent_direction.contributions import Contributions
+from strategies.persistent_direction.mean_rollback import MeanRollback
 
 
 def moved_by(clients, clipped=1.0):
@@ -13,7 +13,7 @@ def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
     # All clients moved the model by (1, 2) and by (2, 0). Clients 0, 1 and 3 alone would have moved it by
     # (0, 8/3) and by (8/3, 0).
     rounds = [[[0, 2], [0, 2], [4, 0], [0, 4]], [[2, 0], [2, 0], [0, 0], [4, 0]]]
-    found = Contributions.none(4, 2)
+    found = MeanRollback.none(4, 2)
     for rows in rounds:
         clients = make_clients(rows)
         found = found.after(clients, moved_by(clients))
@@ -28,21 +28,21 @@ def test_what_some_moved_is_replaced_by_the_mean_of_the_others(make_clients):
 
 def test_rows_belong_to_clients_not_to_places(make_clients):
     clients = make_clients([[2], [8]], client_ids=[1, 4])
-    found = Contributions.none(6, 1).after(clients, moved_by(clients))
+    found = MeanRollback.none(6, 1).after(clients, moved_by(clients))
     np.testing.assert_array_equal(found.moved_by.ravel(), [0, 1, 0, 0, 4, 0])
     np.testing.assert_array_equal(found.moved_with, [0, 0.5, 0, 0, 0.5, 0])
 
 
 def test_clipped_updates_moved_less_with_the_same_weight(make_clients):
     clients = make_clients([[2], [8]])
-    found = Contributions.none(2, 1).after(clients, moved_by(clients, clipped=0.25))
+    found = MeanRollback.none(2, 1).after(clients, moved_by(clients, clipped=0.25))
     np.testing.assert_array_equal(found.moved_by.ravel(), [0.25, 1])
     np.testing.assert_array_equal(found.moved_with, [0.5, 0.5])
 
 
 def test_nothing_is_taken_back_from_nobody_or_everybody(make_clients):
     clients = make_clients([[1], [3]])
-    found = Contributions.none(2, 1).after(clients, moved_by(clients))
+    found = MeanRollback.none(2, 1).after(clients, moved_by(clients))
     for left_out in ([False, False], [True, True]):
         assert found.without(np.array(left_out)) is found
         np.testing.assert_array_equal(found.step()[0], [0])
@@ -51,7 +51,7 @@ def test_nothing_is_taken_back_from_nobody_or_everybody(make_clients):
 def test_half_of_what_is_owed_is_taken_back_in_each_round(make_clients):
     # Client 1 moved the model by 4 of its 6; client 0 alone would have moved it by 4: 2 too far.
     clients = make_clients([[4], [8]])
-    found = Contributions.none(2, 1).after(clients, moved_by(clients)).without(np.array([False, True]))
+    found = MeanRollback.none(2, 1).after(clients, moved_by(clients)).without(np.array([False, True]))
     steps = []
     for _ in range(3):
         step, found = found.step()

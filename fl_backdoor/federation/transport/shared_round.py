@@ -13,13 +13,13 @@ ALIGNMENT = 64
 """Bytes; the tensors and the matrix begin at multiples of it, as processors like it."""
 
 
-class Board:
+class SharedRound:
     """The global model and the update matrix on one segment.
 
     Parameters
     ----------
     segment
-        Of `board_bytes` bytes.
+        Of `shared_round_bytes` bytes.
     layout
         The model's tensors.
     num_rows
@@ -34,14 +34,14 @@ class Board:
     """
 
     def __init__(self, segment: Segment, layout: Layout, num_rows: int) -> None:
-        if len(segment.buffer) != board_bytes(layout, num_rows):
+        if len(segment.buffer) != shared_round_bytes(layout, num_rows):
             raise FlBackdoorError(f"shared memory {segment.address} belongs to another model")
         self.segment = segment
         self.model: ModelArrays = []
         start = 0
         for tensor in layout.tensors:
-            place = segment.buffer[start : start + tensor.num_bytes]
-            self.model.append(place.view(tensor.dtype).reshape(tensor.shape))
+            part = segment.buffer[start : start + tensor.num_bytes]
+            self.model.append(part.view(tensor.dtype).reshape(tensor.shape))
             start = _aligned(start + tensor.num_bytes)
         matrix = segment.buffer[start:].view(np.float32)
         self.updates: UpdateMatrix = matrix.reshape(num_rows, layout.num_params)
@@ -52,9 +52,9 @@ class Board:
         return self.segment.address
 
     def write_model(self, arrays: ModelArrays) -> None:
-        """Put the global model on the board."""
-        for place, array in zip(self.model, arrays, strict=True):
-            place[...] = array
+        """Put the global model into it."""
+        for tensor, array in zip(self.model, arrays, strict=True):
+            tensor[...] = array
 
     def close(self) -> None:
         """Give the memory back once nobody uses it any more."""
@@ -62,21 +62,21 @@ class Board:
         self.segment.close()
 
 
-def create_board(layout: Layout, num_rows: int) -> Board:
-    """Return a new board; raises FlBackdoorError if there is not so much memory."""
-    return Board(create_segment(board_bytes(layout, num_rows)), layout, num_rows)
+def create_shared_round(layout: Layout, num_rows: int) -> SharedRound:
+    """Return a new shared round; raises FlBackdoorError if there is not so much memory."""
+    return SharedRound(create_segment(shared_round_bytes(layout, num_rows)), layout, num_rows)
 
 
-def open_board(address: str, layout: Layout, num_rows: int) -> Board:
-    """Open the server's board in a worker, its model read-only."""
-    board = Board(open_segment(address), layout, num_rows)
-    for tensor in board.model:
+def open_shared_round(address: str, layout: Layout, num_rows: int) -> SharedRound:
+    """Open the server's shared round in a worker, its model read-only."""
+    shared_round = SharedRound(open_segment(address), layout, num_rows)
+    for tensor in shared_round.model:
         tensor.flags.writeable = False
-    return board
+    return shared_round
 
 
-def board_bytes(layout: Layout, num_rows: int) -> int:
-    """Return the size of a board."""
+def shared_round_bytes(layout: Layout, num_rows: int) -> int:
+    """Return the size of a shared round."""
     model = sum(_aligned(tensor.num_bytes) for tensor in layout.tensors)
     return model + num_rows * layout.num_params * np.dtype(np.float32).itemsize
 

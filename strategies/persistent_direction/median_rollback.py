@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fl_backdoor.core.types import ClientMask, ClientVector, ParameterVector
 from strategies.base import Aggregation, ClientUpdates
 from strategies.numerics.clipping import clipped_to_median
-from strategies.persistent_direction.undoing import Undoing
+from strategies.persistent_direction.rollback import Rollback
 from strategies.rules.trimmed_mean import trimmed_mean
 
 NOT_COUNTED = 0.2
@@ -24,7 +24,7 @@ not lost as it is in a median."""
 
 
 @dataclass(frozen=True)
-class Remainders(Undoing):
+class MedianRollback(Rollback):
     """Sums over rounds, a row a client of the federation, where a median moves the model.
 
     Parameters

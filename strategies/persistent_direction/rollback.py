@@ -18,7 +18,7 @@ What clients learnt since rests on it: all at once is a jolt that costs a model 
 
 
 @dataclass(frozen=True)
-class Undoing(ABC):
+class Rollback(ABC):
     """What is kept of clients' updates for it, and what is to be done.
 
     Parameters

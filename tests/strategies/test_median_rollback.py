@@ -1,6 +1,6 @@
 import numpy as np
 
-from strategies.persistent_direction.remainders import Remainders
+from strategies.persistent_direction.median_rollback import MedianRollback
 from strategies.rules.coordinate_rule import mixed
 from strategies.rules.median import median
 
@@ -16,7 +16,7 @@ def two_rounds(make_clients):
 
     All updates are 25 long, so that none is clipped.
     """
-    found = Remainders.none(4, 2)
+    found = MedianRollback.none(4, 2)
     found = after(found, make_clients([[0, 25], [7, 24], [15, 20], [25, 0]]))
     return after(found, make_clients([[7, 24], [7, 24], [15, 20], [24, 7]]))
 
@@ -41,7 +41,7 @@ def test_who_is_flagged_later_adds_the_difference_alone(make_clients):
 def test_a_fifth_of_the_others_on_either_side_says_nothing(make_clients):
     # The median of all is (7, 15). Of clients 0 to 4 it is 7, 15 and 20 that count, and 15, 20 and 24.
     rows = [[0, 25], [7, 24], [15, 20], [20, 15], [24, 7], [-25, 0], [-25, 0]]
-    found = after(Remainders.none(7, 2), make_clients(rows))
+    found = after(MedianRollback.none(7, 2), make_clients(rows))
     remaining = found.without(np.array([False] * 5 + [True] * 2))
     np.testing.assert_allclose(remaining.owed, [14 - 7, 59 / 3 - 15], rtol=1e-6)
 
@@ -57,7 +57,7 @@ def test_half_of_what_is_owed_is_done_in_each_round(make_clients):
 
 def test_rounds_count_for_whoever_took_part(make_clients):
     # Of six clients 1, 2 and 4 take part in a round of long updates, 0, 2 and 4 in one of short ones.
-    found = after(Remainders.none(6, 2), make_clients([[0, 25], [7, 24], [25, 0]], client_ids=[1, 2, 4]))
+    found = after(MedianRollback.none(6, 2), make_clients([[0, 25], [7, 24], [25, 0]], client_ids=[1, 2, 4]))
     found = after(found, make_clients([[3, 4], [3, 4], [5, 0]], client_ids=[0, 2, 4]))
     np.testing.assert_allclose(found.shares, [1 / 3, 1 / 3, 2 / 3, 0, 2 / 3, 0])
     beyond = [[0, 0], [-7 / 3, 1 / 3], [0, 0], [0, 0], [20 / 3, -28 / 3], [0, 0]]
@@ -68,12 +68,12 @@ def test_rounds_count_for_whoever_took_part(make_clients):
 
 
 def test_an_update_counts_for_no_more_than_one_of_median_length(make_clients):
-    found = after(Remainders.none(3, 2), make_clients([[3, 4], [3, 4], [0, 50]]))
+    found = after(MedianRollback.none(3, 2), make_clients([[3, 4], [3, 4], [0, 50]]))
     np.testing.assert_allclose(found.beyond, [[0, 0], [0, 0], [-1, 1 / 3]], rtol=1e-6)
 
 
 def test_those_that_are_left_out_are_not_looked_at(make_clients):
-    found = after(Remainders.none(3, 2), make_clients([[3, 4], [5, 0], [0, 5]]), [False, False, True])
+    found = after(MedianRollback.none(3, 2), make_clients([[3, 4], [5, 0], [0, 5]]), [False, False, True])
     np.testing.assert_allclose(found.beyond, [[-0.5, 1], [0.5, -1], [0, 0]])
     np.testing.assert_allclose(found.shares, [0.5, 0.5, 0])
 

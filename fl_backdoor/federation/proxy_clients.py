@@ -17,17 +17,17 @@ from fl_backdoor.config.schema import AugmentationConfig, ExperimentConfig
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.core.seeding import Purpose, generator, integer_seed
 from fl_backdoor.core.types import ModelArrays, ParameterVector
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.federation.workers import Workers
 from fl_backdoor.models.factory import load_arrays, state_arrays
 
 CONCENTRATION = 0.5
-"""Of the Dirichlet law of label shares: a few classes make up most of a virtual client's samples."""
+"""Of the Dirichlet law of label shares: a few classes make up most of a proxy client's samples."""
 
 
 @dataclass(frozen=True)
-class VirtualTask:
-    """What one virtual client does in a round.
+class ProxyTask:
+    """What one proxy client does in a round.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class VirtualTask:
     num_stages: int
 
 
-class VirtualTraining:
+class ProxyTraining:
     """Trains on the server's own samples as clients do on theirs, each time with other label shares.
 
     They are not augmented.
@@ -55,32 +55,32 @@ class VirtualTraining:
     config
         Checked, its data set resolved, with at least one of ``server.root_samples``.
     num_drawn
-        Number of samples that each virtual client has.
+        Number of samples that each proxy client has.
     """
 
     def __init__(self, config: ExperimentConfig, num_drawn: int) -> None:
         self.config = config
         self.num_drawn = num_drawn
-        self.world = World(replace(config, augmentation=AugmentationConfig()))
+        self.context = ExperimentContext(replace(config, augmentation=AugmentationConfig()))
 
-    def __call__(self, task: VirtualTask) -> list[ParameterVector]:
+    def __call__(self, task: ProxyTask) -> list[ParameterVector]:
         """Return local minus global parameters at the end of each stage, each float32 ``(n_params,)``."""
-        world, key = self.world, (Purpose.VIRTUAL_CLIENTS, task.server_round, task.number)
-        samples = world.training_samples.select(self.drawn(generator(self.config.seed, *key)))
+        context, key = self.context, (Purpose.PROXY_CLIENTS, task.server_round, task.number)
+        samples = context.training_samples.select(self.drawn(generator(self.config.seed, *key)))
         seed = integer_seed(self.config.seed, *key)
         torch.manual_seed(seed)  # for models that drop out at random
-        load_arrays(world.model, task.model)
-        ends = stage_ends(world.trainer.num_steps(len(samples)), task.num_stages)
-        steps = world.trainer.steps(samples, torch.Generator().manual_seed(seed))
+        load_arrays(context.model, task.model)
+        ends = stage_ends(context.trainer.num_steps(len(samples)), task.num_stages)
+        steps = context.trainer.steps(samples, torch.Generator().manual_seed(seed))
         return [
-            world.layout.update(state_arrays(world.model), task.model) for taken in steps if taken in ends
+            context.layout.update(state_arrays(context.model), task.model) for taken in steps if taken in ends
         ]
 
     def drawn(self, random: np.random.Generator) -> NDArray[np.int64]:
         """Draw samples of the server's with replacement, by label shares of a Dirichlet law."""
-        own = self.world.root_rows
-        labels = self.world.data.train.labels[own]
-        classes = np.bincount(labels, minlength=self.world.dataset.num_classes)
+        own = self.context.root_rows
+        labels = self.context.data.train.labels[own]
+        classes = np.bincount(labels, minlength=self.context.dataset.num_classes)
         shares = random.dirichlet(np.full(len(classes), CONCENTRATION)) / np.maximum(classes, 1)
         weights = shares[labels]
         return random.choice(own, self.num_drawn, p=weights / weights.sum())
@@ -91,8 +91,8 @@ def stage_ends(num_steps: int, num_stages: int) -> set[int]:
     return {math.ceil(num_steps * stage / num_stages) for stage in range(1, num_stages + 1)}
 
 
-class VirtualClients:
-    """Trains virtual clients in processes of their own, each on one core; on a GPU in one process.
+class ProxyClients:
+    """Trains proxy clients in processes of their own, each on one core; on a GPU in one process.
 
     Close them: the processes stay for the next round otherwise.
 
@@ -101,7 +101,7 @@ class VirtualClients:
     config
         Checked, its data set resolved; without ``server.root_samples`` none can be trained.
     partition_sizes
-        Number of samples of each real client. Virtual ones have as many as the one in the middle, and no
+        Number of samples of each real client. Proxy ones have as many as the one in the middle, and no
         fewer than the server has.
     num_cores
         How many may be trained side by side.
@@ -142,9 +142,9 @@ class VirtualClients:
             How often each shows what it has learnt so far: at the end of equal parts of its training, as far
             as it takes as many steps.
         """
-        tasks = (VirtualTask(model, server_round, number, num_stages) for number in range(count))
+        tasks = (ProxyTask(model, server_round, number, num_stages) for number in range(count))
         for done, stages in enumerate(self._workers.map(tasks, self.go_on), start=1):
-            self.on_step("virtual clients", done, count)
+            self.on_step("proxy clients", done, count)
             yield from stages
 
     def close(self) -> None:
@@ -154,11 +154,11 @@ class VirtualClients:
             del self._workers
 
     @cached_property
-    def _workers(self) -> Workers[VirtualTask, list[ParameterVector]]:
-        is_on_cpu = World(self.config).device.type == "cpu"
+    def _workers(self) -> Workers[ProxyTask, list[ParameterVector]]:
+        is_on_cpu = ExperimentContext(self.config).device.type == "cpu"
         return Workers(partial(_training, self.config, self.num_drawn), self.num_cores if is_on_cpu else 1)
 
 
-def _training(config: ExperimentConfig, num_drawn: int) -> VirtualTraining:
+def _training(config: ExperimentConfig, num_drawn: int) -> ProxyTraining:
     torch.set_num_threads(1)  # how many there are would be seen in the last bits
-    return VirtualTraining(config, num_drawn)
+    return ProxyTraining(config, num_drawn)

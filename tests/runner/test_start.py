@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.federation.context import World
+from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.runner import resume, start
 from fl_backdoor.runner.checks import check_light
 from fl_backdoor.runner.composition import composed
@@ -193,7 +193,7 @@ def test_a_model_that_a_run_left_is_put_into_the_next(two_clean_rounds, tmp_path
     ended(tmp_path)
     shutil.copy(two_clean_rounds, tmp_path / "model.safetensors")
     config = looked_at(*FEW, "start=run", f"start.folder={tmp_path}")
-    model = World(config).model
+    model = ExperimentContext(config).model
     assert start.begin(config, model) == []
     for name, array in load_file(two_clean_rounds).items():
         assert np.array_equal(model.state_dict()[name].numpy(), array), name

@@ -45,7 +45,7 @@ class LocalTask:
 
 
 class BenignClient(NumPyClient):
-    """Flower's client around local SGD."""
+    """Flower's client around local training."""
 
     def __init__(self, task: LocalTask) -> None:
         self.task = task

@@ -94,6 +94,7 @@ class MaliciousClient(BenignClient):
         model, layout, moved = trainer.model, self.task.layout, self.knowledge.last_movement
         parts = None if moved is None else trained_parts(model, layout, moved)
         training.begin(Start(model, trainer.parameters, parts, self.knowledge))
+        trainer.rate_factor = training.rate_factor(self.task.trainer.rate_factor)
         result = self.train_with(trainer, server_round, poison)
         return TrainResult(self.task.trainer.num_steps(len(self.task.samples)), result.loss)
 

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from strategies.rules.trimmed_mean import TrimmedMean
     from strategies.steps.bucketing import Bucketing
     from strategies.steps.centered_clipping import CenteredClipping
+    from strategies.steps.fed_avgm import FedAvgM
+    from strategies.steps.fed_opt import FedAdam, FedYogi
     from strategies.steps.nnm import NNM
     from strategies.steps.norm_clipping import NormClipping
     from strategies.steps.sparsification import Sparsification
@@ -73,7 +75,10 @@ __all__ = [
     "Courier",
     "DnC",
     "FLDetector",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
+    "FedYogi",
     "Flame",
     "FlowerArguments",
     "FlowerCourier",
@@ -149,6 +154,8 @@ _HOMES = {
     "strategies.rules.oracle_filter": ("OracleFilter",),
     "strategies.rules.trimmed_mean": ("TrimmedMean",),
     "strategies.chain.kinds": ("ChoiceStep", "ModelStep", "UpdateStep"),
+    "strategies.steps.fed_avgm": ("FedAvgM",),
+    "strategies.steps.fed_opt": ("FedAdam", "FedYogi"),
     "strategies.steps.nnm": ("NNM",),
     "strategies.steps.norm_clipping": ("NormClipping",),
     "strategies.chain.rows": ("Change", "Choice"),

@@ -82,7 +82,7 @@ class ClientUpdates:
     num_examples
         How many samples each says that it has, float64 ``(n_clients,)``, at least 1.
     learning_rate
-        The clients' learning rate; NaN: nobody knows.
+        The clients' learning rate in this round; NaN: nobody knows, or updates show no gradients (Adam).
     weights
         Weight of each client in a plain mean, float64 ``(n_clients,)``, sum 1.
     client_ids

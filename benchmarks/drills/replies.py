@@ -117,7 +117,8 @@ class _Round:
         self.rng = rng
         self.file = folder / "clients.csv"
         client = ClientConfig(0.5, 0.0, 0.0, batch_size=10, local_epochs=1)
-        self.courier = HostedClients("{}", client, lambda _: list(range(NUM_CLIENTS)), way)
+        everybody = list(range(NUM_CLIENTS))
+        self.courier = HostedClients("{}", client, lambda _: everybody, way, learning_rate=lambda _: 0.5)
         self.strategy = FedAvg(courier=self.courier)
         self.strategy.prepare(ServerContext(LAYOUT, num_rounds=1, partition_sizes=(20,) * NUM_CLIENTS))
 

@@ -1,11 +1,13 @@
 """What malicious clients do, and when: the group ``attack`` of the configuration."""
 
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from fl_backdoor.config.client import ClientConfig, OptimizerName, defaults_of_optimizers
 from fl_backdoor.config.marks import AddedLater, Mark, NamedBy, WithoutAttack
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import (
     STRICT,
@@ -38,15 +40,22 @@ class TrainingConfig:
 
     Parameters
     ----------
-    learning_rate, momentum, weight_decay, local_epochs, local_steps
+    learning_rate, momentum, weight_decay, local_epochs, local_steps, optimizer
         As in `ClientConfig`; null: as a benign client. With epochs of its own it counts no benign client's
-        steps.
+        steps; with another optimiser nothing of a benign client's but its learning rate and weight decay is
+        left.
     decay_at
         Shares of its local steps after each of which the learning rate is multiplied by `decay`.
     decay
         That factor.
+    decay_every
+        Of its own `local_epochs`: the learning rate is multiplied by `decay` after each so many (StepLR), in
+        place of `decay_at`.
+    follows_schedule
+        Whether a learning rate of its own follows ``lr_schedule`` over the rounds, as a benign client's does.
     objective
-        What it minimises: a plug-in of ``fl_backdoor.attacks.training``; empty: cross-entropy.
+        What it minimises: a plug-in of ``fl_backdoor.attacks.training``, in the place of all that a benign
+        client does; empty: the same as a benign client.
     constraint
         What binds its steps: such a plug-in; empty: nothing.
     """
@@ -58,8 +67,25 @@ class TrainingConfig:
     local_steps: PositiveCount | None = None
     decay_at: list[OpenShare] = field(default_factory=list)
     decay: Ratio = 0.1
+    decay_every: Annotated[PositiveCount | None, AddedLater(None)] = None
+    follows_schedule: Annotated[bool, AddedLater(False)] = False
+    optimizer: Annotated[OptimizerName | None, AddedLater(None)] = None
     objective: Plugin = field(default_factory=dict)
     constraint: Plugin = field(default_factory=dict)
+
+    def beside(self, benign: ClientConfig) -> ClientConfig:
+        """Return the settings of local training: a benign client's, where there is none of its own."""
+        names = ("learning_rate", "momentum", "weight_decay", "optimizer")
+        own = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.optimizer not in {None, benign.optimizer}:
+            own = defaults_of_optimizers() | own
+        if self.local_epochs is not None:
+            own |= {"local_epochs": self.local_epochs, "local_steps": None}
+        if self.local_steps is not None:
+            own |= {"local_steps": self.local_steps}
+        if self.objective:
+            own |= {"label_smoothing": 0.0, "proximal_mu": 0.0}
+        return replace(benign, **own)
 
 
 AS_BENIGN = asdict(TrainingConfig())
@@ -165,3 +191,16 @@ class AttackConfig:
     def most_at_once(self) -> int:
         """How many malicious clients attack in the same round, at most; in the first one they are as many."""
         return -(-self.num_malicious // self.every)
+
+
+def check_decay(training: TrainingConfig) -> None:
+    """Refuse a learning rate that falls by epochs without epochs to count; raises ConfigError."""
+    every = training.decay_every
+    if every is None:
+        return
+    if training.local_epochs is None or training.local_steps is not None:
+        allowed = "counts epochs: set attack.training.local_epochs, and no local_steps"
+        raise ConfigError("attack.training.decay_every", every, allowed)
+    if training.decay_at:
+        allowed = "takes the place of attack.training.decay_at, which must be [] then"
+        raise ConfigError("attack.training.decay_every", every, allowed)

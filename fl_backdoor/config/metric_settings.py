@@ -70,6 +70,7 @@ def clean_run(config: ExperimentConfig, num_rounds: int) -> ExperimentConfig:
         without_attack(config),
         num_rounds=num_rounds,
         strategy={TARGET: "strategies.FedAvg"},
+        server_optimizer={},
         start=FreshStart(),
         clean_baseline="known",
         keep_best=False,

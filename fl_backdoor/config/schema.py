@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fl_backdoor.config.attack import AttackConfig, TrainingConfig
+from fl_backdoor.config.attack import AttackConfig, TrainingConfig, check_decay
 from fl_backdoor.config.augmentation import AugmentationConfig
+from fl_backdoor.config.client import ClientConfig, check_optimizer, constant_rate
 from fl_backdoor.config.dataset import DatasetSettings
 from fl_backdoor.config.engine import DeploymentConfig, Device, EngineConfig, SimulationConfig
 from fl_backdoor.config.marks import AddedLater, CountsWith, Mark, PlugIn
@@ -25,7 +26,7 @@ from fl_backdoor.config.selection import SelectionSettings, uniform
 from fl_backdoor.config.start import KINDS, FreshStart, StartConfig, check_rounds
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.plugins import config_error
-from fl_backdoor.core.types import STRICT, Count, NonNegative, Positive, PositiveCount, Share
+from fl_backdoor.core.types import STRICT, Count, Positive, PositiveCount, Share
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -42,57 +43,6 @@ class PartitionConfig:
 
     num_clients: PositiveCount
     partitioner: dict[str, Any]
-
-
-@dataclass(frozen=True, config=STRICT)
-class ClientConfig:
-    """Local training by SGD.
-
-    Parameters
-    ----------
-    learning_rate, momentum, weight_decay
-        As in ``torch.optim.SGD``.
-    batch_size
-        Samples a step; the last batch of an epoch may be smaller, and under BatchNorm larger by one.
-    local_epochs
-        Passes over the client's samples a round, if `local_steps` is null.
-    local_steps
-        Steps a round; the samples are shuffled anew whenever they run out. Null: count epochs.
-    options
-        What `_target_` takes beside a ``clients.LocalTask``.
-
-    Attributes
-    ----------
-    _target_
-        The benign client: ``clients.BenignClient``, or a class of one's own, such as a subclass of it. The
-        malicious one is ``attack.client``.
-    """
-
-    learning_rate: Positive
-    momentum: Share
-    weight_decay: NonNegative
-    batch_size: PositiveCount
-    local_epochs: PositiveCount
-    local_steps: PositiveCount | None = None
-    options: Annotated[dict[str, Any], AddedLater({})] = field(default_factory=dict)
-    _target_: Annotated[str, AddedLater("clients.BenignClient")] = "clients.BenignClient"
-
-    def num_steps(self, num_examples: int) -> int:
-        """Return how many steps a client with `num_examples` samples takes in a round (T), at most.
-
-        Under BatchNorm a pass is one step shorter where a single sample is left over, see `Trainer`.
-        """
-        if self.local_steps is not None:
-            return self.local_steps
-        return self.local_epochs * -(-num_examples // self.batch_size)
-
-    def full_batch(self, num_examples: int) -> int:
-        """Return how many of a client's `num_examples` samples there are in its largest batch."""
-        return min(self.batch_size, num_examples)
-
-    def coverage(self, num_examples: int) -> float:
-        """Return which share of its `num_examples` samples, at least one, a client sees in a round."""
-        return min(1.0, self.num_steps(num_examples) * self.batch_size / num_examples)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -172,6 +122,10 @@ class ExperimentConfig:
         What is done to training samples at random.
     keep_best
         Whether the most accurate model so far, on test samples, is kept beside the last one.
+    server_optimizer
+        What works on the model after the strategy, whichever it is: a step of a chain; empty: nothing.
+    lr_schedule
+        How learning rates change over the rounds: a plug-in of ``fl_backdoor.training.lr_schedules``.
     """
 
     seed: Count
@@ -197,6 +151,10 @@ class ExperimentConfig:
     start: Annotated[StartConfig, AddedLater({"name": "fresh"})] = field(default_factory=FreshStart)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     keep_best: Annotated[bool, Mark.BESIDE_THE_METRICS, AddedLater(False)] = False
+    server_optimizer: Annotated[dict[str, Any], Mark.SERVER_ONLY, AddedLater({})] = field(
+        default_factory=dict
+    )
+    lr_schedule: Annotated[dict[str, Any], AddedLater(constant_rate())] = field(default_factory=constant_rate)
 
     @property
     def rounds(self) -> range:
@@ -331,6 +289,9 @@ def _check_combinations(config: ExperimentConfig) -> None:
         )
     if attack.augment_trigger:
         _check_augmented_trigger(config)
+    check_optimizer(config.client, "client")
+    check_optimizer(attack.training.beside(config.client), "attack.training")
+    check_decay(attack.training)
     if attack.participation == "fixed" and attack.most_at_once > config.participants_per_round:
         raise ConfigError(
             "attack.participation",

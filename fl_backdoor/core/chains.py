@@ -17,6 +17,9 @@ KEY = "strategy.steps"
 
 STEPS = "steps"
 
+WHOLE, OPTIMIZER = "rule", "server_optimizer"
+"""What a strategy and the step after it are called in a chain that was made of them."""
+
 LONGEST_NAME = 120
 """Characters of a folder's name that tell of its strategy; file systems allow 255 in all."""
 
@@ -58,11 +61,34 @@ def of_step(error: ConfigError, name: str) -> ConfigError:
     return ConfigError(f"strategy.{name}.{setting}", error.value, error.allowed)
 
 
-def title(strategy: Strategy) -> str:
+def followed_by(strategy: Strategy, last: Strategy) -> Strategy:
+    """Return a chain of a strategy and one more step; the strategy alone if `last` is empty."""
+    if not last:
+        return strategy
+    if not is_chain(strategy):
+        strategy = {TARGET: "strategies.Chain", STEPS: [WHOLE], WHOLE: strategy}
+    return {**strategy, STEPS: [*strategy[STEPS], OPTIMIZER], OPTIMIZER: last}
+
+
+def as_set(error: ConfigError, strategy: Strategy) -> ConfigError:
+    """Return the error of what `followed_by` has made of `strategy` under the key that the user has set."""
+    inside = {f"strategy.{OPTIMIZER}": OPTIMIZER}
+    if not is_chain(strategy):
+        inside[f"strategy.{WHOLE}"] = "strategy"
+    for key, outside in inside.items():
+        if error.key.startswith(f"{key}."):
+            return ConfigError(outside + error.key.removeprefix(key), error.value, error.allowed)
+    return error
+
+
+def title(strategy: Strategy, last: Strategy | None = None) -> str:
     """Return what a strategy is called in tables and figures: its class, of a chain its steps.
 
-    The steps may be text, as JSON, as a list is in a table of settings.
+    The steps may be text, as JSON, as a list is in a table of settings. `last` is what follows it, as in
+    `followed_by`.
     """
+    if last and last.get(TARGET):
+        return f"{title(strategy)}+{_class_name(last)}"
     steps = strategy.get(STEPS)
     if isinstance(steps, str):
         with suppress(ValueError):

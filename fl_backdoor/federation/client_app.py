@@ -173,6 +173,7 @@ def _train_client(client_id: int, row: int, order: _Order) -> ClientReply | Clie
         exchange = exchange_for(order.arrays, order.task, context.layout)
         client = order.build(context, client_id)
         asked = order.task
+        context.begin_round(asked.server_round)
         config: dict[str, Scalar] = {SERVER_ROUND: asked.server_round, SHARED_STATE: asked.shared_state}
         before = time.process_time()
         local, num_examples, metrics = client.fit(exchange.model, config)

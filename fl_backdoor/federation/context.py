@@ -30,6 +30,7 @@ from fl_backdoor.federation.compatibility import sample_spec
 from fl_backdoor.models.factory import build_model, layout_of
 from fl_backdoor.training.augmentations.base import Augmentation
 from fl_backdoor.training.augmentations.series import Series
+from fl_backdoor.training.learning_rate import LearningRates
 from fl_backdoor.training.precision import Precision, resolve_precision
 from fl_backdoor.training.trainer import Trainer
 
@@ -163,6 +164,14 @@ class ExperimentContext:
         key = f"augmentation.step.{name}"
         step: Augmentation = plugins.build(spec, key, **sample_spec(self.dataset, spec, key, "augmentation"))
         return step
+
+    def begin_round(self, server_round: int) -> None:
+        """Have the trainer's learning rate be that of a round, counted from 1."""
+        self.trainer.rate_factor = self._rates.factor(server_round)
+
+    @cached_property
+    def _rates(self) -> LearningRates:
+        return LearningRates(self.config)
 
     @cached_property
     def training_samples(self) -> Samples:

@@ -37,6 +37,8 @@ class HostedClients(Courier):
         How models and updates travel.
     max_lost_rounds
         After so many rounds on end in which no node has said anything the run stops.
+    learning_rate
+        From a round, counted from 1, to benign clients' learning rate in it; NaN: updates show no gradients.
 
     Attributes
     ----------
@@ -56,9 +58,12 @@ class HostedClients(Courier):
         participants: Callable[[int], list[int]],
         transport: Transport,
         max_lost_rounds: int = 1,
+        *,
+        learning_rate: Callable[[int], float],
     ) -> None:
         self.experiment = experiment
         self.client = client
+        self.learning_rate = learning_rate
         self.participants = participants
         self.transport = transport
         self.max_lost_rounds = max_lost_rounds
@@ -117,7 +122,7 @@ class HostedClients(Courier):
             buffers=[reply.buffers for reply in usable],
             num_steps=np.array([reply.num_steps for reply in usable], dtype=np.float64),
             num_examples=np.array([reply.num_examples for reply in usable], dtype=np.float64),
-            learning_rate=self.client.learning_rate,
+            learning_rate=self.learning_rate(server_round),
             rejected=collected.rejected,
         )
 

@@ -70,6 +70,7 @@ class ProxyTraining:
         seed = integer_seed(self.config.seed, *key)
         torch.manual_seed(seed)  # for models that drop out at random
         load_arrays(context.model, task.model)
+        context.begin_round(task.server_round)
         ends = stage_ends(context.trainer.num_steps(len(samples)), task.num_stages)
         steps = context.trainer.steps(samples, torch.Generator().manual_seed(seed))
         return [

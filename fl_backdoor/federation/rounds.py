@@ -1,6 +1,7 @@
 """Where a round's row is written: what came of its replies, its aggregation and its model."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -198,7 +199,7 @@ def _usable_row(outcome: RoundOutcome, replies: RoundReplies, row: int) -> Row:
         return claims
     return claims | {
         "update_norm": float(clients.norms[row]),
-        "gradient_norm": float(clients.gradient_norms[row]),
+        "gradient_norm": None if math.isnan(clients.learning_rate) else float(clients.gradient_norms[row]),
         "mean_distance": float(clients.mean_distances[row]) if _knows_distances(clients) else None,
         "weight": float(aggregation.weights[row]),
         "clip_coefficient": float(aggregation.clip_coefficients[row]),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from fl_backdoor import __version__
 from fl_backdoor.config.metric_settings import for_clients
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig
-from fl_backdoor.core import plugins, strategy_plugin
+from fl_backdoor.core import chains, plugins, strategy_plugin
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.progress import OnStep, tell_nobody
 from fl_backdoor.data.fingerprint import fingerprint
@@ -28,6 +29,7 @@ from fl_backdoor.federation.transport import segment
 from fl_backdoor.federation.transport.choice import Transport
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
+from fl_backdoor.training.learning_rate import LearningRates
 from strategies.base import ServerContext
 from strategies.chain.inner_courier import InnerCourier
 from strategies.robust_strategy import RobustStrategy
@@ -198,6 +200,7 @@ def courier_of(config: ExperimentConfig, participants: Callable[[int], list[int]
         participants=participants,
         transport=transport_of(config),
         max_lost_rounds=config.max_lost_rounds,
+        learning_rate=LearningRates(config).of_gradients,
     )
 
 
@@ -208,14 +211,30 @@ def build_strategy(
     proxies: ProxyClients,
     courier: HostedClients,
 ) -> RobustStrategy:
-    """Build the configured strategy; raises ConfigError where it cannot work with so few clients.
+    """Build the configured strategy; raises ConfigError where it cannot work with such clients.
 
     It gets proxy clients if the server has samples for them.
     """
-    strategy: RobustStrategy = strategy_plugin.build(
-        config.strategy, inside={"courier": InnerCourier()}, courier=courier
-    )
-    server = ServerContext(
+    try:
+        strategy: RobustStrategy = strategy_plugin.build(
+            chains.followed_by(config.strategy, config.server_optimizer),
+            inside={"courier": InnerCourier()},
+            courier=courier,
+        )
+        strategy.prepare(_server_of(config, layout, partition_sizes, proxies))
+    except ConfigError as error:
+        raise chains.as_set(error, config.strategy) from error
+    if strategy.judges_gradients and not config.client.shows_gradients:
+        name = chains.title(config.strategy)
+        allowed = f"{name} judges average gradients, Δ / (-lr·T), which updates do not show then: take sgd"
+        raise ConfigError("client.optimizer", config.client.optimizer, allowed)
+    return strategy
+
+
+def _server_of(
+    config: ExperimentConfig, layout: Layout, partition_sizes: tuple[int, ...], proxies: ProxyClients
+) -> ServerContext:
+    return ServerContext(
         layout=layout,
         num_rounds=len(config.rounds),
         seed=config.seed,
@@ -227,8 +246,6 @@ def build_strategy(
         coverage=config.client.coverage,
         proxy_clients=proxies.updates if config.server.root_samples else None,
     )
-    strategy.prepare(server)
-    return strategy
 
 
 def transport_of(config: ExperimentConfig) -> Transport:

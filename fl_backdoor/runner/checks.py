@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from fl_backdoor.config.schema import DeploymentConfig, ExperimentConfig, SimulationConfig
-from fl_backdoor.core import plugins, strategy_plugin
+from fl_backdoor.core import chains, plugins, strategy_plugin
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.data.auto import resolve
 from fl_backdoor.federation.selection.base import Selection
 from fl_backdoor.runner import start
 from fl_backdoor.runner.tracking import choice as tracker
+from fl_backdoor.training.learning_rate import LearningRates
 
 SECONDS_TO_CONNECT = 5
 
@@ -79,9 +80,12 @@ def check_light(config: ExperimentConfig) -> Checked:
             f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
         )
     strategy_plugin.check(config.strategy, "courier")
+    if config.server_optimizer:
+        plugins.settings(config.server_optimizer, chains.OPTIMIZER, "courier")
     selection: Selection = plugins.build(config.selection, "selection")
     selection.check(config)
     tracker.check(config.tracking)
+    LearningRates(config).check()
     if isinstance(config.engine, SimulationConfig):
         _check_ray(config.engine.address)
     started = start.identified(config.start, config.num_rounds)

@@ -224,7 +224,7 @@ def run_facts(experiment: Experiment, checked: Checked) -> RunFacts:
         seed=config.seed,
         dataset=experiment.context.dataset.name,
         dataset_fallback=checked.fallback,
-        strategy=chains.title(config.strategy),
+        strategy=chains.title(config.strategy, config.server_optimizer),
         alpha=config.attack.alpha,
         num_malicious=config.attack.num_malicious,
         boost_factor=config.attack.boost_factor,

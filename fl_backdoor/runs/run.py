@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fl_backdoor.core import table
-from fl_backdoor.core.chains import STEPS, title
+from fl_backdoor.core.chains import OPTIMIZER, STEPS, title
 from fl_backdoor.core.plugins import TARGET
 from fl_backdoor.runs.started_from import started_from
 from fl_backdoor.runs.summary import REACHED_THE_END, headline, why_diverged
@@ -97,7 +97,8 @@ class Run:
         if self.has_namesake and target is not None:
             return str(target)
         asked = {name: self.settings.get(f"strategy.{name}", "?") for name in (TARGET, STEPS)}
-        return str(self.summary.get("strategy") or title(asked)).rpartition(".")[2]
+        last = {TARGET: self.settings.get(f"{OPTIMIZER}.{TARGET}")}
+        return str(self.summary.get("strategy") or title(asked, last)).rpartition(".")[2]
 
     @property
     def dataset(self) -> str:

@@ -11,6 +11,7 @@ from fl_backdoor.testing.attack_parts import (
 )
 from fl_backdoor.testing.augmentations import check_augmentation
 from fl_backdoor.testing.datasets import check_dataset
+from fl_backdoor.testing.lr_schedules import check_lr_schedule
 from fl_backdoor.testing.rounding import assert_among, last_digits
 from fl_backdoor.testing.rules import RuleContract
 from fl_backdoor.testing.triggers import check_trigger, some_images
@@ -21,6 +22,7 @@ __all__ = [
     "check_augmentation",
     "check_constraint",
     "check_dataset",
+    "check_lr_schedule",
     "check_manipulation",
     "check_objective",
     "check_poisoning",

@@ -1,1 +1,1 @@
-"""Local SGD and evaluation on one device. Knows no attack and not Flower."""
+"""Local training and evaluation on one device. Knows no attack and not Flower."""

@@ -1,9 +1,8 @@
-"""Training that differs from plain SGD on cross-entropy: what is minimised, and what binds the steps."""
+"""Training that differs from that of every client: what is minimised, and what binds the steps."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own convention
 from torch import nn
 
 from fl_backdoor.config.schema import ClientConfig
@@ -18,7 +17,7 @@ Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Hooks:
-    """Where a trainer lets somebody in; what is not overridden is plain SGD on cross-entropy.
+    """Where a trainer lets somebody in; what is not overridden is as for every client.
 
     A step is recorded on a GPU, and `loss` and `gradients` with it: the same work for each batch, no decision
     that depends on a value, no transfer from or to main memory. What changes from round to round lies in
@@ -28,9 +27,12 @@ class Hooks:
     is_recordable = True
     """Whether steps may be recorded; a learning rate that changes between them may not."""
 
-    def loss(self, logits_of: Logits, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return what is minimised, a scalar, for what the model is given and labels int64 ``(n,)``."""
-        return F.cross_entropy(logits_of(inputs), labels)
+    def loss(self, logits_of: Logits, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+        """Return what is minimised, a scalar, for what the model is given and labels int64 ``(n,)``.
+
+        None: what every client minimises.
+        """
+        return None
 
     def gradients(self, gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return what the optimiser is given in place of the gradients of the trained parameters."""
@@ -64,15 +66,17 @@ class HookedTrainer(Trainer):
 
     def steps(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> Iterator[int]:
         """Train as `train` does; yield after each step how many there have been."""
-        num_steps, usual = self.num_steps(len(samples)), self.settings.learning_rate
-        self._optimizer.learning_rate = self.hooks.learning_rate(0, num_steps, usual)
+        num_steps = self.num_steps(len(samples))
         for taken in super().steps(samples, generator, poison):
             self.hooks.after_step(taken, num_steps)
-            self._optimizer.learning_rate = self.hooks.learning_rate(taken, num_steps, usual)
             yield taken
 
+    def _rate(self, taken: int, num_steps: int) -> float:
+        return self.hooks.learning_rate(taken, num_steps, self.learning_rate)
+
     def _minimised(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return self.hooks.loss(self.logits, inputs, labels)
+        own = self.hooks.loss(self.logits, inputs, labels)
+        return super()._minimised(inputs, labels) if own is None else own
 
     def _bound(self, gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         return self.hooks.gradients(gradients)

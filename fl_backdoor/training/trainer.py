@@ -1,6 +1,6 @@
-"""Local SGD and evaluation. Knows no attack: a batch may be changed by a function that is handed in.
+"""Local training and evaluation. Knows no attack: a batch may be changed by a function that is handed in.
 
-A step that differs from plain SGD on cross-entropy is a `fl_backdoor.training.hooks.HookedTrainer`'s.
+A step that is not the settings' optimiser's on cross-entropy is `fl_backdoor.training.hooks.HookedTrainer`'s.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,10 @@ from fl_backdoor.data.samples import CLEAN, Change, Poison, Samples, batch_sizes
 from fl_backdoor.training.allocator import keep_freed_memory
 from fl_backdoor.training.augmentations.base import Augmentation, draws_for
 from fl_backdoor.training.cuda_graph import Record, RecordedStep, Step, record_on_gpu
+from fl_backdoor.training.gradient_clipping import clipped
+from fl_backdoor.training.optimizers.choice import optimizer_of
 from fl_backdoor.training.precision import Precision, logits_of
-from fl_backdoor.training.sgd import SGD
+from fl_backdoor.training.proximal import Proximal
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -31,7 +33,7 @@ MOST_RECORDED = 4
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Steps taken and their mean loss."""
+    """Steps taken, and the mean of their losses on their batches, without FedProx's term."""
 
     num_steps: int
     loss: float
@@ -59,6 +61,12 @@ class Trainer:
         How steps are recorded. Null: as a CUDA graph on a GPU, not at all on the CPU.
     augmentation
         What changes the samples of each batch at random; None: nothing.
+
+    Attributes
+    ----------
+    rate_factor
+        What the settings' learning rate is multiplied by, until it is set anew: `LearningRates` says it of a
+        round.
     """
 
     def __init__(
@@ -75,7 +83,10 @@ class Trainer:
         self.settings = settings
         self.precision = precision
         self.augmentation = augmentation
-        self._optimizer = SGD([p for p in model.parameters() if p.requires_grad], settings)
+        self.rate_factor = 1.0
+        self._optimizer = optimizer_of([p for p in model.parameters() if p.requires_grad], settings)
+        mu = settings.proximal_mu
+        self._proximal = Proximal(self.parameters, mu) if mu else None
         self._device = self.parameters[0].device
         self._loss = torch.zeros((), device=self._device)
         sent = model.state_dict()
@@ -85,13 +96,18 @@ class Trainer:
             self._record = record or record_on_gpu
             # Neither sums in whatever order, nor kernels that each worker times and chooses by itself.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        self._recorded: dict[tuple[torch.Tensor, Poison], RecordedStep] = {}
+        self._recorded: dict[tuple[torch.Tensor, Poison, float], RecordedStep] = {}
         self._none_alone = any(isinstance(module, BATCH_NORMS) for module in model.modules())
 
     @property
     def parameters(self) -> list[torch.Tensor]:
         """What is trained, in the model's order, where it lies."""
         return self._optimizer.parameters
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of this round's steps."""
+        return self.settings.learning_rate * self.rate_factor
 
     def batch_sizes(self, num_examples: int) -> list[int]:
         """Return the sizes of the batches in which `num_examples` samples are trained on."""
@@ -104,7 +120,7 @@ class Trainer:
         return self.settings.local_epochs * len(self.batch_sizes(num_examples))
 
     def train(self, samples: Samples, generator: torch.Generator, poison: Poison = CLEAN) -> TrainResult:
-        """Train by SGD on cross-entropy.
+        """Train on cross-entropy.
 
         Parameters
         ----------
@@ -123,11 +139,14 @@ class Trainer:
         """Train as `train` does; yield after each step how many there have been."""
         self.model.train()
         self._forget()
+        num_steps = self.num_steps(len(samples))
+        self._optimizer.learning_rate = self._rate(0, num_steps)
         step = self._step_for(samples, poison)
         batches = self._batches(samples, generator)
-        for taken, batch in enumerate(islice(batches, self.num_steps(len(samples))), start=1):
+        for taken, batch in enumerate(islice(batches, num_steps), start=1):
             step(*batch)
             yield taken
+            self._optimizer.learning_rate = self._rate(taken, num_steps)
 
     def _batches(self, samples: Samples, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, ...]]:
         """Yield what steps take: indices of a batch, and where there is an augmentation its draws."""
@@ -139,10 +158,15 @@ class Trainer:
     def _step(self, samples: Samples, poison: Poison, indices: torch.Tensor, *draws: torch.Tensor) -> None:
         inputs, labels = samples.batch(indices, poison, self._augment(*draws))
         loss = self._minimised(inputs, labels)
-        gradients = torch.autograd.grad(
+        gradients: Sequence[torch.Tensor] = torch.autograd.grad(
             loss, self._optimizer.parameters, allow_unused=True, materialize_grads=True
         )
-        self._optimizer.step(self._bound(gradients))
+        if self._proximal is not None:
+            gradients = self._proximal.added_to(gradients)
+        gradients = self._bound(gradients)
+        if self.settings.max_grad_norm is not None:
+            gradients = clipped(gradients, self.settings.max_grad_norm)
+        self._optimizer.step(gradients)
         self._loss.add_(loss.detach())
 
     def logits(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -154,7 +178,11 @@ class Trainer:
         return unchanged if augmentation is None else lambda raw: augmentation.augmented(raw, *draws)
 
     def _minimised(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(self.logits(inputs), labels)
+        return F.cross_entropy(self.logits(inputs), labels, label_smoothing=self.settings.label_smoothing)
+
+    def _rate(self, taken: int, num_steps: int) -> float:
+        """Return the learning rate of the step after `taken` of `num_steps`."""
+        return self.learning_rate
 
     def _bound(self, gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         return gradients
@@ -163,12 +191,15 @@ class Trainer:
         step = partial(self._step, samples, poison)
         if self._record is None or self.settings.batch_size > len(samples):
             return step
-        key = (samples.stored, poison)
+        # A recorded step has its learning rate for ever.
+        rate = self._optimizer.learning_rate
+        key = (samples.stored, poison, rate)
         if key not in self._recorded:
+            self._recorded = {known: kept for known, kept in self._recorded.items() if known[-1] == rate}
             if len(self._recorded) == MOST_RECORDED:
                 del self._recorded[next(iter(self._recorded))]
             model = [*self.model.parameters(), *self.model.buffers()]
-            state = [*model, *self._optimizer.velocities, self._loss]
+            state = [*model, *self._optimizer.state, self._loss]
             self._recorded[key] = RecordedStep(step, self._places(), state, self._record)
         return self._recorded[key]
 
@@ -183,6 +214,8 @@ class Trainer:
     def _forget(self) -> None:
         """Begin as if no client had been trained: buffers that do not travel are as they were built."""
         self._optimizer.reset()
+        if self._proximal is not None:
+            self._proximal.begin()
         self._loss.zero_()
         for name, start in self._kept.items():
             buffer = self.model.get_buffer(name)

@@ -1,6 +1,7 @@
 """What binds a malicious client's training, worked out by hand on models of two or three parameters."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from fl_backdoor.attacks.training.neurotoxin import Neurotoxin
 from fl_backdoor.attacks.training.own import OwnTraining
 from fl_backdoor.attacks.training.pgd import PGD
 from fl_backdoor.config.schema import AttackConfig, ClientConfig, TrainingConfig, parse_whole
+from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.models.factory import state_arrays
 from fl_backdoor.runner.composition import composed
@@ -96,6 +98,9 @@ def test_the_distance_is_weighed_against_the_task():
 
 def test_its_own_settings_take_the_place_of_a_benign_clients():
     assert OwnTraining(TrainingConfig(), None, None).client_settings(LOCAL) == LOCAL
+    held_back = replace(LOCAL, proximal_mu=1.0, label_smoothing=0.1)
+    assert TrainingConfig(learning_rate=0.1).beside(held_back) == held_back
+    assert TrainingConfig(objective={"_target_": "anything"}).beside(held_back) == LOCAL
     faster = OwnTraining(TrainingConfig(learning_rate=0.5, local_steps=7), None, None)
     assert faster.client_settings(LOCAL) == ClientConfig(0.5, 0.0, 0.0, 2, 1, 7)
     epochs = OwnTraining(TrainingConfig(local_epochs=6, weight_decay=0.01, momentum=0.5), None, None)
@@ -107,6 +112,46 @@ def test_the_learning_rate_falls_after_shares_of_the_steps():
     rates = [training.learning_rate(taken, 10, 1.0) for taken in (0, 1, 2, 7, 8, 9)]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert not training.is_recordable, "a recorded step has one rate for ever"
+
+
+def test_the_learning_rate_falls_after_epochs_as_steplr_has_it():
+    settings = TrainingConfig(local_epochs=6, decay_every=2, decay=0.5)
+    training = OwnTraining(settings, None, None)
+    rates = [[training.learning_rate(7 * epoch + batch, 42, 0.8) for batch in range(7)] for epoch in range(6)]
+    assert rates == [[rate] * 7 for rate in (0.8, 0.8, 0.4, 0.4, 0.2, 0.2)]
+    assert not training.is_recordable
+
+
+@pytest.mark.parametrize(
+    ("own", "factor"),
+    [({}, 0.25), ({"learning_rate": 0.5}, 1.0), ({"learning_rate": 0.5, "follows_schedule": True}, 0.25)],
+)
+def test_a_rate_of_its_own_stays_over_the_rounds_unless_it_follows_the_schedule(own, factor):
+    client, training = bound(PGD(radius=1e9), **own)
+    client.task.trainer.rate_factor = 0.25
+    found = fit(client)[0]
+    assert client.adversary.trainer.learning_rate == own.get("learning_rate", 0.05) * factor
+    assert training.rate_factor(0.25) == factor
+    same_rate = bound(PGD(radius=1e9), learning_rate=own.get("learning_rate", 0.05) * factor)[0]
+    assert equal(found, fit(same_rate)[0])
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            ["attack.training.decay_every=2"],
+            "decay_every = 2: counts epochs: set attack.training.local_epochs",
+        ),
+        (
+            ["attack/training=longer", "attack.training.decay_every=2"],
+            "decay_every = 2: takes the place of attack.training.decay_at, which must be [] then",
+        ),
+    ],
+)
+def test_a_rate_that_falls_by_epochs_needs_epochs(told, line):
+    with pytest.raises(ConfigError, match=re.escape(line)):
+        parse_whole(next(composed(["dataset=mnist5k", *told])))
 
 
 class Line(Hooks):

@@ -78,6 +78,19 @@ def test_a_configuration_survives_the_way_through_json(plain):
             "server.min_replies = 11: must be at most the participants of a round, 10",
         ),
         ("attack.last_round", 0, "attack.last_round = 0: must be greater than or equal to 1"),
+        ("client.optimizer", "lion", "client.optimizer = lion: must be 'sgd', 'adam' or 'adamw'"),
+        (
+            "client.optimizer",
+            "adam",
+            "client.momentum = 0.9: adam has none: leave it at 0.0, or take another",
+        ),
+        (
+            "client.beta2",
+            0.99,
+            "client.beta2 = 0.99: sgd has none: leave it at 0.999, or take another optimizer",
+        ),
+        ("client.label_smoothing", 2, "client.label_smoothing = 2: must be less than or equal to 1"),
+        ("client.max_grad_norm", 0, "client.max_grad_norm = 0: must be greater than 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(plain, key, value, message):
@@ -85,6 +98,21 @@ def test_a_wrong_setting_is_named_with_its_value_and_what_is_allowed(plain, key,
         parse(changed(plain, key, value))
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_nesterov_needs_momentum(plain):
+    ahead = changed(plain, "client.nesterov", True)
+    assert parse(ahead).client.nesterov
+    with pytest.raises(ConfigError, match=r"^client\.nesterov = True: needs a momentum over 0$"):
+        parse(changed(ahead, "client.momentum", 0.0))
+
+
+def test_an_attackers_settings_of_another_optimiser_are_named_as_its_own(plain):
+    adam = changed(plain, "attack.training.optimizer", "adam")
+    own = parse(adam).attack.training.beside(parse(adam).client)
+    assert (own.optimizer, own.momentum, own.learning_rate, own.beta1) == ("adam", 0.0, 0.05, 0.9)
+    with pytest.raises(ConfigError, match=r"^attack\.training\.momentum = 0\.5: adam has none"):
+        parse(changed(adam, "attack.training.momentum", 0.5))
 
 
 def test_a_schedule_that_ends_before_it_begins_is_refused(plain):

@@ -10,6 +10,10 @@ from fl_backdoor.analysis import seeds
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core import chains, strategy_plugin
 from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.federation.context import ExperimentContext
+from fl_backdoor.federation.server_app import build_strategy, courier_of
+from fl_backdoor.federation.proxy_clients import ProxyClients
+from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed, compositions
 from fl_backdoor.runner.experiment_key import experiment_key
 from fl_backdoor.runs import runs
@@ -154,3 +158,62 @@ def test_marks_and_groups_know_the_settings_of_steps():
     assert runs.of_strategy({"strategy.client_ids": 1, "attack.client_ids": 2}, "client_ids") == {
         "strategy.client_ids": 1
     }
+
+
+def test_an_optimiser_of_the_server_follows_any_strategy_as_the_last_step_of_a_chain():
+    adam = yaml.safe_load((STRATEGIES / "fed_adam.yaml").read_text())
+    for told, steps in (
+        (["strategy=krum"], ["rule", "server_optimizer"]),
+        ([CHAIN, "strategy.steps=[nnm,median]"], ["nnm", "median", "server_optimizer"]),
+    ):
+        found = parse_whole(next(composed(["dataset=mnist5k", *told, "server_optimizer=fed_adam"])))[0]
+        whole = chains.followed_by(found.strategy, found.server_optimizer)
+        assert (whole["steps"], whole["server_optimizer"]) == (steps, adam)
+        assert chains.followed_by(found.strategy, {}) is found.strategy
+        name = chains.title(found.strategy, found.server_optimizer)
+        assert name in {"Krum+FedAdam", "chain(nnm>median)+FedAdam"}
+        assert Run(Path(), "", settings=flatten(found.to_dict())).strategy == name
+        context, courier = ExperimentContext(found), courier_of(found)
+        proxies, sizes = ProxyClients(found, (400,) * 10), (400,) * 10
+        built = build_strategy(found, context.layout, sizes, proxies, courier)
+        assert list(built.steps) == steps
+        assert built.courier is courier
+        assert built.steps["server_optimizer"].server.layout == context.layout
+
+
+def test_which_optimiser_the_server_has_counts():
+    def key(*told):
+        return experiment_key(parse_whole(next(composed(["dataset=mnist5k", *told])))[0].to_dict())
+
+    plain = parse_whole(next(composed(["dataset=mnist5k"])))[0].to_dict()
+    without = {name: value for name, value in plain.items() if name != "server_optimizer"}
+    assert key() == key("server_optimizer=none") == experiment_key(without)
+    found = {key(f"server_optimizer={name}") for name in ("none", "fed_avgm", "fed_adam", "fed_yogi")}
+    assert len(found | {key("server_optimizer=fed_adam", "server_optimizer.eta=0.1")}) == 5
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            ["server_optimizer=fed_adam", "server_optimizer.beta2=1"],
+            "server_optimizer.beta2 = 1: must be less",
+        ),
+        (
+            ["strategy=nnm", "server_optimizer=fed_adam", "partition.num_clients=5"],
+            "strategy.num_malicious = 3: NNM needs at least 2 * 3 + 1 = 7 clients a round, clients_per_round",
+        ),
+        (
+            ["server_optimizer=fed_adam", "server_optimizer._target_=strategies.Median"],
+            "server_optimizer.eta = 0.01: no such setting",
+        ),
+        (
+            ["+server_optimizer._target_=strategies.Median"],
+            "strategy.steps = [rule, server_optimizer]: after",
+        ),
+    ],
+)
+def test_what_is_wrong_with_it_is_named_as_it_was_set(told, line):
+    with pytest.raises(FlBackdoorError) as error:
+        check(parse_whole(next(composed(["dataset=mnist5k", *told])))[0])
+    assert str(error.value).startswith(line)

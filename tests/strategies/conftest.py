@@ -97,7 +97,8 @@ class Federation:
     def _courier(self) -> HostedClients:
         num_drawn = self.server.participants_per_round or 0
         drawn = partial(plain_draw, len(self.server.partition_sizes), num_drawn, self.server.seed)
-        return HostedClients("{}", self.client, drawn, self.way, self.max_lost_rounds)
+        rate, lost = self.client.learning_rate, self.max_lost_rounds
+        return HostedClients("{}", self.client, drawn, self.way, lost, learning_rate=lambda _: rate)
 
 
 @pytest.fixture

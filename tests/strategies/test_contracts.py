@@ -48,6 +48,8 @@ from strategies.rules.signguard import SignGuard
 from strategies.rules.trimmed_mean import TrimmedMean
 from strategies.steps.bucketing import Bucketing
 from strategies.steps.centered_clipping import CenteredClipping
+from strategies.steps.fed_avgm import FedAvgM
+from strategies.steps.fed_opt import FedAdam, FedYogi
 from strategies.steps.nnm import NNM
 from strategies.steps.norm_clipping import NormClipping
 from strategies.steps.sparsification import Sparsification
@@ -106,6 +108,9 @@ DEFENCES = {
     "bucketing": RuleContract(lambda length: Bucketing(bucket_size=3)),
     "sparsification": RuleContract(lambda length: Sparsification(kept_share=1)),
     "centered_clipping": RuleContract(lambda length: CenteredClipping(radius=length)),
+    "fed_avgm": RuleContract(lambda length: FedAvgM()),
+    "fed_adam": RuleContract(lambda length: FedAdam()),
+    "fed_yogi": RuleContract(lambda length: FedYogi()),
     "iqr_filter_norm_clipping": RuleContract(
         lambda length: Chain([IQRFilter(), NormClipping(bound=length)]), ignores_huge=True
     ),

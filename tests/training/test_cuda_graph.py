@@ -1,9 +1,13 @@
 """The logic around a recorded step on the CPU, where recording is a stand-in, and the real thing on a GPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from fl_backdoor.attacks.poisoning.all_to_one import AllToOne
 from fl_backdoor.attacks.triggers.bar import Bar
@@ -38,6 +42,38 @@ class Recorder:
             work()
 
         return replay
+
+
+class Tape(Recorder):
+    """Keeps a step's operations with the numbers and the memory that they had, as a CUDA graph does."""
+
+    def __call__(self, work):
+        self.recordings += 1
+        calls = []
+        with Listener(calls):
+            work()
+
+        @torch.no_grad()
+        def replay():
+            self.replays += 1
+            for operation, args, kwargs, results in calls:
+                again = tree_leaves(operation(*args, **kwargs))
+                for kept, found in zip(results, again, strict=True):
+                    if isinstance(kept, torch.Tensor) and kept.data_ptr() != found.data_ptr():
+                        kept.copy_(found)
+
+        return replay
+
+
+class Listener(TorchDispatchMode):
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        self.calls.append((operation, args, kwargs or {}, tree_leaves(result)))
+        return result
 
 
 def images(device="cpu"):
@@ -128,6 +164,39 @@ def test_fewer_samples_than_a_batch_are_not_recorded():
     assert recorder.recordings == 0
 
 
+def test_a_recorded_step_has_the_learning_rate_of_its_round():
+    data, tape = images(), Tape()
+    plain, recorded = Trainer(cnn(), SETTINGS), Trainer(cnn(), SETTINGS, record=tape)
+    found = []
+    for factor in (1.0, 0.5, 0.5):
+        plain.rate_factor = recorded.rate_factor = factor
+        found.append(train(recorded, data, np.arange(8))[0])
+        assert same(found[-1], train(plain, data, np.arange(8))[0])
+    assert (tape.recordings, tape.replays) == (2, 3 * 2), "it is recorded when it changes"
+    assert not same(found[0], found[1])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"optimizer": "adam", "momentum": 0.0, "learning_rate": 0.01},
+        {"optimizer": "adamw", "momentum": 0.0, "learning_rate": 0.01, "max_grad_norm": 0.1},
+        {"nesterov": True, "label_smoothing": 0.1, "max_grad_norm": 0.5},
+        {"proximal_mu": 2.0},
+    ],
+)
+def test_every_optimiser_is_recorded_and_fedprox(changed):
+    data, tape = images(), Tape()
+    wanted = replace(SETTINGS, **changed)
+    plain, recorded = Trainer(cnn(), wanted), Trainer(cnn(), wanted, record=tape)
+    for rows in (np.arange(16), np.arange(16, 24)):
+        expected, found = (train(trainer, data, rows) for trainer in (plain, recorded))
+        assert same(found[0], expected[0])
+        assert found[1] == expected[1]
+    assert (tape.recordings, tape.replays) == (1, 2 * 2 + 2)
+    assert not same(found[0], train(Trainer(cnn(), SETTINGS), data, rows)[0])
+
+
 def test_recording_leaves_the_state_as_it_was():
     total = torch.tensor(3)
     places = [torch.zeros(2, dtype=torch.int64)]
@@ -154,6 +223,19 @@ def test_a_cuda_graph_trains_as_the_eager_loop(make, precision):
             expected, eager_result = train(eager, data, rows, poison, make)
             assert same(found, expected)
             assert result == eager_result
+
+
+@needs_gpu
+@pytest.mark.parametrize("changed", [{"nesterov": True}, {"optimizer": "adam", "momentum": 0.0}])
+def test_a_cuda_graph_has_the_optimiser_and_the_rate_of_the_eager_loop(changed):
+    data, wanted = images("cuda"), replace(SETTINGS, **changed, max_grad_norm=1.0, label_smoothing=0.1)
+    graph = Trainer(cnn().cuda(), wanted)
+    eager = Trainer(cnn().cuda(), wanted, record=Recorder())
+    for factor in (1.0, 0.5, 1.0):
+        graph.rate_factor = eager.rate_factor = factor
+        found, expected = (train(trainer, data, np.arange(40)) for trainer in (graph, eager))
+        assert same(found[0], expected[0])
+        assert found[1] == expected[1]
 
 
 @needs_gpu

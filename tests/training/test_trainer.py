@@ -31,18 +31,22 @@ def linear_model() -> nn.Module:
     return model
 
 
-def softmax_gradient(weight, bias, inputs, labels):
+def softmax_gradient(weight, bias, inputs, labels, smoothing=0.0):
     """Cross-entropy of a linear model, differentiated by hand."""
     logits = inputs @ weight.T + bias
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    shares[np.arange(len(labels)), labels] -= 1
+    shares[np.arange(len(labels)), labels] -= 1 - smoothing
+    shares -= smoothing / shares.shape[1]
     return shares.T @ inputs / len(labels), shares.mean(axis=0)
 
 
-@pytest.mark.parametrize("changed", [{}, {"local_epochs": 2}, {"local_steps": 4}, {"batch_size": 5}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"local_epochs": 2}, {"local_steps": 4}, {"batch_size": 5}, {"proximal_mu": 3.0}]
+)
 def test_training_is_sgd_with_momentum_and_weight_decay(changed):
     wanted, data, model = settings(**changed), images(), linear_model()
     weight, bias = (parameter.detach().double().numpy().copy() for parameter in model.parameters())
+    start = (weight.copy(), bias.copy())
     result = Trainer(model, wanted).train(data, torch.Generator().manual_seed(3))
 
     shuffler = torch.Generator().manual_seed(3)
@@ -53,12 +57,31 @@ def test_training_is_sgd_with_momentum_and_weight_decay(changed):
         batches += torch.randperm(5, generator=shuffler).split(wanted.batch_size)
     for batch in batches[: result.num_steps]:
         gradients = softmax_gradient(weight, bias, inputs[batch.numpy()], data.labels.numpy()[batch.numpy()])
-        for value, gradient, velocity in zip((weight, bias), gradients, velocities, strict=True):
-            velocity[:] = 0.9 * velocity + gradient + 0.01 * value
+        for value, gradient, velocity, origin in zip(
+            (weight, bias), gradients, velocities, start, strict=True
+        ):
+            proximal = wanted.proximal_mu * (value - origin)
+            velocity[:] = 0.9 * velocity + gradient + proximal + 0.01 * value
             value[:] = value - 0.1 * velocity
     trained = [parameter.detach().numpy() for parameter in model.parameters()]
     np.testing.assert_allclose(trained[0], weight, rtol=2e-5, atol=1e-6)
     np.testing.assert_allclose(trained[1], bias, rtol=2e-5, atol=1e-6)
+
+
+def test_labels_are_smoothed_and_gradients_clipped():
+    data, model = images(), linear_model()
+    weight, bias = (parameter.detach().double().numpy().copy() for parameter in model.parameters())
+    plain = {"momentum": 0.0, "weight_decay": 0.0, "batch_size": 5}
+    wanted = settings(**plain, label_smoothing=0.3, max_grad_norm=0.25)
+    Trainer(model, wanted).train(data, torch.Generator().manual_seed(3))
+
+    inputs = (data.stored.numpy().reshape(5, 4) / 255 - 0.5) / 0.25
+    gradients = softmax_gradient(weight, bias, inputs, data.labels.numpy(), smoothing=0.3)
+    length = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients))
+    assert length > 0.25
+    for parameter, value, gradient in zip(model.parameters(), (weight, bias), gradients, strict=True):
+        expected = value - 0.1 * 0.25 / length * gradient
+        np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Local training with settings of its own, an objective and a constraint, put together."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
@@ -19,7 +18,7 @@ class OwnTraining(Hooks):
     settings
         Where its settings are null, a benign client's count.
     objective
-        None: cross-entropy.
+        None: what benign clients minimise.
     constraint
         None: none.
     """
@@ -30,7 +29,7 @@ class OwnTraining(Hooks):
         self.settings = settings
         self.objective = objective
         self.constraint = constraint
-        self.is_recordable = not settings.decay_at
+        self.is_recordable = not settings.decay_at and settings.decay_every is None
 
     @property
     def needs_previous_model(self) -> bool:
@@ -39,14 +38,12 @@ class OwnTraining(Hooks):
 
     def client_settings(self, benign: ClientConfig) -> ClientConfig:
         """Return the settings of local training, those of a benign client where there is none of its own."""
-        own = {name: getattr(self.settings, name) for name in ("learning_rate", "momentum", "weight_decay")}
-        changed = {name: value for name, value in own.items() if value is not None}
-        settings, local_steps = self.settings, self.settings.local_steps
-        if settings.local_epochs is not None:
-            changed |= {"local_epochs": settings.local_epochs, "local_steps": None}
-        if local_steps is not None:
-            changed |= {"local_steps": local_steps}
-        return replace(benign, **changed)
+        return self.settings.beside(benign)
+
+    def rate_factor(self, of_benign: float) -> float:
+        """Return what its learning rate is multiplied by in a round in which benign clients' is by this."""
+        is_own = self.settings.learning_rate is not None
+        return 1.0 if is_own and not self.settings.follows_schedule else of_benign
 
     def begin(self, start: Start) -> None:
         """Get ready for a local training."""
@@ -55,20 +52,21 @@ class OwnTraining(Hooks):
         if self.constraint is not None:
             self.constraint.begin(start)
 
-    def loss(self, logits_of: Logits, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def loss(self, logits_of: Logits, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
         """Return the objective's loss."""
-        if self.objective is None:
-            return super().loss(logits_of, inputs, labels)
-        return self.objective.loss(logits_of, inputs, labels)
+        return None if self.objective is None else self.objective.loss(logits_of, inputs, labels)
 
     def gradients(self, gradients: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Return what the constraint leaves of the gradients."""
         return gradients if self.constraint is None else self.constraint.gradients(gradients)
 
     def learning_rate(self, taken: int, num_steps: int, usual: float) -> float:
-        """Return the usual rate, multiplied by `decay` for each share of the steps that has been taken."""
-        passed = sum(taken >= share * num_steps for share in self.settings.decay_at)
-        return usual * self.settings.decay**passed
+        """Return the usual rate, multiplied by `decay` as often as it was time for it."""
+        settings = self.settings
+        passed = sum(taken >= share * num_steps for share in settings.decay_at)
+        if settings.decay_every is not None and settings.local_epochs is not None:
+            passed = taken * settings.local_epochs // (num_steps * settings.decay_every)
+        return usual * settings.decay**passed
 
     def after_step(self, taken: int, num_steps: int) -> None:
         """Let the constraint move the parameters."""

@@ -64,8 +64,8 @@ class AdaptiveOptimizer(ServerOptimizer):
         before, new = np.float32(self.beta1), np.float32(1 - self.beta1)
         mean = before * self.recalled("mean", movement) + new * movement
         squares = self.squares(self.recalled("squares", movement, self.tau**2), movement**2)
-        moved: ParameterVector = mean / (np.sqrt(squares) + np.float32(self.tau))
-        return {"mean": mean, "squares": squares}, moved
+        moved = mean / (np.sqrt(squares) + np.float32(self.tau))
+        return {"mean": mean, "squares": squares}, moved.astype(np.float32, copy=False)
 
     @abstractmethod
     def squares(self, before: ParameterVector, new: ParameterVector) -> ParameterVector:

@@ -108,14 +108,14 @@ def test_a_virtual_client_is_trained_by_sgd_on_the_servers_samples():
     np.testing.assert_array_equal(last, updates[-1])
 
 
-def test_a_virtual_client_has_the_learning_rate_of_the_round():
+def test_a_proxy_client_has_the_learning_rate_of_the_round():
     told = ("lr_schedule=milestones", "lr_schedule.milestones=[2]", "lr_schedule.gamma=0.5")
-    tasks = [VirtualTask(origin_of(config()), n, number=0, num_stages=1) for n in (1, 3)]
+    tasks = [ProxyTask(origin_of(config()), n, number=0, num_stages=1) for n in (1, 3)]
     falling, halved = (
         [training(task)[0] for task in tasks]
         for training in (
-            VirtualTraining(config(*told), num_drawn=400),
-            VirtualTraining(config("client.learning_rate=0.025"), num_drawn=400),
+            ProxyTraining(config(*told), num_drawn=400),
+            ProxyTraining(config("client.learning_rate=0.025"), num_drawn=400),
         )
     )
     assert not np.array_equal(falling[0], halved[0])

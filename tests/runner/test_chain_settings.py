@@ -11,8 +11,8 @@ from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core import chains, strategy_plugin
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.federation.context import ExperimentContext
-from fl_backdoor.federation.server_app import build_strategy, courier_of
 from fl_backdoor.federation.proxy_clients import ProxyClients
+from fl_backdoor.federation.server_app import build_strategy, courier_of
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed, compositions
 from fl_backdoor.runner.experiment_key import experiment_key

@@ -16,8 +16,7 @@ from fl_backdoor.federation.server_app import build_strategy, courier_of
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed, compositions
 from fl_backdoor.runner.experiment_key import experiment_key
-from fl_backdoor.runs import runs
-from fl_backdoor.runs.run import Run
+from fl_backdoor.runs.run import Run, of_strategy
 from fl_backdoor.runs.runs import flatten
 
 CHAIN = "strategy=chain"
@@ -155,7 +154,7 @@ def test_marks_and_groups_know_the_settings_of_steps():
     named.summary = {"malicious_client_ids": "[1, 4]"}
     assert any("oracle: strategy.benign_alone.client_ids = [1, 4]" in mark for mark in named.marks)
     assert seeds.figure_settings(named)["strategy.benign_alone.client_ids"] == "the attackers"
-    assert runs.of_strategy({"strategy.client_ids": 1, "attack.client_ids": 2}, "client_ids") == {
+    assert of_strategy({"strategy.client_ids": 1, "attack.client_ids": 2}, "client_ids") == {
         "strategy.client_ids": 1
     }
 

@@ -51,9 +51,9 @@ MORE_FIGURES = {
     "late_attack_success_rate": MoreFigure("late ASR"),
     "rounds_to_open": MoreFigure("rounds to open", ""),
     "durability.rounds": MoreFigure("rounds open after", ""),
-    "client_seconds.attacking_wall": MoreFigure("attacker", "s"),
-    "client_seconds.benign_wall": MoreFigure("benign client", "s"),
-    "client_seconds.attacking_cpu": MoreFigure("attacker, CPU", "s"),
-    "client_seconds.benign_cpu": MoreFigure("benign client, CPU", "s"),
+    "attacking_wall_seconds": MoreFigure("attacker", "s"),
+    "benign_wall_seconds": MoreFigure("benign client", "s"),
+    "attacking_cpu_seconds": MoreFigure("attacker, CPU", "s"),
+    "benign_cpu_seconds": MoreFigure("benign client, CPU", "s"),
 }
 """By the name that they have in ``rounds.csv`` or, dotted, in ``summary.json``."""

@@ -13,16 +13,16 @@ class ClientSeconds:
 
     Parameters
     ----------
-    attacking_wall, benign_wall
+    attacking_wall_seconds, benign_wall_seconds
         By the clock, of clients in rounds in which they attacked and of benign clients.
-    attacking_cpu, benign_cpu
+    attacking_cpu_seconds, benign_cpu_seconds
         Processor time of the worker, all its threads together.
     """
 
-    attacking_wall: float | None
-    benign_wall: float | None
-    attacking_cpu: float | None
-    benign_cpu: float | None
+    attacking_wall_seconds: float | None
+    benign_wall_seconds: float | None
+    attacking_cpu_seconds: float | None
+    benign_cpu_seconds: float | None
 
 
 def client_seconds(clients: Iterable[Mapping[str, object]]) -> ClientSeconds:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from fl_backdoor.core.table import Row
+from fl_backdoor.metrics.cost import client_seconds
 from fl_backdoor.metrics.course import course
 from fl_backdoor.runs import round_table
 from fl_backdoor.runs.columns import LATER_FIGURES
@@ -30,7 +31,7 @@ def completed(summary: Row, rounds: Sequence[Row], clients: Sequence[Row], *, at
         whole["diverged"] = reason
         whole["status"] = "diverged" if summary.get("status") == "finished" else summary.get("status")
     if "rounds_to_open" not in summary:
-        whole |= asdict(course(rounds, clients))
+        whole |= asdict(course(rounds, clients)) | asdict(client_seconds(clients))
     if "false_positive_rate" in summary and "client_false_positive_rate" not in summary:
         # False positives held idle rounds of malicious clients then.
         known = summary if not clients else {}

@@ -122,7 +122,7 @@ def summarize(
         **detection_totals(clients, attacks=facts.attacks),
         **asdict(course(rounds, clients)),
         "durability": asdict(lasted) if (lasted := durability(rounds, clients)) else None,
-        "client_seconds": asdict(client_seconds(clients)),
+        **asdict(client_seconds(clients)),
         "notices": list(notices),
         "versions": environment.versions(),
         "hardware": environment.hardware(gpus),

@@ -173,6 +173,7 @@ def test_a_run_folder_holds_all_that_is_needed(finished_sweep):
         "config.yaml",
         "rounds.csv",
         "clients.csv",
+        "class_accuracy.csv",
         "labels.csv",
         "summary.json",
         "model.safetensors",

@@ -52,7 +52,10 @@ def test_runs_side_by_side_are_the_same_runs(finished_sweep, sweep):
     assert len(found) == 4
     assert found > names
     for name in names:
-        for file in ("model.safetensors", "labels.csv", "samples.png", "accuracy_and_success.png"):
+        for file in (
+            *("model.safetensors", "labels.csv", "class_accuracy.csv"),
+            *("samples.png", "accuracy_and_success.png"),
+        ):
             assert (one / name / file).read_bytes() == (two / name / file).read_bytes()
 
 

@@ -134,9 +134,8 @@ def test_how_the_backdoor_went_and_what_it_cost_stand_in_the_summary(rounds, fac
     )
     assert known["peak_attack_success_rate"] == known["late_attack_success_rate"] == 0.3
     assert known["rounds_to_open"] is None
-    assert known["client_seconds"] == {
-        **{"attacking_wall": 3.0, "benign_wall": 2.0, "attacking_cpu": 5.0, "benign_cpu": 4.0}
-    }
+    assert (known["attacking_wall_seconds"], known["benign_wall_seconds"]) == (3.0, 2.0)
+    assert (known["attacking_cpu_seconds"], known["benign_cpu_seconds"]) == (5.0, 4.0)
 
 
 def test_the_whole_summary(rounds, facts):

@@ -92,3 +92,84 @@ def write_tiny_imagenet(root: Path, per_class: int = 2) -> Path:
         "n00001740\tentity\nn01443537\tgoldfish, Carassius auratus\nn02124075\tEgyptian cat\n"
     )
     return tree
+
+
+def write_femnist(root: Path, writers: dict[str, int], path: str = "flwrlabs/femnist") -> None:
+    """Write a parquet file like those of ``flwrlabs/femnist``: so many characters of each writer, by turns.
+
+    All pixels of an image are the place of its writer among the others; the characters are 0, 1, A by turns.
+    """
+    import datasets
+
+    names = [*map(str, range(10)), *map(chr, range(65, 91)), *map(chr, range(97, 123))]
+    kinds = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "writer_id": datasets.Value("string"),
+            "hsf_id": datasets.Value("int64"),
+            "character": datasets.ClassLabel(names=names),
+        }
+    )
+    turns = range(max(writers.values()))
+    rows = [(name, turn) for turn in turns for name, count in writers.items() if turn < count]
+    images = [Image.new("L", (28, 28), list(writers).index(name)) for name, _ in rows]
+    table = {
+        "image": images,
+        "writer_id": [name for name, _ in rows],
+        "hsf_id": [turn % 2 for _, turn in rows],
+        "character": [(0, 1, 10)[turn % 3] for _, turn in rows],
+    }
+    folder = root / path / "data"
+    folder.mkdir(parents=True)
+    datasets.Dataset.from_dict(table, features=kinds).to_parquet(str(folder / "train-00000-of-00001.parquet"))
+
+
+NEWS = {"1": "war", "2": "match", "3": "shares", "4": "chip"}
+"""A telling word of each of AG News' classes."""
+
+
+def write_ag_news(root: Path, per_class: int = 3) -> Path:
+    """Write AG News' two CSV files, quoted and without names; one text of each class to test."""
+    folder = root / "ag_news_csv"
+    folder.mkdir(parents=True)
+    for name, count in (("train", per_class), ("test", 1)):
+        lines = [
+            f'"{label}","Of the {word}","It is said, ""the {word}"" &lt;b&gt;goes&lt;/b&gt; on"\n'
+            for _ in range(count)
+            for label, word in NEWS.items()
+        ]
+        (folder / f"{name}.csv").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def write_sentiment140(root: Path, users: dict[str, int]) -> Path:
+    """Write Sentiment140's two CSV files in latin-1: so many tweets of each user.
+
+    They are negative and positive by turns, and say who wrote them; of the test tweets one is neutral.
+    """
+    folder = root / "sentiment140"
+    folder.mkdir(parents=True)
+    tweets = [(user, turn) for user, count in users.items() for turn in range(count)]
+    lines = [
+        f'"{4 * (turn % 2)}","9","Mon","NO_QUERY","{user}","@{user} caf\xe9 {("bad", "good")[turn % 2]}"\n'
+        for user, turn in tweets
+    ]
+    train = folder / "training.1600000.processed.noemoticon.csv"
+    train.write_text("".join(lines), encoding="latin-1")
+    test = [f'"{polarity}","9","Mon","x","z","so {polarity}"\n' for polarity in (4, 2, 0)]
+    (folder / "testdata.manual.2009.06.14.csv").write_text("".join(test), encoding="latin-1")
+    return folder
+
+
+def write_imdb(root: Path) -> Path:
+    """Write parquet files like those of ``stanfordnlp/imdb``; some reviews have no class."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder = root / "stanfordnlp" / "imdb" / "plain_text"
+    folder.mkdir(parents=True)
+    for name, labels in (("train", [0, 1, 0, 1]), ("test", [1, 0]), ("unsupervised", [-1])):
+        texts = [f"A {('bad', 'good', 'lost')[label]} film.<br /><br />Isn't it?" for label in labels]
+        table = pa.table({"text": texts, "label": labels})
+        parquet.write_table(table, folder / f"{name}-00000-of-00001.parquet")
+    return folder

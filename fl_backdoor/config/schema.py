@@ -39,10 +39,13 @@ class PartitionConfig:
         Number of clients, and of partitions.
     partitioner
         A partitioner of flwr-datasets and its settings; ``num_partitions`` is passed by the program.
+    column
+        A column of natural ids that the partitioner sees beside the labels; null: none.
     """
 
     num_clients: PositiveCount
     partitioner: dict[str, Any]
+    column: Annotated[str | None, AddedLater(None)] = None
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -205,5 +205,37 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             files=(("sst2/train.txt", "sst2/test.txt"),),
             advice="a `label sentence` a line, see docs/data.md",
         ),
+        "ag_news": Entry(
+            kind="titles and summaries of news",
+            num_classes=4,
+            num_train=120_000,
+            num_test=7_600,
+            source="https://github.com/mhjabreel/CharCnn_Keras/tree/master/data/ag_news_csv",
+            files=(("{folder}/{train}", "{folder}/{test}"),),
+            advice="put the two files in {folder}/; of fancyzhx/ag_news on Hugging Face see docs/data.md",
+            md5={
+                "train.csv": "b1a00f826fdfbd249f79597b59e1dc12",
+                "test.csv": "d52ea96a97a2d943681189a97654912d",
+            },
+        ),
+        "imdb": Entry(
+            kind="film reviews",
+            num_classes=2,
+            num_train=25_000,
+            num_test=25_000,
+            source="https://huggingface.co/datasets/stanfordnlp/imdb",
+            files=(("{folder}/{train}", "{folder}/{test}"),),
+            advice="put its parquet files below {folder}/",
+        ),
+        "sentiment140": Entry(
+            kind="tweets, by user",
+            num_classes=2,
+            num_train=1_600_000,
+            num_test=359,
+            source="http://cs.stanford.edu/people/alecmgo/trainingandtestdata.zip",
+            files=(("{folder}/{train}", "{folder}/{test}"),),
+            advice="unpack it in {folder}/",
+            ids=("user",),
+        ),
     }
 )

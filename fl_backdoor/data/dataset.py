@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.core.errors import DataError, FlBackdoorError
+from fl_backdoor.core.errors import ConfigError, DataError, FlBackdoorError
 from fl_backdoor.data import cache
 from fl_backdoor.data.contents import Checksum, Contents, fingerprint_of
 from fl_backdoor.data.download import download, unreachable
@@ -188,6 +188,19 @@ class LabelledDataset(ABC):
     def fetch(self, folder: Path) -> Path:
         """Download into the empty `folder`, and return the path in it that belongs into `root`."""
         raise NotImplementedError(f"{self.name} has a url() and no fetch()")
+
+    def natural_ids(self, column: str) -> NDArray[np.int64]:
+        """Return who each training sample comes from, int64 ``(n,)``, as `column` tells it.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such column.
+        DataError
+            As `load`.
+        """
+        reason = f"{self.name} has no columns; sets of Hugging Face and tables of texts have"
+        raise ConfigError("partition.column", column, reason)
 
     def load(self) -> Dataset:
         """Return the samples, memory-mapped and read-only; decode or download them first if need be.

@@ -64,11 +64,13 @@ class Encoding:
         return {word: number for number, word in enumerate(self.words, FIRST)}
 
 
-def frequent_words(sentences: Iterable[Sequence[str]], min_count: int) -> tuple[str, ...]:
-    """Return `RARE` and all words that occur `min_count` times or more, the most frequent first.
+def frequent_words(
+    sentences: Iterable[Sequence[str]], min_count: int, most: int | None = None
+) -> tuple[str, ...]:
+    """Return `RARE` and the words that occur `min_count` times or more, the most frequent first.
 
-    Words of the same frequency are sorted by themselves.
+    Words of the same frequency are sorted by themselves. `most`: so many of them at most, beside `RARE`.
     """
     counts = Counter(word for sentence in sentences for word in sentence)
     often = [word for word, count in counts.items() if count >= min_count and word not in RARE]
-    return (*RARE, *sorted(often, key=lambda word: (-counts[word], word)))
+    return (*RARE, *sorted(often, key=lambda word: (-counts[word], word))[:most])

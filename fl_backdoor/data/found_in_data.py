@@ -6,6 +6,9 @@ process but the one that decodes imports what is decoded with.
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
 
 from fl_backdoor.data.dataset import Dataset, LabelledDataset, Split
 from fl_backdoor.data.text import as_array, as_words
@@ -47,11 +50,16 @@ class ClassesInData(CountedInData):
         """Number of classes."""
         return len(self.class_names)
 
-    def together(self, train: Split, test: Split, class_names: Sequence[str] | None) -> Dataset:
-        """Return what was decoded, with the names of its classes or, for want of enough names, numbers."""
+    def together(
+        self, train: Split, test: Split, class_names: Sequence[str] | None, **extra: NDArray[Any]
+    ) -> Dataset:
+        """Return what was decoded, with the names of its classes or, for want of enough names, numbers.
+
+        `extra` is what else is kept with the samples.
+        """
         num_classes = 1 + int(max(train.labels.max(), test.labels.max()))
         if class_names is None or len(class_names) < num_classes:
             class_names = list(map(str, range(num_classes)))
         self.class_names = tuple(" ".join(name.split()) for name in class_names)
         self.num_classes = len(self.class_names)
-        return self.counted(Dataset(train, test, {CLASSES: as_array(self.class_names)}))
+        return self.counted(Dataset(train, test, {CLASSES: as_array(self.class_names), **extra}))

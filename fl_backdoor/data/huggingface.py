@@ -19,14 +19,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fl_backdoor.core.errors import ConfigError, DataError
 from fl_backdoor.core.foreign_text import cleaned
 from fl_backdoor.core.types import OpenShare, PositiveCount
 from fl_backdoor.data import cache as decoded
+from fl_backdoor.data import natural_ids
 from fl_backdoor.data.dataset import Dataset, Source, Split
 from fl_backdoor.data.download import unreachable
 from fl_backdoor.data.holdout import ADVICE, KEY, held_back
-from fl_backdoor.data.label_column import LabelColumn, label_column
+from fl_backdoor.data.label_column import LabelColumn, is_of_ids, label_column
 from fl_backdoor.data.moments import Given
 from fl_backdoor.data.named_images import NamedImages, files_below, refuse_unlabelled
 from fl_backdoor.data.stretched import named, readable
@@ -137,6 +141,27 @@ class HuggingFace(NamedImages):
             else:
                 train, test = self._divided(train, builder)
             return self.together(train, test, classes.names)
+
+    def natural_ids(self, column: str) -> NDArray[np.int64]:
+        """Return who each training image comes from, as a column of whole numbers or text tells it."""
+        return natural_ids.kept(self, column, lambda: self._cells(column))
+
+    def _cells(self, column: str) -> list[object]:
+        """Return a column's cells of the training images, without those that are held back for testing."""
+        with self._place() as place:
+            builder = self._prepared(place)
+            features = builder.info.features
+            if not is_of_ids(features.get(column)):
+                raise natural_ids.refused(column, self.path, list(features))
+            rows = self._rows(builder, "train", TRAIN)
+            cells: list[object] = rows.select_columns([column])[:][column]
+            if self.test_share is None:
+                return cells
+            label = self._column(features, "label")
+            classes = label_column(label, features[label], rows)
+            labels = [classes.number(one) for one in rows.select_columns([label])[:][label]]
+            is_test = held_back(labels, self.test_share)
+            return [cell for cell, tested in zip(cells, is_test, strict=True) if not tested]
 
     def _cached_alone(self) -> decoded.Named | None:
         # Where data lie has no say in what a name on the hub means.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fl_backdoor.core.errors import DataError
 from fl_backdoor.data.catalogue import Entry
 from fl_backdoor.data.dataset import Dataset, ImageDataset, LabelledDataset, Source
@@ -132,6 +134,10 @@ def _numbers(dataset: LabelledDataset, data: Dataset, entry: Entry | None) -> It
         moments = dataset.moments
         for what, numbers in (("mean", moments.mean), ("deviation", moments.std)):
             yield Finding(what, ", ".join(f"{number:.4f}" for number in numbers))
+    for column in entry.ids if entry else ():
+        sizes = np.unique(dataset.natural_ids(column), return_counts=True)[1]
+        told = f"{len(sizes):,} ids with {sizes.min():,} to {sizes.max():,} training samples each"
+        yield Finding(column, f"{told}, for partition=natural partition.column={column}")
     if data.contents is not None:
         known = ", the published ones" if data.contents.is_published else ""
         yield Finding("contents", f"{data.contents.fingerprint}{known}")

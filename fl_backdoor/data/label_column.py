@@ -60,6 +60,12 @@ def label_column(column: str, kind: Any, rows: Any) -> LabelColumn:  # noqa: ANN
     )
 
 
+def is_of_ids(kind: Any) -> bool:  # noqa: ANN401
+    """Return whether cells of this type of `datasets` can be ids: whole numbers or text."""
+    dtype = str(getattr(kind, "dtype", ""))
+    return dtype in TEXT or "int" in dtype
+
+
 def _of_names(column: str, rows: Any) -> LabelColumn:  # noqa: ANN401
     names = sorted(name for name in rows.unique(column) if name is not None)
     numbers = {name: number for number, name in enumerate(names)}

@@ -27,13 +27,23 @@ Labels = NDArray[np.int64]
 Plan = list[NDArray[np.int64]]
 """Indices into the training set, ascending: item i is what client i has."""
 
+Columns = dict[str, NDArray[np.int64]]
+"""What a partitioner sees of the training samples, by name, int64 ``(n,)`` each."""
+
 KEY = "partition.partitioner"
+OWN_COLUMNS = ("label", "index")
 PACKAGE = "flwr-datasets"
 
 _log = logging.getLogger("fl_backdoor")
 
 
-def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: Path) -> Plan:
+def partition(
+    labels: Labels,
+    config: PartitionConfig,
+    seed: int,
+    cache_folder: Path,
+    ids: NDArray[np.int64] | None = None,
+) -> Plan:
     """Split a training set over the clients.
 
     Parameters
@@ -46,6 +56,8 @@ def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: 
         The seed of the run.
     cache_folder
         Where plans are kept.
+    ids
+        int64 ``(n,)``, natural ids: the column that `config` names; None: it names none.
 
     Returns
     -------
@@ -63,10 +75,11 @@ def partition(labels: Labels, config: PartitionConfig, seed: int, cache_folder: 
         raise ConfigError(
             "partition.num_clients", config.num_clients, f"must be at most the {len(labels)} training samples"
         )
-    file = cache_folder / f"partition-{_fingerprint(labels, config, seed)}.npz"
+    columns = {"label": labels} if ids is None else {"label": labels, _named(config.column): ids}
+    file = cache_folder / f"partition-{_fingerprint(columns, config, seed)}.npz"
     plan = _read(file, config.num_clients, len(labels))
     if plan is None:
-        plan = _draw(labels, config, seed)
+        plan = _draw(columns, config, seed)
         _write(file, plan)
     return plan
 
@@ -92,20 +105,30 @@ def unowned(labels: Labels, plan: Plan, num_kept: int) -> str | None:
     return f"partition: {num_lost} of {len(labels)} training samples belong to no client{which}"
 
 
-def _fingerprint(labels: Labels, config: PartitionConfig, seed: int) -> str:
-    checksum = hashlib.sha256(labels.astype(np.int64).tobytes()).hexdigest()
-    known = [checksum, dataclasses.asdict(config), seed, metadata.version(PACKAGE)]
+def _named(column: str | None) -> str:
+    if column is None or column in OWN_COLUMNS:
+        raise ConfigError("partition.column", column, f"must not be one of {', '.join(OWN_COLUMNS)}")
+    return column
+
+
+def _fingerprint(columns: Columns, config: PartitionConfig, seed: int) -> str:
+    sums = [hashlib.sha256(column.astype(np.int64).tobytes()).hexdigest() for column in columns.values()]
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if value is not None}
+    known = [*sums, settings, seed, metadata.version(PACKAGE)]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _draw(labels: Labels, config: PartitionConfig, seed: int) -> Plan:
+def _draw(columns: Columns, config: PartitionConfig, seed: int) -> Plan:
     from datasets import Dataset
+
+    labels = columns["label"]
 
     # IidPartitioner cuts the data in the order it finds, and many data sets are sorted in some way.
     shuffled = generator(seed, Purpose.PARTITION).permutation(len(labels))
     partitioner = _build(config, seed)
     try:
-        partitioner.dataset = Dataset.from_dict({"label": labels[shuffled], "index": shuffled})
+        seen = {name: column[shuffled] for name, column in columns.items()}
+        partitioner.dataset = Dataset.from_dict({**seen, "index": shuffled})
         parts = [partitioner.load_partition(i) for i in range(partitioner.num_partitions)]
     except ValueError as error:
         raise _refused(config, error) from error
@@ -120,10 +143,14 @@ def _draw(labels: Labels, config: PartitionConfig, seed: int) -> Plan:
 def _build(config: PartitionConfig, seed: int) -> Any:  # noqa: ANN401 - importing its type would take seconds
     # A null seed would mean a different plan each time, so that it counts as none given.
     spec = {name: value for name, value in config.partitioner.items() if (name, value) != ("seed", None)}
-    given: dict[str, int] = {"num_partitions": config.num_clients}
+    given: dict[str, int | str] = {"num_partitions": config.num_clients}
     if "seed" not in spec:
         given["seed"] = integer_seed(seed, Purpose.PARTITION, 1)
     parameters = inspect.signature(plugins.resolve(spec, KEY)).parameters
+    if "column" in parameters and "column" not in spec:
+        if config.column is None:
+            raise ConfigError("partition.column", None, "must name the data set's column of natural ids")
+        given["column"] = config.column
     accepted = {name: value for name, value in given.items() if name in parameters}
     settings = plugins.settings(spec, KEY, *accepted)
     try:

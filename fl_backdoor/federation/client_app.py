@@ -153,7 +153,7 @@ def _accepted(invitation: Invitation, here: Hosting | None) -> Answer:
     if found != wanted:
         raise FlBackdoorError(f"its data are {found}; the run's are {wanted}")
     # Whatever takes long is done before the first round asks for it.
-    _ = context.partition, context.training_samples, context.trainer, context.attack
+    _ = here.owns_data or context.partition, context.training_samples, context.trainer, context.attack
     return Answer(here.client_ids, num_own_samples=len(context.training_samples) if here.owns_data else 0)
 
 

@@ -83,7 +83,9 @@ class ExperimentContext:
         """Indices of each client's training samples; none of them is the server's."""
         labels = self.data.train.labels
         rest = np.setdiff1d(np.arange(len(labels)), self.root_rows)
-        plan = partition(labels[rest], self.config.partition, self.config.seed, self.dataset.cache)
+        config = self.config.partition
+        ids = None if config.column is None else self.dataset.natural_ids(config.column)[rest]
+        plan = partition(labels[rest], config, self.config.seed, self.dataset.cache, ids)
         return [rest[indices] for indices in plan]
 
     @cached_property

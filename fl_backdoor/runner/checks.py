@@ -6,6 +6,7 @@ Those that need no PyTorch come first: importing it takes longer than all of the
 """
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -19,6 +20,9 @@ from fl_backdoor.runner.tracking import choice as tracker
 from fl_backdoor.training.learning_rate import LearningRates
 
 SECONDS_TO_CONNECT = 5
+
+MOST_NAMES = 10
+"""Classes whose names are told."""
 
 NOT_AN_ADDRESS = ("local", "auto")
 """What Ray finds by itself."""
@@ -77,7 +81,7 @@ def check_light(config: ExperimentConfig) -> Checked:
         raise ConfigError(
             "attack.target_label",
             config.attack.target_label,
-            f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}",
+            f"{dataset.name} has the classes 0 … {dataset.num_classes - 1}{_called(dataset.class_names)}",
         )
     strategy_plugin.check(config.strategy, "courier")
     if config.server_optimizer:
@@ -90,6 +94,12 @@ def check_light(config: ExperimentConfig) -> Checked:
         _check_ray(config.engine.address)
     started = start.identified(config.start, config.num_rounds)
     return Checked(replace(config, dataset=dict(spec), start=started), fallback)
+
+
+def _called(class_names: Sequence[str]) -> str:
+    """Return what classes are called, if that is more than their numbers and not too much for a line."""
+    is_telling = len(class_names) <= MOST_NAMES and not all(map(str.isdecimal, class_names))
+    return f": {', '.join(class_names)}" if is_telling else ""
 
 
 def check_heavy(checked: Checked) -> Checked:

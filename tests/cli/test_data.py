@@ -44,7 +44,7 @@ def test_the_list_says_what_is_here_and_from_where_to_get_the_rest(called, tmp_p
     sources = dict(line.split(maxsplit=1) for line in absent.splitlines()[1:])
     assert sources["svhn"] == "http://ufldl.stanford.edu/housenumbers/"
     assert set(sources) == set(CATALOGUE) - {"tiny_imagenet", "mnist5k"}
-    assert shown.endswith("dataset=huggingface, image_folder, torchvision\n")
+    assert shown.endswith("dataset=huggingface, image_folder, text_table, torchvision\n")
 
 
 def test_a_data_set_that_is_complete(called):
@@ -123,7 +123,7 @@ def test_a_folder_of_ones_own_is_whatever_it_is(called, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("check", "mnist"), "fl_backdoor: data set = mnist: must be one of cifar10, cifar100, cinic10, "),
+        (("check", "mnist"), "fl_backdoor: data set = mnist: must be one of ag_news, cifar10, cifar100, "),
         (("check", "svhn", "width=3"), "fl_backdoor: dataset.width = 3: no such setting; known here: "),
         (("check", "svhn", "size=wide"), "fl_backdoor: dataset.size = wide: must be a valid integer"),
     ],

@@ -23,14 +23,17 @@ from fl_backdoor.data.sst2 import Sst2
 REPOSITORY = Path(__file__).parents[2]
 DATASETS = sorted((REPOSITORY / "conf" / "dataset").glob("*.yaml"))
 
-NEEDED = {"image_folder": "folder", "torchvision": "set", "huggingface": "path"}
+NEEDED = {"image_folder": "folder", "torchvision": "set", "huggingface": "path", "text_table": "folder"}
 
 
 def settings_of(spec, needed):
     return {name: value for name, value in spec.items() if name != "_target_"} | {needed: "x"}
 
 
-PRESETS = {"cinic10", "emnist", "emnist_letters", "femnist", "gtsrb", "svhn", "tiny_imagenet"}
+PRESETS = {
+    *("cinic10", "emnist", "emnist_letters", "femnist", "gtsrb", "svhn", "tiny_imagenet"),
+    *("ag_news", "imdb", "sentiment140"),
+}
 """They have settings of their own, all of which stand in their files; see also `tests.data.test_presets`."""
 
 

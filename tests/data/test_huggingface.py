@@ -337,7 +337,8 @@ def test_classes_are_known_before_a_run(root):
     choice = ["dataset=huggingface", "dataset.path=shapes", f"dataset.root={root}", f"dataset.cache={root}/c"]
     [plain] = composed([*choice, "attack.target_label=2"])
     with pytest.raises(
-        ConfigError, match=r"^attack\.target_label = 2: huggingface_shapes has the classes 0 … 1$"
+        ConfigError,
+        match=r"^attack\.target_label = 2: huggingface_shapes has the classes 0 … 1: circle, square$",
     ):
         check_light(parse_whole(plain)[0])
 

@@ -191,7 +191,7 @@ def test_the_catalogue_has_torchvisions_sums():
 
 
 def test_everything_with_a_name_is_in_the_catalogue_and_what_it_says_is_what_the_class_says():
-    generic = {"auto", "huggingface", "image_folder", "torchvision"}
+    generic = {"auto", "huggingface", "image_folder", "text_table", "torchvision"}
     assert set(CATALOGUE) == {file.stem for file in CONF.glob("*.yaml")} - generic
     for name in ("cifar10", "cifar100", "fashion_mnist", "mnist5k", "sst2"):
         kind = plugins.resolve(yaml.safe_load((CONF / f"{name}.yaml").read_text()), "dataset")

@@ -148,7 +148,10 @@ def test_a_ray_that_is_not_there_is_one_line():
             "model=embedding, or another that is",
         ),
         (["+model.depth=1"], "model.depth = 1: no such setting; known here: dimension, spread"),
-        (["attack.target_label=2"], "attack.target_label = 2: sst2 has the classes 0 … 1"),
+        (
+            ["attack.target_label=2"],
+            "attack.target_label = 2: sst2 has the classes 0 … 1: negative, positive",
+        ),
         (["attack.trigger.words=watched"], "attack.trigger.words = watched: 'watched' is not in the vocab"),
         (["attack.trigger_space=normalized"], "attack.trigger_space = normalized: Word takes pixel alone"),
     ],

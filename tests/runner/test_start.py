@@ -18,7 +18,7 @@ from fl_backdoor.runner.composition import composed
 from fl_backdoor.runner.experiment_key import clean_key, experiment_key
 from fl_backdoor.runner.rehearsal import ready
 from fl_backdoor.runs.run_folder import RunFolder
-from tests.golden.in_process import SMALL, configured, played
+from tests.golden.in_process import DEPLOYED, SMALL, configured, played
 
 
 def looked_at(*overrides):
@@ -59,6 +59,13 @@ def test_otherwise_rounds_are_counted_from_one(two_clean_rounds):
     assert {row["server_round"] for row in clients} == {1}
     fresh, _, _ = played(configured(*CLIPPED, "num_rounds=1"))
     assert rows[0]["test_loss"] < fresh[0]["test_loss"]
+
+
+def test_nodes_on_other_machines_train_the_same_model(two_clean_rounds):
+    began = ("start=file", f"start.path={two_clean_rounds}", "start.after_round=2", "num_rounds=3")
+    _, _, here = played(configured(*CLIPPED, *began))
+    _, _, there = played(configured(*CLIPPED, *began, *DEPLOYED))
+    assert all(np.array_equal(there[name], here[name]) for name in here)
 
 
 def test_a_file_counts_by_its_bytes_wherever_it_lies(two_clean_rounds, tmp_path):

@@ -1,6 +1,7 @@
 """What several parts of the tests need."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,27 +18,37 @@ settings.load_profile("any_machine")
 REPOSITORY = Path(__file__).parents[1]
 
 LONG = (
-    "deployment/test_faults.py",
     "runner/test_resume.py",
     "deployment/test_proof.py",
     "runner/test_side_by_side.py",
-    "runner/test_text.py",
-    "runner/test_main.py",
-    "engine/test_lost_engine.py",
     "engine/test_simulation.py",
+    "documents/test_commands.py",
+    "engine/test_lost_engine.py",
+    "documents/test_extending.py",
+    "runner/test_main.py",
     "runner/tracking/test_program.py",
+    "strategies/test_persistent_direction.py",
     "test_notebook.py",
     "runner/test_search.py",
-    "analysis/report/test_report.py",
     "engine/test_cluster.py",
+    "runner/test_text.py",
+    "federation/test_proxy_clients.py",
+    "strategies/test_group_test.py",
 )
-"""Files that start whole programs, the longest first."""
+"""Files that take long, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long: with ``-n`` the processes then end at about the same time."""
     places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Have PyTorch start no threads: the steps of tests are so small that they would wait for each other."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,10 @@ from nbclient import NotebookClient
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.notebook import read, run
 
-SMALL = '"dataset=mnist5k", "client.local_steps=1", "partition.num_clients=2", "attack.num_malicious=1"'
+SMALL = (
+    '"dataset=mnist5k", "client.local_steps=1", "partition.num_clients=2", "attack.num_malicious=1", '
+    '"engine.num_workers=1"'
+)
 REPOSITORY = Path(__file__).parents[1]
 HERE = f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\nfrom fl_backdoor.notebook import run\n"
 

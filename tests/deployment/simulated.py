@@ -12,7 +12,8 @@ CLOCKS = ("train_seconds", "cpu_seconds", "aggregate_seconds", "evaluate_seconds
 
 def simulate(folder: Path, *settings: str) -> Path:
     """Make the run of `SMALL` in a simulation, and return its folder."""
-    command = [sys.executable, "-m", "fl_backdoor.main", *SMALL, f"hydra.run.dir={folder}", *settings]
+    command = [sys.executable, "-m", "fl_backdoor.main", *SMALL, "engine.num_workers=1", *settings]
+    command.append(f"hydra.run.dir={folder}")
     done = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -6,11 +6,12 @@ sweep each choice of a group is composed, and of numbers the first.
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from benchmarks.__main__ import NAMES
@@ -118,16 +119,23 @@ def test_all_benchmarks_that_are_named_are_there():
     assert modules == {f"benchmarks.{name}" for name in ("triggers", "false_alarms", "components", "drills")}
 
 
-def ran(module: str, *arguments: str) -> str:
-    program = [sys.executable, "-m", module, *arguments]
-    process = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr[-2000:]
-    return process.stdout
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Call the `main` of a module with a command line, in this process, and return what it prints."""
+
+    def run(module: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        import_module(module).main()
+        return capsys.readouterr().out
+
+    num_threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(num_threads)
 
 
-def test_benchmarks_run(tmp_path: Path):
+def test_benchmarks_run(ran: Callable[..., str], tmp_path: Path):
     names, out = ("server", "engine", "augmentation", "gpu"), tmp_path / "benchmarks.json"
-    ran("benchmarks", *names, "--small", "--repeats", "1", "--out", str(out))
+    ran("benchmarks.__main__", *names, "--small", "--repeats", "1", "--out", str(out))
     written = out.read_text(encoding="utf-8")
     assert all(f'"{name}"' in written for name in names)
 
@@ -139,20 +147,23 @@ def test_the_server_benchmark_knows_how_to_call_each_rule(rule: str):
         prepare_flowers(rule, Size(11, 100))()
 
 
-def test_false_alarms_are_counted():
+def test_false_alarms_are_counted(ran: Callable[..., str]):
     assert ran("benchmarks.false_alarms", "--small").count(" %") >= 6 * 4
 
 
-def test_the_picture_of_triggers_is_drawn(tmp_path: Path):
+def test_the_picture_of_triggers_is_drawn(ran: Callable[..., str], tmp_path: Path):
     ran("benchmarks.triggers", str(tmp_path / "triggers.png"))
     assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_components_are_written_and_drawn(tmp_path: Path):
+def test_components_are_written_and_drawn(ran: Callable[..., str], tmp_path: Path):
     written, run, picture = tmp_path / "components.csv", tmp_path / "run", tmp_path / "figure.png"
     watched = ("strategy._target_=benchmarks.components.Watched", f"+strategy.file={written}")
     small = ("dataset=mnist5k", "num_rounds=4", "client.local_steps=1", "engine.num_workers=1")
-    ran("fl_backdoor.main", *watched, *small, f"hydra.run.dir={run}", f"outputs={tmp_path}")
+    program = [sys.executable, "-m", "fl_backdoor.main", *watched, *small]
+    program += [f"hydra.run.dir={run}", f"outputs={tmp_path}"]
+    told = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr[-2000:]
     ran("benchmarks.components", str(written), str(run), str(run), str(picture))
     assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 2 * 10  # from round 3 on
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from ray.cluster_utils import Cluster
 
 from fl_backdoor.core.errors import NobodyAnswers
 from fl_backdoor.engine.simulation import Simulation, resources
+from fl_backdoor.federation.grid import StoppableGrid
 from tests.drill import drill
 from tests.engine.test_simulation import experiment, run, without_clocks
+from tests.golden.in_process import InProcessGrid
 from tests.runner.test_main import fill_with_our_names
 
 SETTINGS = ["strategy=hybrid", "attack.alpha=0.3", "engine.num_workers=2", "num_rounds=1"]
@@ -28,23 +31,24 @@ def cluster(tmp_path, monkeypatch):
     nodes.shutdown()
 
 
-def simulated(*overrides):
-    """Return a run's result, and how many CPUs each of Ray's nodes has left while its actors are there."""
-    simulation = Simulation(resources(experiment(*SETTINGS, *overrides).config))
+class InProcess:
+    """A simulation without Ray."""
+
+    def run(self, job):
+        job(StoppableGrid(InProcessGrid(), threading.Event(), 0))
+
+
+def test_two_nodes_give_the_result_of_one_process(cluster):
+    here = run(InProcess(), *SETTINGS)
+    address = f"engine.address={cluster.address}"
+    simulation = Simulation(resources(experiment(*SETTINGS, address).config))
     try:
-        found = run(simulation, *SETTINGS, *overrides)
+        on_cluster = run(simulation, *SETTINGS, address)
         nodes = ray._private.state.available_resources_per_node().values()
         left = [node.get("CPU", 0) for node in nodes]
     finally:
         simulation.close()
-    return found, left
-
-
-def test_two_nodes_give_the_result_of_one_machine(cluster):
-    on_cluster, left = simulated(f"engine.address={cluster.address}")
     assert left == [0, 0], "an actor on each of the two nodes, which have one CPU each"
-    here, left = simulated()
-    assert left == [0]
     assert without_clocks(on_cluster[0]) == without_clocks(here[0])
     assert without_clocks(on_cluster[1]) == without_clocks(here[1])
     assert all(np.array_equal(a, b) for a, b in zip(on_cluster[2], here[2], strict=True))

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import ray._private.state
 
 from fl_backdoor.config.schema import parse_whole
 from fl_backdoor.core.errors import FlBackdoorError, NobodyAnswers, Stopped
@@ -68,11 +69,15 @@ def test_text_gives_the_same_bits_whatever_the_number_of_workers(simulation, res
     assert all(np.array_equal(a, b) for a, b in zip(model, first[2], strict=True))
 
 
-@pytest.mark.parametrize("strategy", ["hybrid", "iqr_filter"])
-def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(simulation, results, strategy):
-    rounds, clients, model = run(
-        simulation, f"strategy={strategy}", "attack.alpha=0.3", "clients_per_round=5"
-    )
+@pytest.mark.parametrize(
+    ("strategy", "model"), [("hybrid", "fl_backdoor.models.cnn.CNN"), ("iqr_filter", "tests.odd_models.Lazy")]
+)
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_workers(
+    simulation, results, strategy, model
+):
+    """What dropout leaves out in the second model included."""
+    settings = [f"strategy={strategy}", f"model._target_={model}", "attack.alpha=0.3", "clients_per_round=5"]
+    rounds, clients, model = run(simulation, *settings)
     found = (without_clocks(rounds), without_clocks(clients), model)
     first = results.setdefault(strategy, found)
     assert found[0] == first[0]
@@ -103,6 +108,8 @@ def test_who_watches_is_told_how_many_nodes_have_answered(simulation):
     done = [done for _, done, _ in steps]
     assert done == sorted(done)
     assert done[-1] == num_nodes
+    [node] = ray._private.state.available_resources_per_node().values()
+    assert node.get("CPU", 0) == 0, "each of Ray's CPUs has its worker"
 
 
 @pytest.mark.parametrize("model", ["fl_backdoor.models.cnn.CNN", "tests.small_models.with_buffers"])

@@ -18,6 +18,7 @@ from fl_backdoor.runner.display.live import Display
 from fl_backdoor.runner.display.redirect import Redirect
 from fl_backdoor.runner.job import Job
 from fl_backdoor.runner.side_by_side import RayDidNotStart, SideBySide
+from tests.drill import drill
 from tests.runner.test_main import (
     HEED_INTERRUPTS,
     PROGRAM,
@@ -98,32 +99,38 @@ def children(process: int) -> list[int]:
     return [int(child) for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def test_an_interrupt_ends_all_runs_with_what_was_done_on_disk(tmp_path):
+def killed_one(process):
+    """Kill the process of one run, and return the seed of that run."""
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    said = next(line for line in process.stdout if "died" in line)
+    assert re.search(r"the process of seed=[01] died; resume=\S*found goes on with it", said)
+    [dead] = re.findall(r"seed=([01])", said)
+    return int(dead)
+
+
+def test_a_process_that_dies_costs_its_run_alone_and_an_interrupt_ends_the_others(tmp_path):
     with going_on(tmp_path) as process:
         workers = children(process.pid)
+        dead = killed_one(process)
+        assert any(line.startswith(f"[seed={1 - dead}] round") for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)
         rest = process.stdout.read()
         assert process.wait(timeout=120) == 130
     assert "interrupted" in rest
     assert "Traceback" not in rest
-    summaries = [json.loads(file.read_text()) for file in (tmp_path / "found").glob("*/summary.json")]
-    assert [summary["status"] for summary in summaries] == ["stopped", "stopped"]
+    [file] = (tmp_path / "found").glob(f"*_seed-{1 - dead}_*/summary.json")
+    assert json.loads(file.read_text())["status"] == "stopped"
     assert len(workers) == 2
     assert all(_is_gone(group) for group in (process.pid, *workers))
 
 
-def test_a_process_that_dies_costs_its_run_alone(tmp_path):
+@drill
+def test_nobody_goes_on_without_the_first_process(tmp_path):
     with going_on(tmp_path) as process:
-        first, second = children(process.pid)
-        os.kill(first, signal.SIGKILL)
-        said = next(line for line in process.stdout if "died" in line)
-        assert re.search(r"the process of seed=[01] died; resume=\S*found goes on with it", said)
-        [dead] = re.findall(r"seed=([01])", said)
-        alive = f"[seed={1 - int(dead)}] round"
-        assert any(line.startswith(alive) for line in process.stdout)
+        workers = children(process.pid)
         process.kill()
         process.wait()
-    assert _is_gone(second), "nobody goes on without the first process"
+    assert all(_is_gone(group) for group in workers)
 
 
 def test_without_a_ray_to_share_no_run_is_begun_and_it_is_said_in_one_line(tmp_path):

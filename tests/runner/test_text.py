@@ -17,6 +17,7 @@ def found(tmp_path_factory):
     """The folder of a run."""
     folder = tmp_path_factory.mktemp("text")
     settings = ["experiment=sst2", "num_rounds=2", "partition.num_clients=4", "attack.alpha=0.3"]
+    settings.append("engine.num_workers=1")
     data = [f"dataset.root={write_sst2(folder)}", f"dataset.cache={folder / 'cache'}"]
     shown = run(folder, *settings, *data, "hydra.run.dir=found")
     assert shown.returncode == 0, shown.stdout + shown.stderr

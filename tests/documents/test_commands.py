@@ -162,8 +162,8 @@ def test_components_are_written_and_drawn(ran: Callable[..., str], tmp_path: Pat
     small = ("dataset=mnist5k", "num_rounds=4", "client.local_steps=1", "engine.num_workers=1")
     program = [sys.executable, "-m", "fl_backdoor.main", *watched, *small]
     program += [f"hydra.run.dir={run}", f"outputs={tmp_path}"]
-    told = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr[-2000:]
+    process = subprocess.run(program, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr[-2000:]
     ran("benchmarks.components", str(written), str(run), str(run), str(picture))
     assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 2 * 10  # from round 3 on
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -213,19 +213,25 @@ def fit(context, client_id, arrays, server_round=1):
     return build_client(context, client_id).fit(arrays, {"server_round": server_round})[0]
 
 
-def test_a_client_trains_the_same_whatever_its_worker_has_done_and_with_however_many_threads():
+def test_augmentations_are_the_same_on_however_many_threads():
+    every = Series([Crop(SHAPE), Flip(SHAPE), cutout(), Rotation(SHAPE, degrees=30)])
+    many, num_threads = some_images(SHAPE, 500), torch.get_num_threads()
+    draws, found = torch.rand(500, every.num_draws, generator=torch.Generator().manual_seed(0)), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(every.augmented(many, draws))
+    torch.set_num_threads(num_threads)
+    assert torch.equal(*found)
+
+
+def test_a_client_trains_the_same_whatever_its_worker_has_done():
     chosen = config("augmentation=cutout")
     busy, fresh, plain = ExperimentContext(chosen), ExperimentContext(chosen), ExperimentContext(config())
     start = state_arrays(busy.model)
     for client_id in range(4):
         fit(busy, client_id, start)
     expected = fit(busy, 2, start, server_round=2)
-    num_threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        assert same(fit(fresh, 2, start, server_round=2), expected)
-    finally:
-        torch.set_num_threads(num_threads)
+    assert same(fit(fresh, 2, start, server_round=2), expected)
     assert not same(fit(plain, 2, start, server_round=2), expected)
 
 

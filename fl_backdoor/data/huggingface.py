@@ -148,8 +148,8 @@ class HuggingFace(NamedImages):
 
     def _cells(self, column: str) -> list[object]:
         """Return a column's cells of the training images, without those that are held back for testing."""
-        with self._place() as place:
-            builder = self._prepared(place)
+        with self._temporary() as temporary:
+            builder = self._prepared(temporary)
             features = builder.info.features
             if not is_of_ids(features.get(column)):
                 raise natural_ids.refused(column, self.path, list(features))

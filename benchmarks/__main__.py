@@ -11,7 +11,7 @@ from benchmarks.report import print_figures, write_json, write_markdown
 
 NAMES = (
     *("server", "engine", "whole_run", "resnet", "precision", "startup", "scale", "deployment"),
-    *("augmentation", "gpu"),
+    *("augmentation", "sweep", "gpu"),
 )
 """Modules of this package, in the order in which they are measured."""
 

@@ -1,166 +1,59 @@
-"""Local training on a GPU: samples a second with the recorded step and with the eager loop; a sweep over α.
+"""What a GPU does here, in under ten minutes: the tests that need one, samples a second, rounds of a table.
 
-ResNet-18 with a 3x3 stem on images of 32x32, 10 clients a round one after the other in one process. The share
-of the peak is the arithmetic of forward and backward pass, counted from the layers, over the rate of a large
-product of bfloat16 matrices measured beside it. Without a GPU a small model is trained on the processor, to
-show that everything works; the recorded step is the eager one there.
+Samples a second are those of ResNet-18 and ResNet-9 with 1 to 4 processes, beside the rate of a large product
+of bfloat16 matrices; then as many rounds of Lockdown's table 4 as time is left for. Each figure is written
+when it is known. Flower and Ray need not be installed; pydantic must be, for the table Hydra too, and its
+accuracy needs CIFAR-10 in ``FL_BACKDOOR_DATA``. Without a GPU a small model is trained on the processor, to
+show that everything works: the step is not recorded there, and what needs a GPU is skipped.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from xml.etree import ElementTree
 
-import numpy as np
-import torch
-from torch import nn
-
+from benchmarks import published_rounds
 from benchmarks.measure import Figure, Scale
-from benchmarks.whole_run import REPOSITORY, dataset_settings
-from fl_backdoor.config.schema import ClientConfig
-from fl_backdoor.data.samples import Images, images_on_device
-from fl_backdoor.models.factory import build_model
-from fl_backdoor.training.cuda_graph import Work
-from fl_backdoor.training.precision import Precision, resolve_precision
-from fl_backdoor.training.trainer import Trainer
+from benchmarks.training_rate import LOOPS, Setting, device, matmul_rate, rates
 
-IMAGE_SHAPE, NUM_CLASSES, NUM_CLIENTS = (3, 32, 32), 10, 10
-ALPHAS = "0,0.02,0.052,0.1,0.3"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is trained, on what, and on how many images a client."""
-
-    model: str
-    device: torch.device
-    batch_size: int
-    num_examples: int
-    precision: Precision
+REPOSITORY = Path(__file__).parents[1]
+LIMIT_SECONDS, SECONDS_OF_RATES = 560.0, 330.0
+"""When the last round of the table begins at the latest; when no more processes are started."""
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    """Measure both loops at both batch sizes in turns, then the sweep, but for a small scale."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    small = scale.small or device.type == "cpu"
-    torch.set_num_threads(1)  # as a worker does
-    precision = resolve_precision("auto", device)
-    peak = max(_matmul_rate(device, 1024 if small else 8192) for _ in range(scale.repeats))
-    yield Figure(f"product of matrices on {device.type}", "arithmetic", "TFLOP/s", (peak / 1e12,))
-    model, num_examples = ("cnn.CNN", 64 if scale.small else 320) if small else ("resnet18.resnet18", 5000)
-    for batch_size in (32,) if scale.small else (32, 64):
-        yield from _throughput(
-            Setting(model, device, batch_size, num_examples, precision), peak, scale.repeats
-        )
+    """Run the tests, measure rates until their time is over, and train rounds for the rest of the time."""
+    started = time.monotonic()
+    small = scale.small or device().type == "cpu"
     if not scale.small:
-        yield from _sweep(small, scale.repeats)
+        yield from _tests()
+    peak = max(matmul_rate(1024 if small else 8192) for _ in range(scale.repeats))
+    yield Figure(f"product of matrices on {device().type}", "arithmetic", "TFLOP/s", (peak / 1e12,))
+    models = ("cnn.CNN",) if small else ("resnet18.resnet18", "resnet9.ResNet9")
+    for num_workers, model in product((2,) if small else (1, 4, 2, 3), models):
+        if time.monotonic() - started < SECONDS_OF_RATES:
+            yield from rates(_setting(model, scale, small), num_workers, peak)
+    yield from published_rounds.measure(small, started + LIMIT_SECONDS)
 
 
-def _throughput(setting: Setting, peak: float, repeats: int) -> Iterator[Figure]:
-    loops = {"recorded step": _round(setting, None), "eager loop": _round(setting, _eager)}
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    for one_round in loops.values():
-        one_round()  # records, warms up
-    for _ in range(repeats):
-        for name, one_round in loops.items():
-            seconds = _timed(one_round, setting.device)
-            rates[name].append(NUM_CLIENTS * setting.num_examples / seconds)
-    of_sample = training_flops(_model(setting))
-    for name, values in rates.items():
-        case = f"{setting.model}, batch {setting.batch_size}, {setting.precision}, {name}"
-        yield Figure(case, "samples", "1/s", tuple(values))
-        yield Figure(case, "share of the peak", "", tuple(value * of_sample / peak for value in values))
+def _setting(model: str, scale: Scale, small: bool) -> Setting:
+    if small:
+        return Setting(model, LOOPS[:2], 32, 64, 0.1, scale.repeats)
+    return Setting(model, LOOPS, 64, 1280, 1.5, scale.repeats)
 
 
-def training_flops(model: nn.Module) -> int:
-    """Return the additions and multiplications of one sample's training step in convolutions and products.
-
-    The backward pass costs two forward passes: one for the gradient of what came in, one for that of the
-    weights; the first layer has only the second.
-    """
-    counted: list[int] = []
-
-    def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        weight = layer.get_parameter("weight")
-        counted.append(2 * weight.numel() * (output[0].numel() // output.shape[1]))
-
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    model.eval()
-    with torch.inference_mode():
-        model(torch.zeros(1, *IMAGE_SHAPE, device=next(model.parameters()).device))
-    for hook in hooks:
-        hook.remove()
-    return 3 * sum(counted) - counted[0]
-
-
-def _round(setting: Setting, record: Callable[[Work], Work] | None) -> Callable[[], None]:
-    """Return a function that trains all clients for an epoch; `record` None records on a GPU."""
-    images = _images(setting)
-    client = ClientConfig(0.05, 0.9, 0.0, setting.batch_size, 1)
-    trainer = Trainer(_model(setting), client, setting.precision, record)
-    plan = np.arange(NUM_CLIENTS * setting.num_examples).reshape(NUM_CLIENTS, -1)
-
-    def one_round() -> None:
-        for client_id, rows in enumerate(plan):
-            trainer.train(images.select(rows), torch.Generator().manual_seed(client_id))
-
-    return one_round
-
-
-def _eager(work: Work) -> Work:
-    return work
-
-
-def _images(setting: Setting) -> Images:
-    generator = np.random.default_rng(0)
-    shape = (NUM_CLIENTS * setting.num_examples, *IMAGE_SHAPE)
-    pixels = generator.integers(0, 256, shape, dtype=np.uint8)
-    labels = generator.integers(0, NUM_CLASSES, len(pixels))
-    return images_on_device(pixels, labels, (0.5,) * 3, (0.25,) * 3, setting.device)
-
-
-def _model(setting: Setting) -> nn.Module:
-    spec = {"_target_": f"fl_backdoor.models.{setting.model}"}
-    return build_model(spec, {"image_shape": IMAGE_SHAPE}, NUM_CLASSES, 0, setting.device)
-
-
-def _matmul_rate(device: torch.device, size: int) -> float:
-    """Return the additions and multiplications a second of a product of square matrices."""
-    dtype = torch.bfloat16 if resolve_precision("auto", device) == "bf16" else torch.float32
-    matrix = torch.ones(size, size, device=device, dtype=dtype)
-    times = 20
-
-    def multiply() -> None:
-        for _ in range(times):
-            matrix @ matrix
-
-    multiply()
-    return times * 2 * size**3 / statistics.median(_timed(multiply, device) for _ in range(3))
-
-
-def _timed(work: Callable[[], None], device: torch.device) -> float:
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
-
-
-def _sweep(small: bool, repeats: int) -> Iterator[Figure]:
-    """Time the article's sweep over α as a user starts it, start-up included."""
-    alphas = "0,0.3" if small else ALPHAS
-    settings = ["dataset=mnist5k", "num_rounds=1", "client.local_steps=1"] if small else dataset_settings()
-    seconds = []
-    for _ in range(1 if small else repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "fl_backdoor.main", "-m", f"attack.alpha={alphas}", *settings]
-            started = time.perf_counter()
-            subprocess.run(
-                [*command, f"outputs={folder}"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL
-            )
-            seconds.append(time.perf_counter() - started)
-    yield Figure(f"{settings[0]}, α = {alphas}", "sweep", "s", tuple(seconds))
+def _tests() -> Iterator[Figure]:
+    """Run the files with tests that need a GPU; those tests are skipped where there is none."""
+    found = (REPOSITORY / "tests").rglob("test_*.py")
+    files = sorted(file for file in found if "needs_gpu" in file.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        program = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        subprocess.run([*program, *files], cwd=REPOSITORY, check=False, stdout=sys.stderr)
+        suite = next(ElementTree.parse(report).iter("testsuite"))
+    for outcome in ("tests", "failures", "errors", "skipped"):
+        yield Figure("files with tests that need a GPU", outcome, "", (float(suite.attrib[outcome]),))

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from flwr.client import NumPyClient
 from numpy.typing import NDArray
 from torch import nn
 
@@ -33,6 +32,9 @@ from fl_backdoor.training.augmentations.series import Series
 from fl_backdoor.training.learning_rate import LearningRates
 from fl_backdoor.training.precision import Precision, resolve_precision
 from fl_backdoor.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from flwr.client import NumPyClient  # so that everything but clients is built without Flower
 
 
 class ExperimentContext:
@@ -253,7 +255,7 @@ class ExperimentContext:
         return plugins.build(spec, f"attack.training.{name}") if spec else None
 
     @cached_property
-    def benign_client(self) -> Callable[..., NumPyClient]:
+    def benign_client(self) -> "Callable[..., NumPyClient]":
         """From a ``task`` to a benign client.
 
         Raises
@@ -266,7 +268,7 @@ class ExperimentContext:
         return plugins.factory({**target, **options}, "client.options", "task")
 
     @cached_property
-    def malicious_client(self) -> Callable[..., NumPyClient]:
+    def malicious_client(self) -> "Callable[..., NumPyClient]":
         """From ``task``, ``adversary`` and ``rank`` to a malicious client; raises like `benign_client`."""
         return plugins.factory(self.config.attack.client, "attack.client", "task", "adversary", "rank")
 

@@ -74,9 +74,13 @@ def test_a_model_that_does_not_go_with_the_rest_is_one_line(overrides, reason):
     assert "\n" not in str(error.value)
 
 
-def test_images_too_small_for_the_model_are_one_line(few_images):
-    with pytest.raises(ConfigError, match=r"cnn.CNN: cannot be built \(cnn\.py:.* at least 8 pixels high"):
-        rehearse(config(*few_images))
+@pytest.mark.parametrize("name", ["cnn", "resnet9"])
+def test_images_too_small_for_the_model_are_one_line(few_images, name):
+    with pytest.raises(ConfigError) as error:
+        rehearse(config(*few_images, f"model={name}"))
+    [line] = str(error.value).splitlines()
+    assert f": cannot be built ({name}.py:" in line
+    assert "at least 8 pixels high" in line
 
 
 @pytest.mark.parametrize("choice", [["model=cnn"], [model("Flat"), "+model.dtype=float64"], [model("Lazy")]])

@@ -62,16 +62,8 @@ def timm_model(
 ) -> nn.Module:
     """Return a classifier of timm, for which this package's extra of that name is needed.
 
-    Parameters
-    ----------
-    image_shape
-        Channels, height, width.
-    num_classes
-        Number of classes.
-    name
-        As ``timm.list_models()`` has it; names of its weights are no part of it.
-    keywords
-        What else its function takes, such as ``{drop_rate: 0.1}``.
+    It takes what `torchvision_model` takes; `name` is as ``timm.list_models()`` has it, without the names of
+    its weights, and `keywords` are such as ``{drop_rate: 0.1}``.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def test_of_seeds_that_know_nothing_it_is_said(tmp_path):
 
 
 def test_a_run_that_has_diverged_has_no_further_figures(tmp_path):
-    write_run(tmp_path / "a", status="diverged", told={"diverged": "NaN", "robust_accuracy": None})
+    write_run(tmp_path / "a", status="diverged", entries={"diverged": "NaN", "robust_accuracy": None})
     [row] = sheet(table_of(tmp_path), tuple(MORE_FIGURES)).rows
     assert set(row[-len(MORE_FIGURES) :]) == {"diverged"}
 

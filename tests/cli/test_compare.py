@@ -86,5 +86,5 @@ def test_a_side_without_a_finished_run(sides, tmp_path, capsys):
     assert main([sides[0], str(tmp_path / "killed")]) == 2
     said = capsys.readouterr()
     [line] = said.err.splitlines()
-    assert line.endswith("nothing can be compared: no setting has a finished run on both sides")
+    assert line.endswith("nothing can be compared: no setting has a usable run on both sides")
     assert "unfinished after 2 of 2 rounds" in said.out, "what can be read is shown"

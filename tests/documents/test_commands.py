@@ -49,7 +49,7 @@ BEFORE_THE_RUN = ("resume=", "hydra.")
 
 def alternatives(arguments: tuple[str, ...]) -> Iterator[list[str]]:
     """Yield command lines of single runs in which each choice of a swept group comes once."""
-    settings = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    settings = [a for a in arguments if a.startswith("~") or ("=" in a and not a.startswith("-"))]
     axes: list[list[str]] = []
     for override in OverridesParser.create().parse_overrides(settings):
         if override.is_discrete_sweep():

@@ -31,7 +31,7 @@ def make_old(rounds_csv, **of_all):
 def old_run(tmp_path):
     """Client 2 of four is malicious and attacks in round 2; it and the benign client 3 are always flagged."""
     told = {"test_loss": 0.5, "true_positive_rate": 1.0, "false_positive_rate": 3 / 7}
-    folder = write_run(tmp_path / "old", told=told)
+    folder = write_run(tmp_path / "old", entries=told)
     make_old(folder / "rounds.csv", test_loss="0.5")
     return folder
 
@@ -46,7 +46,9 @@ def test_what_has_no_column_is_unknown(old_run):
 def test_detection_is_worked_out_anew_and_idle_rounds_are_no_false_alarms(old_run):
     found = sheet(tabulate([read(old_run)]))
     # One attack, flagged; 6 benign client-rounds, 2 of them flagged; 1 of 3 benign clients.
-    assert found.rows[0][-4:] == ("100.0", "33.3", "100.0", "33.3")
+    shown = dict(zip(found.columns, found.rows[0], strict=True))
+    names = ("round TPR", "round FPR", "client TPR", "client FPR")
+    assert [shown[name] for name in names] == ["100.0", "33.3", "100.0", "33.3"]
     without_tables = read(old_run, tables=False).summary
     assert without_tables["true_positive_rate"] == 1.0
     assert without_tables["false_positive_rate"] is None

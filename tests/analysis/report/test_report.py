@@ -58,7 +58,7 @@ def test_the_second_table_by_hand(sweep):
     by_name = {(row[0], row[1]): row[2:] for row in rows}
     assert by_name["FedAvg", "α = 0.1"] == ["82.0 ± 2.0", "82.0 ± 2.0", "1.0 ± 0.0"]
     assert by_name["Hybrid", "α = 0.3"] == ["32.0 ± 2.0", "32.0 ± 2.0", "–"]
-    assert by_name["FedAvg", "nobody attacks"] == ["–", "–", "–"]
+    assert by_name["FedAvg", "no attack"] == ["–", "–", "–"]
 
 
 def test_the_question_and_what_to_know_stand_at_the_top(sweep):

@@ -77,11 +77,11 @@ def said(file, field):
     return [getattr(record, field) for record in records(file) if record.HasField(field)]
 
 
-def test_history_is_the_table_to_the_last_digit(tracked, rows, told):
+def test_history_is_the_table_to_the_last_digit(tracked, rows, tracked_rows):
     run = tracked()
     follow(run, rows)
     [file] = offline_files(run)
-    assert history(file) == told
+    assert history(file) == tracked_rows
     [exit_record] = said(file, "exit")
     assert exit_record.exit_code == 0
 
@@ -109,7 +109,7 @@ def test_settings_tags_files_and_the_end(tracked, rows):
     assert not list(run.folder.rglob("files/*.safetensors"))
 
 
-def test_a_run_that_was_cut_off_goes_on_in_the_same_run(tracked, rows, told):
+def test_a_run_that_was_cut_off_goes_on_in_the_same_run(tracked, rows, tracked_rows):
     """All rounds are told again: the second file is whole without the first."""
     follow(tracked(), rows[:2], "stopped")
     follow(tracked(), rows)
@@ -117,7 +117,7 @@ def test_a_run_that_was_cut_off_goes_on_in_the_same_run(tracked, rows, told):
     ids = {said(file, "run")[0].run_id for file in (first, second)}
     assert ids == {json.loads((tracked().folder / "tracking.json").read_text())["run_id"]}
     assert [said(file, "run")[0].resumed for file in (first, second)] == [False, False]
-    assert history(second) == told
+    assert history(second) == tracked_rows
 
 
 def test_runs_with_the_same_settings_are_two(tracked, rows):

@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from benchmarks.training_rate import training_flops
+from tests.drill import drill
 
 REPOSITORY = Path(__file__).parents[2]
 ROUNDS = """
 import sys, time
+
+from tests.drill import drill
 for name in ("flwr", "flwr_datasets", "ray"):
     sys.modules[name] = None  # not installed
 import benchmarks.gpu
@@ -21,6 +24,7 @@ for figure in measure(small=True, ends=time.monotonic() + 600):
 """
 
 
+@drill
 def test_rounds_of_the_published_table_need_no_flower():
     environment = {"FL_BACKDOOR_DATA": "/nowhere", "PATH": "", "HOME": str(Path.home())}
     program = [sys.executable, "-c", ROUNDS]

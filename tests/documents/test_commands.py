@@ -21,6 +21,7 @@ from fl_backdoor.config.schema import DeploymentConfig, parse_whole
 from fl_backdoor.runner.checks import check_heavy, check_light
 from fl_backdoor.runner.composition import composed
 from tests.documents.commands import REPOSITORY, Command, documented
+from tests.drill import drill
 from tests.made_sentences import write_sst2
 
 DOCUMENTED = documented()
@@ -156,6 +157,7 @@ def test_the_picture_of_triggers_is_drawn(ran: Callable[..., str], tmp_path: Pat
     assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")
 
 
+@drill
 def test_components_are_written_and_drawn(ran: Callable[..., str], tmp_path: Path):
     written, run, picture = tmp_path / "components.csv", tmp_path / "run", tmp_path / "figure.png"
     watched = ("strategy._target_=benchmarks.components.Watched", f"+strategy.file={written}")

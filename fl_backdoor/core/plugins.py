@@ -67,7 +67,7 @@ def settings(spec: Spec, key: str, *given: str) -> dict[str, Any]:
 
     target = resolve(spec, key)
     try:
-        parameters = inspect.signature(target).parameters
+        parameters = _signature(target).parameters
     except (TypeError, ValueError) as error:
         reason = f"does not say what settings it has ({error})"
         raise ConfigError(f"{key}.{TARGET}", spec[TARGET], reason) from error
@@ -134,6 +134,17 @@ def build(spec: Spec, key: str, **given: Any) -> Any:  # noqa: ANN401 - whatever
         raise
     except Exception as error:  # whatever a plug-in raises
         raise ConfigError(f"{key}.{TARGET}", spec[TARGET], f"cannot be built ({_told(error)})") from error
+
+
+def _signature(target: Callable[..., Any]) -> inspect.Signature:
+    """Return what a plug-in is called with; raises like `inspect.signature`.
+
+    Of a class that is its ``__init__``: early releases of Python 3.11 look at an inherited ``__new__`` first,
+    which may take anything.
+    """
+    if inspect.isclass(target) and inspect.isfunction(target.__init__):
+        return inspect.signature(partial(target.__init__, None))
+    return inspect.signature(target)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

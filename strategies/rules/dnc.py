@@ -15,7 +15,6 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.seeding import Purpose, generator
 from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import ClientMask, ClientVector, Count, PositiveCount, Ratio
@@ -23,7 +22,7 @@ from strategies.base import ClientUpdates, ServerContext
 from strategies.chain.kinds import ChoiceStep
 from strategies.chain.rows import Choice
 from strategies.robust_strategy import StrategyArguments
-from strategies.rules.krum import lowest
+from strategies.rules.krum import fewest_clients, lowest, require_clients
 
 
 def outlier_scores(rows: NDArray[np.float64]) -> ClientVector:
@@ -65,18 +64,11 @@ class DnC(ChoiceStep):
         self.num_iterations = num_iterations
         self.num_coordinates = num_coordinates
         self.num_dropped = share_of(num_malicious, filtered_share)
-        self.required_clients = 2 * num_malicious + 1
+        self.required_clients = fewest_clients(2, num_malicious, more=1)
 
     def prepare(self, server: ServerContext) -> None:
         """Refuse a server that asks too few clients a round; raises ConfigError."""
-        participants = server.participants_per_round
-        if participants is not None and participants < self.required_clients:
-            raise ConfigError(
-                "strategy.num_malicious",
-                self.num_malicious,
-                f"DnC needs at least 2 * {self.num_malicious} + 1 = {self.required_clients} clients a round,"
-                f" clients_per_round is {participants}",
-            )
+        require_clients(server, type(self).__name__, 2, self.num_malicious, more=1)
         super().prepare(server)
 
     def choose(self, clients: ClientUpdates) -> Choice:

@@ -47,19 +47,19 @@ def lowest(scores: ClientVector, count: int) -> ClientMask:
     return mask
 
 
-def fewest_clients(factor: int, num_malicious: int) -> int:
-    """Return factor · f + 3, from where on a rule is proved to resist f clients."""
-    return factor * num_malicious + 3
+def fewest_clients(factor: int, num_malicious: int, more: int = 3) -> int:
+    """Return factor · f + `more`, from where on a rule is proved to resist f clients."""
+    return factor * num_malicious + more
 
 
-def require_clients(server: ServerContext, rule: str, factor: int, num_malicious: int) -> None:
+def require_clients(server: ServerContext, rule: str, factor: int, num_malicious: int, more: int = 3) -> None:
     """Refuse rounds that are known to have fewer than `fewest_clients`; raises ConfigError."""
-    participants, required = server.participants_per_round, fewest_clients(factor, num_malicious)
+    participants, required = server.participants_per_round, fewest_clients(factor, num_malicious, more)
     if participants is not None and participants < required:
         raise ConfigError(
             "strategy.num_malicious",
             num_malicious,
-            f"{rule} needs at least {factor} * {num_malicious} + 3 = {required} clients a round,"
+            f"{rule} needs at least {factor} * {num_malicious} + {more} = {required} clients a round,"
             f" clients_per_round is {participants}",
         )
 

@@ -14,14 +14,13 @@ from typing import Unpack
 
 import numpy as np
 
-from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import Count
 from strategies.base import ClientUpdates, ServerContext
 from strategies.chain.kinds import UpdateStep
 from strategies.chain.rows import Change, Shares
 from strategies.numerics.linear import Squares, mixed_rows
 from strategies.robust_strategy import StrategyArguments
-from strategies.rules.krum import krum_scores
+from strategies.rules.krum import fewest_clients, krum_scores, require_clients
 
 
 def neighbour_shares(squared: Squares, num_malicious: int) -> Shares:
@@ -52,18 +51,11 @@ class NNM(UpdateStep):
     def __init__(self, *, num_malicious: Count = 3, **flower: Unpack[StrategyArguments]) -> None:
         super().__init__(**flower)
         self.num_malicious = num_malicious
-        self.required_clients = 2 * num_malicious + 1
+        self.required_clients = fewest_clients(2, num_malicious, more=1)
 
     def prepare(self, server: ServerContext) -> None:
         """Refuse a server that asks too few clients a round; raises ConfigError."""
-        participants = server.participants_per_round
-        if participants is not None and participants < self.required_clients:
-            raise ConfigError(
-                "strategy.num_malicious",
-                self.num_malicious,
-                f"NNM needs at least 2 * {self.num_malicious} + 1 = {self.required_clients} clients a round,"
-                f" clients_per_round is {participants}",
-            )
+        require_clients(server, type(self).__name__, 2, self.num_malicious, more=1)
         super().prepare(server)
 
     def change(self, clients: ClientUpdates) -> Change:

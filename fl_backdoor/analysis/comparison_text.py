@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from fl_backdoor.analysis.comparison import FIGURES, Comparison, Differs, Pair
 from fl_backdoor.analysis.difference import Difference
+from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.settings_table import UNKNOWN, marks_of
 from fl_backdoor.analysis.varying_settings import value
@@ -21,9 +22,9 @@ NAMES = {
     "client_true_positive_rate": "client TPR",
     "client_false_positive_rate": "client FPR",
     "wall_seconds": "seconds",
-}
+} | {name: more.heading for name, more in MORE_FIGURES.items()}
 
-NO_SHARES = ("test_loss", "wall_seconds")
+NO_SHARES = ("test_loss", "wall_seconds", *(name for name, more in MORE_FIGURES.items() if more.unit != "%"))
 """All other figures are shares, and shown in per cent."""
 
 SAYS = {True: "yes", False: "no", None: "?"}
@@ -51,13 +52,17 @@ MOST_VALUES = 3
 Part = Sheet | str
 
 
-def parts(found: Comparison, a: str, b: str) -> list[Part]:
-    """Return the comparison of what is called `a` and `b`, in the order in which it is read."""
+def parts(found: Comparison, a: str, b: str, also: Sequence[str] = ()) -> list[Part]:
+    """Return the comparison of what is called `a` and `b`, in the order in which it is read.
+
+    `also` are those of `MORE_FIGURES` that are compared beside `FIGURES`.
+    """
+    names = (*FIGURES, *also)
     shown: list[Part] = [*_warnings(found), _side(f"A: {a}", found.a), _side(f"B: {b}", found.b)]
     shown += [_differences(found.differs)] if found.differs else []
     shown += _said_of_settings(found)
     for pair in found.pairs:
-        shown += [*([_figures(pair)] if pair.has_figures else []), *_lines(pair)]
+        shown += [*([_figures(pair, names)] if pair.has_figures else []), *_lines(pair, names)]
     return shown + _alone(found)
 
 
@@ -66,7 +71,7 @@ def csv(found: Comparison) -> bytes:
     rows = [
         _exact(pair, name, difference)
         for pair in found.pairs
-        for name in FIGURES
+        for name in (*FIGURES, *MORE_FIGURES)
         if (difference := pair.difference(name))
     ]
     return table.header(COLUMNS) + table.lines(rows, COLUMNS)
@@ -109,8 +114,8 @@ def _values(key: str, found: Sequence[table.Cell]) -> str:
     return ", ".join(texts) or UNKNOWN
 
 
-def _figures(pair: Pair) -> Sheet:
-    known = [(name, found) for name in FIGURES if (found := pair.difference(name))]
+def _figures(pair: Pair, names: Sequence[str]) -> Sheet:
+    known = [(name, found) for name in names if (found := pair.difference(name))]
     usual = _method(known[0][1])
     methods = [_method(found) for _, found in known]
     footnotes, noted = gather([[] if method == usual else [method] for method in methods])
@@ -137,7 +142,7 @@ def _cells(name: str, found: Difference) -> tuple[str, ...]:
 def _writer(name: str, found: Difference) -> Callable[[float], str]:
     """Return how all numbers of a row are written, so that a row fits into 80 columns."""
     if name in NO_SHARES:
-        digits = 0 if max(found.a + found.b) >= 100 else 1 if name == "wall_seconds" else 3
+        digits = 0 if max(found.a + found.b) >= 100 else 3 if name == "test_loss" else 1
         return lambda number: f"{number:.{digits}f}"
     return lambda number: f"{100 * number:.2f}"
 
@@ -161,18 +166,18 @@ def _method(found: Difference) -> str:
     return "one seed"
 
 
-def _lines(pair: Pair) -> list[str]:
+def _lines(pair: Pair, names: Sequence[str]) -> list[str]:
     marks = [f"{name}: {mark}" for name, side in (("A", pair.a), ("B", pair.b)) for mark in marks_of(side)]
-    return [_verdict(pair), *_bits(pair), *marks]
+    return [_verdict(pair, names), *_bits(pair), *marks]
 
 
-def _verdict(pair: Pair) -> str:
-    found = {name: difference for name in FIGURES if (difference := pair.difference(name))}
+def _verdict(pair: Pair, names: Sequence[str]) -> str:
+    found = {name: difference for name in names if (difference := pair.difference(name))}
     if not found:
         return f"Nothing can be compared{_of(pair)}: {_why_nothing(pair)}."
     if all(difference.larger is None for difference in found.values()):
         return "One seed on a side: nothing can be said about the spread over seeds."
-    larger = [NAMES[name].partition(",")[0] for name, difference in found.items() if difference.larger]
+    larger = [NAMES[name] for name, difference in found.items() if difference.larger]
     return f"Larger than the spread over seeds: {', '.join(larger) or 'nothing'}."
 
 

@@ -13,6 +13,7 @@ from fl_backdoor.analysis.comparison_text import Part, csv, parts
 from fl_backdoor.analysis.render.markdown import escape, markdown
 from fl_backdoor.analysis.render.sheet import Sheet
 from fl_backdoor.analysis.render.terminal import show
+from fl_backdoor.cli.also import add_also, further_figures
 from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.run import Run
@@ -24,18 +25,18 @@ FORMATS = ("text", "markdown", "csv")
 def main(arguments: Sequence[str]) -> int:
     """Compare what the command line names; return 0, or 2 if it cannot be compared."""
     asked = _parser().parse_args(arguments)
-    return answer(lambda: _print(asked.a, asked.b, asked.format))
+    return answer(lambda: _print(asked.a, asked.b, asked.format, further_figures(asked)))
 
 
-def _print(a: Path, b: Path, wanted: str) -> Iterator[str]:
+def _print(a: Path, b: Path, wanted: str, also: Sequence[str]) -> Iterator[str]:
     """Print the comparison and yield what could not be read."""
     found = match(_read(a), _read(b))
     if wanted == "csv":
         sys.stdout.write(csv(found).decode())
     elif wanted == "markdown":
-        sys.stdout.write("\n".join(map(_as_markdown, parts(found, str(a), str(b)))))
+        sys.stdout.write("\n".join(map(_as_markdown, parts(found, str(a), str(b), also))))
     else:
-        _show(parts(found, str(a), str(b)))
+        _show(parts(found, str(a), str(b), also))
     for run in (*found.a, *found.b):
         yield from run.problems
     if not any(pair.has_figures for pair in found.pairs):
@@ -74,4 +75,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("a", type=Path, metavar="A", help="a run, or a folder that holds runs")
     parser.add_argument("b", type=Path, metavar="B", help="what A is compared with, likewise")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
+    add_also(parser, "row")
     return parser

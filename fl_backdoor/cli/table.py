@@ -5,24 +5,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fl_backdoor.analysis.more_figures import MORE_FIGURES
 from fl_backdoor.analysis.render.latex import latex
 from fl_backdoor.analysis.render.markdown import markdown
 from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
+from fl_backdoor.cli.also import add_also, further_figures
 from fl_backdoor.cli.output import answer
 from fl_backdoor.core.errors import FlBackdoorError
 from fl_backdoor.runs.runs import find_all
 
 FORMATS = ("markdown", "latex", "csv")
 
-EVERYTHING = "all"
-
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table that the command line asks for; return 0, or 2 if there is nothing to show."""
     asked = _parser().parse_args(arguments)
-    also = MORE_FIGURES if EVERYTHING in asked.also else dict.fromkeys(asked.also)
-    return answer(lambda: _print(asked.folders, asked.format, tuple(also)))
+    return answer(lambda: _print(asked.folders, asked.format, further_figures(asked)))
 
 
 def _print(folders: Sequence[Path], wanted: str, also: Sequence[str]) -> list[str]:
@@ -51,12 +48,5 @@ def _parser() -> argparse.ArgumentParser:
         "folders", nargs="+", type=Path, metavar="folder", help="a run, or a folder that holds runs"
     )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="default: %(default)s")
-    parser.add_argument(
-        "--also",
-        action="append",
-        default=[],
-        choices=(*MORE_FIGURES, EVERYTHING),
-        metavar="figure",
-        help=f"a further column, again and again, or all: {', '.join(MORE_FIGURES)}; CSV has them anyway",
-    )
+    add_also(parser, "column")
     return parser

@@ -173,6 +173,10 @@ class ExperimentContext:
         """Have the trainer's learning rate be that of a round, counted from 1."""
         self.trainer.rate_factor = self._rates.factor(server_round)
 
+    def learning_rate(self, server_round: int) -> float:
+        """Return the learning rate of benign clients in a round, counted from 1."""
+        return self._rates.benign(server_round)
+
     @cached_property
     def _rates(self) -> LearningRates:
         return LearningRates(self.config)

@@ -157,6 +157,7 @@ class Rounds:
             "num_clipped": int(clipped.sum()),
             "num_flagged": int(flagged.sum()),
             **asdict(detection(flagged, attacking, malicious)),
+            "learning_rate": self.context.learning_rate(outcome.server_round),
         }
 
     def _client_rows(self, outcome: RoundOutcome, replies: RoundReplies) -> list[Row]:

@@ -33,17 +33,20 @@ ROUND_COLUMNS = (
     "aggregate_seconds",
     "evaluate_seconds",
     *LATER_FIGURES,
+    "learning_rate",
 )
 """A row a round in ``rounds.csv``; round 0 is the evaluation of the initial model.
 
 `diverged` is empty, or why the model cannot be used, see `metrics.divergence`. Detection in this round is
 over client-rounds; with ``client_`` before it, over clients and all rounds so far, see `metrics.detection`.
+`learning_rate` is that of benign clients in the round, under the schedule.
 """
 
 ADDED_COLUMNS = (
     "diverged",
     *(name for name in ROUND_COLUMNS if name.startswith("client_")),
     *LATER_FIGURES,
+    "learning_rate",
 )
 """Those that tables of earlier versions lack."""
 

@@ -7,7 +7,10 @@ from fl_backdoor.analysis.comparison import match
 from fl_backdoor.analysis.comparison_text import csv as as_csv
 from fl_backdoor.analysis.comparison_text import parts
 from fl_backdoor.analysis.render.sheet import Sheet
+from fl_backdoor.core import table
 from fl_backdoor.core.errors import FlBackdoorError
+from fl_backdoor.runs import round_table
+from fl_backdoor.runs.columns import ROUND_COLUMNS
 from fl_backdoor.runs.runs import find
 from tests.analysis.report.made_runs import write_run
 
@@ -182,3 +185,18 @@ def test_the_csv_is_exact(tmp_path):
     assert accuracy["mean_a"] == repr((0.1 + 0.3) / 2)
     assert accuracy["difference"] == repr(((0.2 - 0.1) + (0.7 - 0.3)) / 2)
     assert (accuracy["method"], accuracy["n_a"], accuracy["larger"]) == ("paired", "2", "false")
+
+
+def test_a_column_that_an_earlier_version_did_not_write_is_no_difference(tmp_path):
+    a = write_model(seeds(tmp_path / "a", {0: 0.5}))
+    b = write_model(seeds(tmp_path / "b", {0: 0.5}))
+    [of_a], [of_b] = a.rglob("rounds.csv"), b.rglob("rounds.csv")
+    have_learning_rate(of_b, 0.05)
+    assert "Same bits, clocks aside, in tables and model: seed 0." in text_of(of(a, b))
+    have_learning_rate(of_a, 0.1)
+    assert "rounds.csv from round 0 on (learning_rate)" in text_of(of(a, b))
+
+
+def have_learning_rate(path, rate):
+    rows = [row | {"learning_rate": rate} for row in round_table.read(path)]
+    path.write_bytes(table.header(ROUND_COLUMNS) + table.lines(rows, ROUND_COLUMNS))

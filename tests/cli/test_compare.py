@@ -88,3 +88,24 @@ def test_a_side_without_a_finished_run(sides, tmp_path, capsys):
     [line] = said.err.splitlines()
     assert line.endswith("nothing can be compared: no setting has a usable run on both sides")
     assert "unfinished after 2 of 2 rounds" in said.out, "what can be read is shown"
+
+
+def test_a_figure_that_is_asked_for_has_a_row(tmp_path, capsys):
+    for side, peak, seconds in (("a", 0.5, 1.5), ("b", 0.75, 2.0)):
+        entries = {
+            "peak_attack_success_rate": peak,
+            "rounds_to_open": None,
+            "attacking_wall_seconds": seconds,
+        }
+        write_run(tmp_path / side, entries=entries)
+    sides = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main([*sides, "--also", "peak_attack_success_rate", "--also", "attacking_wall_seconds"]) == 0
+    rows = [re.split(r"\s{2,}", line.strip())[:4] for line in capsys.readouterr().out.splitlines()]
+    assert ["peak ASR", "50.00", "75.00", "+25.00"] in rows
+    assert ["attacker (s)", "1.5", "2.0", "+0.5"] in rows
+    assert main([*sides, "--also", "all"]) == 0
+    said = capsys.readouterr().out
+    assert "\npeak ASR" in said
+    assert "\nrounds to open" not in said, "neither side knows it"
+    assert main([*sides, "--format", "csv"]) == 0
+    assert "\n,peak_attack_success_rate,alone,1,0.5,,1,0.75,,0.25," in capsys.readouterr().out

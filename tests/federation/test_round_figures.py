@@ -17,7 +17,8 @@ def run():
             configured(
                 *("partition=dirichlet", "partition.num_clients=6", "clients_per_round=3", "num_rounds=3"),
                 *("selection=fixed_attackers", "selection.every=2", "attack.num_malicious=2"),
-                *("attack.alpha=0.5", "client.local_steps=4"),
+                *("attack.alpha=0.5", "client.local_steps=4", "client.learning_rate=0.2"),
+                *("lr_schedule=exponential", "lr_schedule.gamma=0.5"),
             )
         ),
         [],
@@ -54,3 +55,8 @@ def test_classes_and_clients_go_with_the_accuracy_of_the_whole_test_set(run):
 def test_processor_time_is_measured_around_each_client(run):
     _, rounds = run
     assert all(client["cpu_seconds"] > 0 for found in rounds for client in found.clients)
+
+
+def test_the_learning_rate_of_each_round_follows_the_schedule(run):
+    _, rounds = run
+    assert [found.row.get("learning_rate") for found in rounds] == [None, 0.2, 0.1, 0.05]

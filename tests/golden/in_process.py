@@ -29,7 +29,7 @@ SMALL = ("dataset=mnist5k", "num_rounds=2", "client.local_steps=2", "precision=f
 
 DEPLOYED = ("engine=deployment", "engine.insecure=loopback")
 
-LATER = ("robust_accuracy", "mean_client_accuracy", "worst_tenth_client_accuracy")
+LATER = ("robust_accuracy", "mean_client_accuracy", "worst_tenth_client_accuracy", "learning_rate")
 """Columns that runs did not have when their bits were written down; no column of then follows from them."""
 
 METRICS = ("main_task_accuracy", "attack_success_rate", "success_rate", "test_loss")

@@ -44,9 +44,9 @@ def test_the_tables_by_hand(tmp_path, round_row, client_row):
         "num_malicious,num_filtered,num_clipped,num_flagged,true_positives,false_positives,true_positive_rate,"
         "false_positive_rate,client_true_positives,client_false_positives,client_true_positive_rate,"
         "client_false_positive_rate,train_seconds,aggregate_seconds,evaluate_seconds,"
-        "robust_accuracy,mean_client_accuracy,worst_tenth_client_accuracy\n"
-        "0,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,1.5,,,\n"
-        "1,0.3,,,,,,,,true,,,,,,,,,,,,,,,,,,,,,\n"
+        "robust_accuracy,mean_client_accuracy,worst_tenth_client_accuracy,learning_rate\n"
+        "0,0.1,,,,,,,,,,,,,,,,,,,,,,,,,,1.5,,,,\n"
+        "1,0.3,,,,,,,,true,,,,,,,,,,,,,,,,,,,,,,\n"
     )
     assert run.clients_csv.read_text() == (
         "server_round,client_id,malicious,attacking,rejected,num_examples,num_steps,train_loss,update_norm,"

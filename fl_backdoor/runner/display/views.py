@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from fl_backdoor.analysis.course_line import course_line
 from fl_backdoor.runner.display.follow import FollowedRun
 from fl_backdoor.runner.display.live import Display, duration, round_line
 from fl_backdoor.runs import runs
@@ -45,6 +46,8 @@ class OneRun:
             self._display.round_finished(each.row, each.clients, each.left)
         self._say_problems()
         if self._followed.ended:
+            if course := course_line(self._followed.run.summary):
+                self._display.line(course)
             self._display.run_finished(self._followed.run.status, self._followed.run.folder)
             return False
         if self._followed.cut_off:

@@ -52,9 +52,9 @@ def add(round_row, client_row):
     return append
 
 
-def end(folder, status):
+def end(folder, status, **figures):
     summary = {"status": status, "dataset": "mnist5k", "strategy": "FedAvg"}
-    (folder / "summary.json").write_text(json.dumps(summary))
+    (folder / "summary.json").write_text(json.dumps(summary | figures))
 
 
 @pytest.fixture
@@ -94,6 +94,17 @@ def test_one_run_is_shown_as_the_process_that_makes_it_shows_it(begin, add, show
         f"finished: {folder}",
     ]
     assert view.all_finished
+
+
+def test_how_the_backdoor_went_is_said_at_the_end(begin, shown):
+    folder = begin()
+    figures = {"peak_attack_success_rate": 0.974, "late_attack_success_rate": 0.5, "rounds_to_open": 3}
+    end(folder, "finished", **figures, durability={"rounds": 12}, robust_accuracy=None)
+    OneRun(shown.display, folder).look()
+    assert shown()[1:] == [
+        "over all rounds  peak ASR 97.4 %  late ASR 50.0 %  rounds to open 3  rounds open after 12",
+        f"finished: {folder}",
+    ]
 
 
 def test_a_run_that_failed_is_not_finished(begin, shown):

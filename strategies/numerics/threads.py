@@ -23,7 +23,12 @@ def in_order(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[
 
     No more than two parts a thread are begun before their turn, so that few results wait at any time.
     """
-    num_threads = usable_cores()
+    parts = list(parts)
+    num_threads = min(usable_cores(), len(parts))
+    if num_threads <= 1:  # a small matrix is one part: a thread would take longer to start than to work
+        with _blas().limit(limits=1, user_api="blas"):
+            yield from map(work, parts)
+        return
     waiting: deque[Future[Result]] = deque()
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_threads) as pool:
         for part in parts:

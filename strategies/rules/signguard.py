@@ -25,6 +25,7 @@ from fl_backdoor.core.shares import share_of
 from fl_backdoor.core.types import ClientMask, NonNegative, Positive, Ratio
 from strategies.base import Aggregation, ClientUpdates, mean_of, nothing_of
 from strategies.numerics.clipping import clip_coefficients
+from strategies.numerics.mean_shift import mean_shift, usual_bandwidth
 from strategies.numerics.rounding import ROUNDING
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
 
@@ -48,12 +49,9 @@ def largest_cluster(features: NDArray[np.float64]) -> ClientMask:
     features
         float64 ``(n_clients, n_features)``.
     """
-    from sklearn.cluster import MeanShift, estimate_bandwidth
-
     if len(features) <= 2:
         return np.ones(len(features), dtype=np.bool_)
-    bandwidth = max(float(estimate_bandwidth(features, quantile=0.5)), ROUNDING)
-    labels = MeanShift(bandwidth=bandwidth, cluster_all=False).fit(features).labels_
+    labels = mean_shift(features, max(usual_bandwidth(features, quantile=0.5), ROUNDING))
     return np.asarray(labels == np.argmax(np.bincount(labels[labels >= 0])))
 
 

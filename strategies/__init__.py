@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from strategies.steps.norm_clipping import NormClipping
     from strategies.steps.sparsification import Sparsification
     from strategies.steps.weak_noise import WeakNoise
+    from strategies.torch_workbench import TorchWorkbench
+    from strategies.workbench import RootData, Workbench
 
 __all__ = [
     "LASA",
@@ -97,15 +99,18 @@ __all__ = [
     "PersistentDirection",
     "Received",
     "RobustStrategy",
+    "RootData",
     "RoundOutcome",
     "ServerContext",
     "SignGuard",
     "Sparsification",
     "StrategyArguments",
+    "TorchWorkbench",
     "TrainRequest",
     "TrimmedMean",
     "UpdateStep",
     "WeakNoise",
+    "Workbench",
     "clip_coefficients",
     "clipped_mean",
     "exceeds",
@@ -160,6 +165,8 @@ _HOMES = {
     "strategies.steps.norm_clipping": ("NormClipping",),
     "strategies.chain.rows": ("Change", "Choice"),
     "strategies.steps.weak_noise": ("WeakNoise",),
+    "strategies.torch_workbench": ("TorchWorkbench",),
+    "strategies.workbench": ("RootData", "Workbench"),
 }
 """Where each public name is at home: a rule is imported when it is first asked for, and Flower with it."""
 

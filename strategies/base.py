@@ -13,6 +13,7 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout
 from fl_backdoor.core.types import ClientMask, ClientVector, ModelArrays, ParameterVector, UpdateMatrix
 from strategies.numerics.linear import Squares, mean_distances, norms, squared_distances, weighted_sum
+from strategies.workbench import Workbench
 
 Weighting = Literal["equal", "num_examples"]
 """What a plain mean weighs clients by: all the same, or by the numbers of examples that they report."""
@@ -53,6 +54,8 @@ class ServerContext:
         From a client's number of samples to the share of them that it sees in a round, in (0, 1].
     proxy_clients
         Clients that the server plays with its own samples; None: it has none.
+    workbench
+        Where models can be tried out; None: nobody gave one, or the rule asks for none.
     """
 
     layout: Layout
@@ -65,6 +68,7 @@ class ServerContext:
     min_replies: int = 1
     coverage: Callable[[int], float] = everything
     proxy_clients: ProxyClients | None = None
+    workbench: Workbench | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting
 from strategies.courier import Courier, Received, TrainRequest
 from strategies.flower_courier import FlowerCourier
 from strategies.flower_replies import consistent
+from strategies.workbench import Needs, Workbench, require
 
 log = logging.getLogger("fl_backdoor")
 
@@ -56,6 +57,7 @@ class StrategyArguments(FlowerArguments, total=False):
     weighting: Weighting
     buffers: Collection[str] | None
     seed: int
+    workbench: Workbench | None
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,16 @@ class RobustStrategy(FedAvg):
         (``running_mean``, ``running_var``, ``num_batches_tracked``). Arrays of integers never are parameters.
     seed
         Of whatever a rule draws at random.
+    workbench
+        Where a rule tries models out, if it `needs` one.
     flower
         Flower's own keyword arguments, see `FlowerArguments`.
 
     Raises
     ------
     ConfigError
-        If a setting is not what the signature allows, or if the rule judges gradients and nobody says the
-        clients' learning rate.
+        If a setting is not what the signature allows, if the rule judges gradients and nobody says the
+        clients' learning rate, or if it lacks what it `needs`.
     """
 
     required_clients = 1
@@ -128,6 +132,9 @@ class RobustStrategy(FedAvg):
 
     judges_gradients = False
     """Whether the rule asks for `ClientUpdates.gradient_norms`, for which somebody must know the rate."""
+
+    needs: Needs = "nothing"
+    """What the rule cannot work without, beside updates."""
 
     server: ServerContext
     """What is known of the server, from `prepare` on."""
@@ -149,12 +156,15 @@ class RobustStrategy(FedAvg):
         weighting: Weighting = "equal",
         buffers: Collection[str] | None = None,
         seed: int = 0,
+        workbench: Workbench | None = None,
         **flower: Unpack[FlowerArguments],
     ) -> None:
         super().__init__(**flower)
         if courier is None and self.judges_gradients and learning_rate is None:
             allowed = f"{type(self).__name__} judges average gradients: say the clients' learning rate"
             raise ConfigError("learning_rate", learning_rate, allowed)
+        if courier is None:
+            require(self.needs, workbench, type(self).__name__)
         self.courier = courier or FlowerCourier(
             self, super().configure_train, num_steps, learning_rate, steps_count=self.judges_gradients
         )
@@ -164,6 +174,7 @@ class RobustStrategy(FedAvg):
         self.weighting = weighting
         self.buffers = buffers
         self.seed = seed
+        self.workbench = workbench
         self.outcome: RoundOutcome | None = None
         self.rounds_before = 0
         self.model: ModelArrays = []
@@ -221,6 +232,7 @@ class RobustStrategy(FedAvg):
         ConfigError
             If the rule cannot work there, such as with so few clients a round.
         """
+        require(self.needs, server.workbench, type(self).__name__)
         self.server = server
         self.courier.prepare(server)
         participants = server.participants_per_round
@@ -333,6 +345,7 @@ class RobustStrategy(FedAvg):
             self.seed,
             weighting=self.weighting,
             learning_rate=self.server_learning_rate,
+            workbench=self.workbench,
         )
 
     def _client_updates(self, server_round: int, received: Received) -> ClientUpdates:

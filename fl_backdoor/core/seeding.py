@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     SAMPLED_COORDINATES = 18
     CLIENT_GROUPS = 19
     AUGMENTATION = 20
+    ROOT_TRAINING = 25
 
 
 def generator(seed: int, purpose: Purpose, *spawn_key: int) -> np.random.Generator:

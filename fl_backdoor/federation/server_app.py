@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +28,7 @@ from fl_backdoor.federation.rounds import OnRound, Rounds
 from fl_backdoor.federation.selection.base import Candidates, Selection
 from fl_backdoor.federation.transport import segment
 from fl_backdoor.federation.transport.choice import Transport
+from fl_backdoor.federation.workbench import workbench_of
 from fl_backdoor.models.factory import load_arrays, named_arrays, state_arrays
 from fl_backdoor.runs.checkpoint import Checkpoint
 from fl_backdoor.training.learning_rate import LearningRates
@@ -213,7 +215,7 @@ def build_strategy(
 ) -> RobustStrategy:
     """Build the configured strategy; raises ConfigError where it cannot work with such clients.
 
-    It gets proxy clients if the server has samples for them.
+    It gets proxy clients if the server has samples for them, and a workbench if it needs one.
     """
     try:
         strategy: RobustStrategy = strategy_plugin.build(
@@ -221,7 +223,9 @@ def build_strategy(
             inside={"courier": InnerCourier()},
             courier=courier,
         )
-        strategy.prepare(_server_of(config, layout, partition_sizes, proxies))
+        workbench = None if strategy.needs == "nothing" else workbench_of(config, proxies.go_on)
+        server = _server_of(config, layout, partition_sizes, proxies)
+        strategy.prepare(replace(server, workbench=workbench))
     except ConfigError as error:
         raise chains.as_set(error, config.strategy) from error
     if strategy.judges_gradients and not config.client.shows_gradients:

@@ -106,7 +106,6 @@ def check_heavy(checked: Checked) -> Checked:
     """Resolve the precision, and check model, trigger and strategy; raises like `check`."""
     import torch
 
-    from fl_backdoor.core.layout import Layout
     from fl_backdoor.federation.compatibility import sample_spec
     from fl_backdoor.federation.context import ExperimentContext
     from fl_backdoor.federation.proxy_clients import ProxyClients
@@ -125,7 +124,7 @@ def check_heavy(checked: Checked) -> Checked:
     )
     # No client has been counted yet; what the rule requires depends on the participants alone.
     sizes = (1,) * config.partition.num_clients
-    strategy = build_strategy(config, Layout(()), sizes, ProxyClients(config, sizes), courier_of(config))
+    strategy = build_strategy(config, context.layout, sizes, ProxyClients(config, sizes), courier_of(config))
     return Checked(config, checked.fallback, tuple(strategy.notices))
 
 

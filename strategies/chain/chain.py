@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, count
-from typing import Unpack
+from typing import Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from strategies.chain.inner_courier import InnerCourier
 from strategies.chain.kinds import ModelStep, Step, UpdateStep
 from strategies.chain.rows import ChainAggregation, Rows
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
+from strategies.workbench import Needs
 
 log = logging.getLogger("fl_backdoor")
 
@@ -47,7 +48,7 @@ class Chain(RobustStrategy):
         State and messages go by them.
     flower
         What every rule takes beside its settings, see `RobustStrategy`. What a step was told of clients'
-        steps and learning rate holds for the chain, unless its own settings say otherwise.
+        steps and learning rate, and its workbench, hold for the chain, unless its own settings say otherwise.
 
     Raises
     ------
@@ -70,10 +71,11 @@ class Chain(RobustStrategy):
             self.steps[_told_apart(name, self.steps)] = step
         self.rule = _rule(self.steps)
         self.judges_gradients = any(step.judges_gradients for step in steps)
-        for setting in ("num_steps", "learning_rate"):
+        self.needs = max((step.needs for step in steps), key=get_args(Needs).index)
+        for setting in ("num_steps", "learning_rate", "workbench"):
             known = [value for step in steps if (value := getattr(step, setting)) is not None]
             if known:
-                flower.setdefault(setting, known[0])  # type: ignore[misc]  # one of two names
+                flower.setdefault(setting, known[0])  # type: ignore[misc]  # one of three names
         super().__init__(**flower)
         self.required_clients = self._fewest_clients()
 

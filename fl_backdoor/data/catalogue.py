@@ -1,6 +1,7 @@
 """What is known beforehand of the data sets that have a name of their own, and where to get them.
 
-Numbers of samples and checksums are those that the sets' authors, or torchvision and torchtext, publish.
+Numbers of samples and checksums are those that the sets' authors, or torchvision and torchtext, publish;
+docs/data.md says of each what it was checked against.
 """
 
 from collections.abc import Mapping

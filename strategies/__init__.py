@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from strategies.rules.trimmed_mean import TrimmedMean
     from strategies.steps.bucketing import Bucketing
     from strategies.steps.centered_clipping import CenteredClipping
+    from strategies.steps.crfl import CRFL
     from strategies.steps.fed_avgm import FedAvgM
     from strategies.steps.fed_opt import FedAdam, FedYogi
     from strategies.steps.nnm import NNM
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from strategies.workbench import RootData, Workbench
 
 __all__ = [
+    "CRFL",
     "LASA",
     "NNM",
     "RFA",
@@ -164,6 +166,7 @@ _HOMES = {
     "strategies.steps.nnm": ("NNM",),
     "strategies.steps.norm_clipping": ("NormClipping",),
     "strategies.chain.rows": ("Change", "Choice"),
+    "strategies.steps.crfl": ("CRFL",),
     "strategies.steps.weak_noise": ("WeakNoise",),
     "strategies.torch_workbench": ("TorchWorkbench",),
     "strategies.workbench": ("RootData", "Workbench"),

@@ -23,6 +23,15 @@ ProxyClients = Callable[[ModelArrays, int, int, int], Iterator[ParameterVector]]
 might have made of the model by the end of each stage, float32 ``(n_params,)``."""
 
 
+Voters = Callable[[ModelArrays], Iterator[ModelArrays]]
+"""From a global model to those whose majority decides on each test sample, all in ``state_dict`` order."""
+
+
+def alone(model: ModelArrays) -> Iterator[ModelArrays]:
+    """Yield the model itself: nobody else has a vote."""
+    yield model
+
+
 def everything(num_examples: int) -> float:
     """Return 1: where nothing else is known, a client goes through all its samples in a round."""
     return 1.0
@@ -38,6 +47,8 @@ class ServerContext:
         The model's tensors, and which of them count as parameters.
     num_rounds
         How many rounds the run is to have; None: nobody knows.
+    last_round
+        The number of the last of them, more than `num_rounds` where they are counted on from another run's.
     seed
         The run's seed.
     partition_sizes
@@ -60,6 +71,7 @@ class ServerContext:
 
     layout: Layout
     num_rounds: int | None = None
+    last_round: int | None = None
     seed: int = 0
     partition_sizes: tuple[int, ...] = ()
     participants_per_round: int | None = None

@@ -20,7 +20,15 @@ from fl_backdoor.core import plugins
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.named_arrays import layout_of
 from fl_backdoor.core.types import ModelArrays, Positive
-from strategies.base import Aggregation, ClientUpdates, ServerContext, Weighting, median_of_kept
+from strategies.base import (
+    Aggregation,
+    ClientUpdates,
+    ServerContext,
+    Voters,
+    Weighting,
+    alone,
+    median_of_kept,
+)
 from strategies.courier import Courier, Received, TrainRequest
 from strategies.flower_courier import FlowerCourier
 from strategies.flower_replies import consistent
@@ -222,6 +230,15 @@ class RobustStrategy(FedAvg):
         """
         return model
 
+    def voters(self) -> Voters:
+        """Return from which models' votes the figures of the last round's model follow: here, from its own.
+
+        Whoever evaluates asks for it when a round has ended; an app does in its ``evaluate_fn``. Models are
+        made one by one while the next round is under way already: what the strategy learns in it must not
+        change them.
+        """
+        return alone
+
     def prepare(self, server: ServerContext) -> None:
         """Hear of the server before the first round; `start` says it where nobody else has.
 
@@ -341,6 +358,7 @@ class RobustStrategy(FedAvg):
         """Return what a Flower app knows of itself."""
         return ServerContext(
             layout_of(arrays, self.buffers),
+            num_rounds,
             num_rounds,
             self.seed,
             weighting=self.weighting,

@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     SAMPLED_COORDINATES = 18
     CLIENT_GROUPS = 19
     AUGMENTATION = 20
+    SMOOTHING = 24
     ROOT_TRAINING = 25
 
 

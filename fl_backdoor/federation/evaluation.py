@@ -4,20 +4,26 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import fmean
 from types import TracebackType
 
+import numpy as np
 import torch
 from flwr.app import ArrayRecord
+from numpy.typing import NDArray
 
 from fl_backdoor.attacks.shared_state import TRIGGER, unpacked
 from fl_backdoor.attacks.triggers.base import NOTHING
+from fl_backdoor.core.types import ModelArrays
 from fl_backdoor.data.samples import CLEAN, Poison
 from fl_backdoor.federation.context import ExperimentContext
 from fl_backdoor.metrics import divergence
 from fl_backdoor.metrics.backdoor import BackdoorFigures, backdoor_figures
 from fl_backdoor.metrics.by_class import Shares, class_accuracies
+from fl_backdoor.metrics.votes import Votes
 from fl_backdoor.models.factory import first_not_finite, load_arrays
 from fl_backdoor.training.trainer import Predictions, predict
+from strategies.base import Voters, alone
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ Then = Callable[[Evaluation], None]
 class Evaluator:
     """Works out what models come to on the test set, one model at a time.
 
+    Where several models vote on each sample, the figures are those of the votes, and the loss is their mean.
+
     Clean and triggered samples are predicted side by side, each in one thread: whatever cores there are, the
     figures are the same.
 
@@ -63,16 +71,19 @@ class Evaluator:
         self._running: Future[None] | None = None
         self.trigger = context.trigger
 
-    def start(self, model: ArrayRecord, then: Then, shared_state: bytes = b"") -> None:
+    def start(
+        self, model: ArrayRecord, then: Then, shared_state: bytes = b"", voters: Voters = alone
+    ) -> None:
         """Evaluate `model` in the background and call `then`, once the evaluation before it is through.
 
-        `shared_state` has what malicious clients have learnt about their trigger. Whatever the evaluation
-        before raised is raised here.
+        `shared_state` has what malicious clients have learnt about their trigger, `voters` makes of the model
+        those that have a vote. Whatever the evaluation before raised is raised here.
         """
         self.wait()
         self.trigger = self.context.trigger.with_learnt(unpacked(shared_state).get(TRIGGER, NOTHING))
-        load_arrays(self.context.model, model.to_numpy_ndarrays())
-        self._running = self._threads.submit(self._evaluate, then)
+        arrays = list(model.to_numpy_ndarrays())
+        load_arrays(self.context.model, arrays)
+        self._running = self._threads.submit(self._evaluate, arrays, voters, then)
 
     def wait(self) -> None:
         """Wait for the evaluation that is under way; raises what it raised."""
@@ -89,13 +100,11 @@ class Evaluator:
         with self._threads:
             self.wait()
 
-    def _evaluate(self, then: Then) -> None:
+    def _evaluate(self, model: ModelArrays, voters: Voters, then: Then) -> None:
         started = time.perf_counter()
         poisoning, labels = self.context.poisoning, self.context.data.test.labels
         poison = poisoning.in_test(self.trigger, self.context.config.attack.trigger_space)
-        stamped = self._threads.submit(self._predict, poison)
-        clean = self._predict(CLEAN)
-        triggered = stamped.result().classes
+        clean, triggered = self._predicted(model, voters, poison)
         figures = backdoor_figures(
             labels, clean.classes, triggered, clean.loss, targets=poisoning.aims()[labels]
         )
@@ -104,6 +113,27 @@ class Evaluator:
             first_not_finite(self.context.model), (clean.classes, triggered), clean.loss
         )
         then(Evaluation(figures, by_class, diverged, time.perf_counter() - started))
+
+    def _predicted(
+        self, model: ModelArrays, voters: Voters, poison: Poison
+    ) -> tuple[Predictions, NDArray[np.int64]]:
+        """Return the votes on clean and on triggered samples; at the end `model` is loaded again."""
+        losses, clean, triggered = list[float](), Votes(), Votes()
+        loaded = model
+        for voter in voters(model):
+            self._load(voter, in_place_of=loaded)
+            loaded = voter
+            stamped = self._threads.submit(self._predict, poison)
+            predicted = self._predict(CLEAN)
+            losses.append(predicted.loss)
+            clean.add(predicted.classes)
+            triggered.add(stamped.result().classes)
+        self._load(model, in_place_of=loaded)
+        return Predictions(clean.majority(), fmean(losses)), triggered.majority()
+
+    def _load(self, model: ModelArrays, in_place_of: ModelArrays) -> None:
+        if model is not in_place_of:
+            load_arrays(self.context.model, model)
 
     def _predict(self, poison: Poison) -> Predictions:
         context = self.context

@@ -119,7 +119,7 @@ class Rounds:
             whole["diverged"] = found.diverged or row.get("diverged")
             self.on_round(FinishedRound(whole, clients, found.by_class, remembered, shared_state))
 
-        self.evaluator.start(arrays, report, shared_state)
+        self.evaluator.start(arrays, report, shared_state, self.strategy.voters())
         self._sent = arrays
 
     def _pass_on(self, server_round: int, replies: RoundReplies) -> None:

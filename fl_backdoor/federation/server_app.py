@@ -241,6 +241,7 @@ def _server_of(
     return ServerContext(
         layout=layout,
         num_rounds=len(config.rounds),
+        last_round=config.num_rounds,
         seed=config.seed,
         partition_sizes=partition_sizes,
         participants_per_round=config.participants_per_round,

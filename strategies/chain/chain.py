@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from itertools import chain, count
 from typing import Unpack, get_args
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from fl_backdoor.core import chains
 from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.types import ModelArrays
-from strategies.base import Aggregation, ClientUpdates, ServerContext
+from strategies.base import Aggregation, ClientUpdates, ServerContext, Voters
 from strategies.chain.inner_courier import InnerCourier
 from strategies.chain.kinds import ModelStep, Step, UpdateStep
 from strategies.chain.rows import ChainAggregation, Rows
@@ -132,6 +133,10 @@ class Chain(RobustStrategy):
             model = step.finish(model, clients, aggregation)
         return model
 
+    def voters(self) -> Voters:
+        """Return the voters of the step that has some; of several each one's stand for those before it."""
+        return reduce(_and_then, [step.voters() for step in self.steps.values()])
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return what each step remembers, under its name."""
         of_steps = {
@@ -163,6 +168,10 @@ class Chain(RobustStrategy):
                 return name
             rows = _rows_after(step, rows)
         return None
+
+
+def _and_then(first: Voters, second: Voters) -> Voters:
+    return lambda model: (voter for one in first(model) for voter in second(one))
 
 
 def _rows_after(step: RobustStrategy, rows: int) -> int:

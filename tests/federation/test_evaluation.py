@@ -53,3 +53,25 @@ def test_a_tensor_that_is_not_finite_is_named(evaluate, context):
     _, diverged = evaluate(**{"4_bias": np.full(10, np.inf, np.float32)})
     assert diverged == "4.bias is not finite"
     assert first_not_finite(context.model) == "4.bias"
+
+
+def test_where_several_models_vote_the_majority_decides_and_the_model_stays(context):
+    initial, labels = state_arrays(context.model), context.data.test.labels
+    names = list(context.model.state_dict())
+
+    def always(wanted):
+        """Answer 100 for a class, and 0 for the others."""
+        answers = {"4.weight": np.zeros((10, 3136)), "4.bias": 100 * np.eye(10)[wanted]}
+        return [np.asarray(answers.get(name, array)) for name, array in zip(names, initial, strict=True)]
+
+    found = []
+    with Evaluator(context) as evaluator:
+        evaluator.start(ArrayRecord(initial), found.append, voters=lambda _: map(always, [3, 1, 3, 0]))
+    figures = found[0].figures
+    assert figures.main_task_accuracy == np.mean(labels == 3)
+    assert (figures.attack_success_rate, figures.success_rate) == (0, 0)
+    # Of each model's answers those are 100 wrong that should have been another class.
+    wrong = [100 * np.mean(labels != wanted) for wanted in (3, 1, 3, 0)]
+    assert figures.test_loss == pytest.approx(np.mean(wrong), rel=1e-5)
+    for array, before in zip(state_arrays(context.model), initial, strict=True):
+        np.testing.assert_array_equal(array, before)

@@ -48,6 +48,7 @@ from strategies.rules.signguard import SignGuard
 from strategies.rules.trimmed_mean import TrimmedMean
 from strategies.steps.bucketing import Bucketing
 from strategies.steps.centered_clipping import CenteredClipping
+from strategies.steps.crfl import CRFL
 from strategies.steps.fed_avgm import FedAvgM
 from strategies.steps.fed_opt import FedAdam, FedYogi
 from strategies.steps.nnm import NNM
@@ -87,6 +88,7 @@ DEFENCES = {
     "norm_clipping_median": RuleContract(lambda length: NormClipping()),
     "nnm": RuleContract(lambda length: NNM(num_malicious=1), fewest=3),
     "weak_noise": RuleContract(lambda length: WeakNoise()),
+    "crfl": RuleContract(lambda length: CRFL(bound=length)),
     "rfa": RuleContract(lambda length: RFA(smoothing=1e-6 * length)),
     "rlr": RuleContract(lambda length: RLR(threshold=4), fewest=4, has_weights=False),
     "foolsgold": RuleContract(lambda length: FoolsGold()),

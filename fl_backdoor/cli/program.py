@@ -21,6 +21,7 @@ COMMANDS = {
     "data": "which data sets there are, and what of them is on this machine",
     "report": "one HTML page about runs",
     "table": "a table of runs for a paper",
+    "matrix": "defences by attacks: ASR, and the accuracy that a defence costs",
     "compare": "what differs between two runs, and whether it is more than seeds differ by",
     "watch": "follow runs that go on elsewhere",
     "certs": "certificates and keys for other machines",

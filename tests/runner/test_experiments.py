@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 import conf
 from fl_backdoor.config.schema import parse_whole
+from fl_backdoor.federation.context import ExperimentContext
+from fl_backdoor.federation.proxy_clients import ProxyClients
+from fl_backdoor.federation.server_app import build_strategy, courier_of
 from fl_backdoor.runner.checks import check
 from fl_backdoor.runner.composition import composed
 from tests.made_sentences import write_sst2
@@ -67,3 +71,44 @@ def test_many_clients_are_a_hundred_of_whom_ten_are_drawn(num_malicious, data_ro
     assert (config.partition.num_clients, config.participants_per_round, config.num_rounds) == (100, 10, 100)
     assert config.attack.num_malicious == num_malicious
     assert 1 <= config.attack.last_round < config.num_rounds, "durability needs rounds without attack"
+
+
+NO_DEFENCES = {"chain", "flower", "fed_adam", "fed_avgm", "fed_yogi", "bucketing", "sparsification"}
+"""Strategies that hold nothing by themselves: what they are made of stands beside them, or follows them."""
+
+
+def arena_of(*overrides: str):
+    return parse_whole(next(composed(["experiment=arena/defences", "attack=patch", *overrides])))[0]
+
+
+def test_the_arena_has_every_defence_and_each_can_work_there():
+    folder, arena = FOLDER.parent / "strategy", FOLDER / "arena" / "defences.yaml"
+    swept = yaml.safe_load(arena.read_text())["hydra"]["sweeper"]["params"]
+    defences = [name.strip() for name in swept["strategy"].split(",")]
+    # Bulyan is told another f there than its file has: a command of its own.
+    assert sorted([*defences, "bulyan"]) == sorted(
+        {file.stem for file in folder.glob("*.yaml")} - NO_DEFENCES
+    )
+    sizes = (260,) * 15
+    layout = ExperimentContext(arena_of("strategy=fedavg")).layout
+    for chosen in [*([name] for name in defences), ["bulyan", "strategy.num_malicious=3"]]:
+        config = arena_of(f"strategy={chosen[0]}", *chosen[1:])
+        build_strategy(config, layout, sizes, ProxyClients(config, sizes), courier_of(config))
+
+
+@pytest.mark.parametrize("name", ["none", "backdoor", "patch", "a3fl", "dba", "amplified"])
+def test_the_arenas_attacks_are_what_their_names_say(name):
+    attack = next(composed(["experiment=arena/defences", f"attack={name}"]))["attack"]
+    trigger = attack["trigger"]["_target_"].rpartition(".")[2]
+    told = (trigger, attack["alpha"], attack["num_malicious"], attack["boost_factor"])
+    assert (
+        told
+        == {
+            "none": ("Bar", 0, 0, 1),
+            "backdoor": ("Bar", 0.052, 3, 1),
+            "patch": ("Patch", 0.3, 3, 1),
+            "a3fl": ("A3FL", 0.3, 3, 1),
+            "dba": ("Distributed", 0.3, 3, 1),
+            "amplified": ("Bar", 0.3, 1, 10),
+        }[name]
+    )

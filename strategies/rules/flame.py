@@ -22,6 +22,7 @@ from fl_backdoor.core.types import ClientMask, NonNegative
 from strategies.base import Aggregation, ClientUpdates, mean_of
 from strategies.numerics.clipping import clip_coefficients
 from strategies.numerics.cosines import cosine_distances
+from strategies.numerics.density import density_groups
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
 
 
@@ -33,21 +34,9 @@ def largest_group(distances: NDArray[np.float64]) -> ClientMask:
     distances
         float64 ``(n_clients, n_clients)``.
     """
-    from sklearn.cluster import HDBSCAN
-
-    num_clients = len(distances)
-    everybody = np.ones(num_clients, dtype=np.bool_)
-    if num_clients <= 2 or not distances.any():
-        return everybody
-    found = HDBSCAN(
-        min_cluster_size=num_clients // 2 + 1,
-        min_samples=1,
-        metric="precomputed",
-        allow_single_cluster=True,
-        copy=True,
-    ).fit(distances)
-    members: ClientMask = found.labels_ == 0
-    return members if members.any() else everybody
+    labels = density_groups(distances, len(distances) // 2 + 1, num_neighbours=1, may_be_one=True)
+    members: ClientMask = labels == 0
+    return members if members.any() else np.ones_like(members)
 
 
 class Flame(RobustStrategy):

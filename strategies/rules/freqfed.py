@@ -24,6 +24,7 @@ from strategies.base import ClientUpdates
 from strategies.chain.kinds import ChoiceStep
 from strategies.chain.rows import Choice
 from strategies.numerics.cosines import cosine_distances
+from strategies.numerics.density import density_groups
 from strategies.numerics.linear import norms
 from strategies.numerics.threads import in_order
 from strategies.robust_strategy import StrategyArguments
@@ -54,15 +55,9 @@ def largest_group(distances: NDArray[np.float64]) -> ClientMask:
     distances
         float64 ``(n_clients, n_clients)``.
     """
-    from sklearn.cluster import HDBSCAN
-
-    everybody = np.ones(len(distances), dtype=np.bool_)
-    if len(distances) <= FEWEST_IN_A_GROUP or not distances.any():
-        return everybody
-    found = HDBSCAN(min_cluster_size=FEWEST_IN_A_GROUP, metric="precomputed", copy=True).fit(distances)
-    labels = found.labels_
+    labels = density_groups(distances, FEWEST_IN_A_GROUP)
     if (labels < 0).all():
-        return everybody
+        return np.ones(len(labels), dtype=np.bool_)
     sizes = np.bincount(labels[labels >= 0])
     largest = next(label for label in labels if label >= 0 and sizes[label] == sizes.max())
     return np.asarray(labels == largest)

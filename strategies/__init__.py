@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from strategies.rules.alignins import AlignIns
     from strategies.rules.bulyan import Bulyan
     from strategies.rules.clip_avg import ClipAvg
+    from strategies.rules.deepsight import DeepSight
     from strategies.rules.dnc import DnC
     from strategies.rules.fedavg import FedAvg
     from strategies.rules.flame import Flame
+    from strategies.rules.flare import FLARE
     from strategies.rules.fldetector import FLDetector
     from strategies.rules.flower import FlowerStrategy
+    from strategies.rules.fltrust import FLTrust
     from strategies.rules.foolsgold import FoolsGold
     from strategies.rules.freqfed import FreqFed
     from strategies.rules.hybrid import Hybrid
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CRFL",
+    "FLARE",
     "LASA",
     "NNM",
     "RFA",
@@ -77,8 +81,10 @@ __all__ = [
     "ClientUpdates",
     "ClipAvg",
     "Courier",
+    "DeepSight",
     "DnC",
     "FLDetector",
+    "FLTrust",
     "FedAdam",
     "FedAvg",
     "FedAvgM",
@@ -135,7 +141,10 @@ _HOMES = {
     "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
     "strategies.persistent_direction.rule": ("PersistentDirection",),
     "strategies.rules.alignins": ("AlignIns",),
+    "strategies.rules.deepsight": ("DeepSight",),
     "strategies.rules.dnc": ("DnC",),
+    "strategies.rules.flare": ("FLARE",),
+    "strategies.rules.fltrust": ("FLTrust",),
     "strategies.rules.foolsgold": ("FoolsGold",),
     "strategies.rules.rfa": ("RFA",),
     "strategies.rules.rlr": ("RLR",),

@@ -159,7 +159,8 @@ class Aggregation:
         Weight of each client in the mean, 0 if it was left out, NaN where the rule has no weights;
         float64 ``(n_clients,)``.
     clip_coefficients
-        What each client's update was multiplied by, in (0, 1]; 1 is untouched; float64 ``(n_clients,)``.
+        What each client's update was multiplied by, positive; 1 is untouched, above 1 it was lengthened, as
+        rules do that bring all updates to one length; float64 ``(n_clients,)``.
     filtered
         Who was left out, bool ``(n_clients,)``.
     flagged
@@ -171,6 +172,13 @@ class Aggregation:
     clip_coefficients: ClientVector
     filtered: ClientMask
     flagged: ClientMask
+
+
+def local_models(clients: ClientUpdates, layout: Layout) -> Iterator[ModelArrays]:
+    """Yield each client's model: the global one, moved by its update. Buffers, on which it may lie, stay."""
+    buffers = layout.buffers(clients.model)
+    for update in clients.updates:
+        yield layout.moved(clients.model, update, buffers)
 
 
 def require_equal_weighting(server: ServerContext, rule: str) -> None:

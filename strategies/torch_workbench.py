@@ -11,7 +11,7 @@ from torch import nn
 
 from fl_backdoor.core.types import ModelArrays, ParameterVector
 from fl_backdoor.models.factory import load_arrays, state_arrays
-from strategies.workbench import RootData
+from strategies.workbench import Inputs, RootData
 
 BATCH_SIZE = 256
 """Samples that are answered at a time."""
@@ -62,11 +62,11 @@ class TorchWorkbench:
         """Return copies of a network's tensors."""
         return state_arrays(network)
 
-    def scores(self, model: ModelArrays, inputs: torch.Tensor) -> NDArray[np.float32]:
+    def scores(self, model: ModelArrays, inputs: Inputs) -> NDArray[np.float32]:
         """Return logits."""
         return _answers(self.network(model), inputs)
 
-    def features(self, model: ModelArrays, inputs: torch.Tensor) -> NDArray[np.float32]:
+    def features(self, model: ModelArrays, inputs: Inputs) -> NDArray[np.float32]:
         """Return what the last linear layer is given; raises ValueError if there is none."""
         network = self.network(model)
         layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
@@ -86,7 +86,8 @@ class TorchWorkbench:
 
 
 @torch.inference_mode()
-def _answers(network: nn.Module, inputs: torch.Tensor) -> NDArray[np.float32]:
+def _answers(network: nn.Module, inputs: Inputs) -> NDArray[np.float32]:
+    given = torch.as_tensor(inputs, device=next(network.parameters()).device)
     with one_thread():
-        answers = [network(batch) for batch in torch.split(inputs, BATCH_SIZE)]
+        answers = [network(batch) for batch in torch.split(given, BATCH_SIZE)]
         return torch.cat(answers).float().cpu().numpy()

@@ -4,7 +4,7 @@ Most rules judge updates as vectors. Some look at what models answer, or train t
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from fl_backdoor.core.types import ModelArrays, ParameterVector
 
 if TYPE_CHECKING:
     import torch
+
+Inputs: TypeAlias = "torch.Tensor | NDArray[np.float32]"
+"""Samples as a network takes them, ``(n, *input_shape)``."""
 
 Needs = Literal["nothing", "network", "root data"]
 """What a rule cannot work without: nothing but updates, a `Workbench`, or one with samples of its own."""
@@ -57,10 +60,10 @@ class Workbench(Protocol):
     def arrays(self, network: "torch.nn.Module") -> ModelArrays:
         """Return copies of a network's tensors, in the model's order."""
 
-    def scores(self, model: ModelArrays, inputs: "torch.Tensor") -> NDArray[np.float32]:
+    def scores(self, model: ModelArrays, inputs: "Inputs") -> NDArray[np.float32]:
         """Return what the network answers, logits ``(n, num_classes)``, float32."""
 
-    def features(self, model: ModelArrays, inputs: "torch.Tensor") -> NDArray[np.float32]:
+    def features(self, model: ModelArrays, inputs: "Inputs") -> NDArray[np.float32]:
         """Return what the network's last linear layer is given, float32 ``(n, width)``."""
 
     def train_on_root(self, model: ModelArrays, server_round: int) -> ParameterVector:

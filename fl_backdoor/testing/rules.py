@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
@@ -70,7 +70,7 @@ WITHOUT_TIES = tuple(UPDATES)[:6]
 def server_of(num_clients: int, num_params: int = NUM_PARAMS) -> ServerContext:
     """Return a server whose clients all take part in each round and have 100 samples each."""
     return ServerContext(
-        Layout((TensorSpec("weight", (num_params,), "float32", True),)),
+        one_tensor(num_params),
         num_rounds=20,
         seed=7,
         partition_sizes=(100,) * num_clients,
@@ -96,6 +96,11 @@ def clients_of(
     )
 
 
+def one_tensor(num_params: int) -> Layout:
+    """Return the layout of a model that is one tensor, ``weight``."""
+    return Layout((TensorSpec("weight", (num_params,), "float32", True),))
+
+
 @dataclass(frozen=True)
 class RuleContract:
     """A rule, and what is known of it; each method checks one property and raises AssertionError.
@@ -118,6 +123,13 @@ class RuleContract:
     order_on
         Updates, by their names in `UPDATES`, whose clients the rule can tell apart: their order must not
         matter.
+    own_length
+        Whether it gives updates a length of its own: coefficients may be above 1, and clients that are equal
+        need not move the model by what they sent.
+    may_keep_model
+        Whether everybody may be left out.
+    layout
+        Of the model, by its number of parameters, all in float32.
     """
 
     build: Callable[[float], RobustStrategy]
@@ -127,6 +139,9 @@ class RuleContract:
     ignores_huge: bool = False
     spares_all: bool = True
     order_on: tuple[str, ...] = WITHOUT_TIES
+    own_length: bool = False
+    may_keep_model: bool = False
+    layout: Callable[[int], Layout] = one_tensor
 
     def check(self) -> None:
         """Check everything that holds for such a rule."""
@@ -139,16 +154,17 @@ class RuleContract:
             self.check_order(UPDATES[name])
         for factor in (2.0**-10, 2.0**10):
             self.check_scaling(factor)
-        for scale in SCALES:
-            self.check_among(nearly_equal(scale))
-        self.check_equal_clients()
+        if not self.own_length:
+            for scale in SCALES:
+                self.check_among(nearly_equal(scale))
+            self.check_equal_clients()
         if self.spares_all:
             self.check_simplex()
         self.check_threads()
         self.check_going_on()
-        if self.fewest == 1:
+        if self.fewest == 1 and not self.own_length:
             self.check_one_client()
-        else:
+        elif self.fewest > 1:
             self.check_too_few()
         if self.ignores_huge:
             for factor in HUGE:
@@ -159,13 +175,22 @@ class RuleContract:
     ) -> RobustStrategy:
         """Return the rule on a server with so many clients, and a model of so many parameters."""
         rule = self.build(length)
-        rule.prepare(server_of(num_clients, num_params))
+        server = server_of(num_clients, num_params)
+        rule.prepare(replace(server, layout=self.layout(num_params), workbench=rule.workbench))
         return rule
+
+    def clients(
+        self, updates: UpdateMatrix, num_steps: NDArray[np.float64] | None = None, server_round: int = 1
+    ) -> ClientUpdates:
+        """Return what it is given of a round, see `clients_of`; the model is in the layout's tensors."""
+        clients = clients_of(updates, num_steps, server_round)
+        vector = one_tensor(updates.shape[1]).vector(clients.model)
+        return replace(clients, model=[part for _, part in self.layout(len(vector)).parts(vector)])
 
     def check_ranges(self, updates: UpdateMatrix, length: float) -> None:
         """See that all of the result has its shape and type, is finite and in range; updates stay."""
         before = updates.copy()
-        clients = clients_of(updates, np.arange(1.0, len(updates) + 1))
+        clients = self.clients(updates, np.arange(1.0, len(updates) + 1))
         result = self.prepared(length).aggregate(clients)
         np.testing.assert_array_equal(updates, before)
         _assert_is(result.update, np.float32, updates.shape[1:])
@@ -181,7 +206,8 @@ class RuleContract:
         _assert_is(result.weights, np.float64, updates.shape[:1])
         for mask in (result.filtered, result.flagged):
             _assert_is(mask, np.bool_, updates.shape[:1])
-        assert ((result.clip_coefficients > 0) & (result.clip_coefficients <= 1)).all()
+        assert (result.clip_coefficients > 0).all()
+        assert self.own_length or (result.clip_coefficients <= 1).all()
         if not self.has_weights:
             if self.spares_all:
                 self._assert_left_out(result.filtered)
@@ -189,12 +215,13 @@ class RuleContract:
             np.testing.assert_array_equal(result.weights, np.where(result.filtered, 0, np.nan))
             return
         assert (result.weights >= 0).all()
-        assert abs(math.fsum(result.weights) - 1) <= 1e-14
+        kept = self.may_keep_model and bool(result.filtered.all())
+        assert abs(math.fsum(result.weights) - (0 if kept else 1)) <= 1e-14
         np.testing.assert_array_equal(result.weights == 0, result.filtered)
 
     def check_weighted_sum(self, updates: UpdateMatrix) -> None:
         """See that the model moves by the weighted sum of the clipped updates."""
-        result = self.prepared(1.0).aggregate(clients_of(updates))
+        result = self.prepared(1.0).aggregate(self.clients(updates))
         factors = result.weights * result.clip_coefficients
         columns = updates.astype(np.float64).T
         expected = [math.fsum(f * u for f, u in zip(factors, column, strict=True)) for column in columns]
@@ -206,7 +233,9 @@ class RuleContract:
         """See that the order of clients does not matter."""
         order = np.random.default_rng(seed).permutation(len(updates))
         # A rule of its own for each: it may remember who sent what.
-        result, other = (self.prepared(1.0).aggregate(clients_of(rows)) for rows in (updates, updates[order]))
+        result, other = (
+            self.prepared(1.0).aggregate(self.clients(rows)) for rows in (updates, updates[order])
+        )
         used = updates[:4] if self.ignores_huge else updates
         np.testing.assert_allclose(other.update, result.update, rtol=1e-6, atol=last_digits(used))
         np.testing.assert_allclose(other.weights, result.weights[order], rtol=1e-13)
@@ -219,8 +248,8 @@ class RuleContract:
 
         `factor` is a power of two, which changes no digit: the results are the same bit for bit.
         """
-        result = self.prepared(1.0).aggregate(clients_of(spread_out()))
-        scaled = self.prepared(factor).aggregate(clients_of(spread_out() * np.float32(factor)))
+        result = self.prepared(1.0).aggregate(self.clients(spread_out()))
+        scaled = self.prepared(factor).aggregate(self.clients(spread_out() * np.float32(factor)))
         np.testing.assert_array_equal(scaled.update, result.update * np.float32(factor))
         np.testing.assert_array_equal(scaled.weights, result.weights)
         np.testing.assert_array_equal(scaled.flagged, result.flagged)
@@ -228,28 +257,28 @@ class RuleContract:
     def check_one_client(self) -> None:
         """See that one client moves the model alone."""
         rows = spread_out()[:1]
-        result = self.prepared(num_clients=1).aggregate(clients_of(rows))
+        result = self.prepared(num_clients=1).aggregate(self.clients(rows))
         np.testing.assert_array_equal(result.update, rows[0])
         assert not (result.filtered | result.flagged).any()
 
     def check_equal_clients(self) -> None:
         """See that equal clients move the model as each of them would."""
-        result = self.prepared().aggregate(clients_of(UPDATES["all equal"]))
+        result = self.prepared().aggregate(self.clients(UPDATES["all equal"]))
         np.testing.assert_allclose(result.update, UPDATES["all equal"][0], rtol=3e-7)
         self._assert_nobody_stands_out(result)
 
     def check_simplex(self) -> None:
         """See that nobody is an outlier among clients that differ by rounding alone, see `exceeds`."""
-        self._assert_nobody_stands_out(self.prepared().aggregate(clients_of(simplex())))
+        self._assert_nobody_stands_out(self.prepared().aggregate(self.clients(simplex())))
 
     def check_among(self, updates: UpdateMatrix) -> None:
         """See that the movement lies among nearly equal updates."""
-        assert_among(self.prepared().aggregate(clients_of(updates)).update, updates)
+        assert_among(self.prepared().aggregate(self.clients(updates)).update, updates)
 
     def check_huge(self, factor: float) -> None:
         """See that a huge update leaves no trace, and is flagged where the rule judges clients."""
         rows = with_huge_row(factor)
-        result = self.prepared().aggregate(clients_of(rows))
+        result = self.prepared().aggregate(self.clients(rows))
         assert_among(result.update, np.delete(rows, 4, axis=0))
         assert result.flagged[4] == (self.has_weights or self.selects is not None)
         if self.selects is None and self.spares_all:
@@ -263,7 +292,7 @@ class RuleContract:
         rule, found = self.prepared(100.0, num_params=size[1]), []
         for num_threads in (1, 2, 5):
             with mock.patch.object(threads, "usable_cores", lambda count=num_threads: count):
-                clients = clients_of(rows)
+                clients = self.clients(rows)
                 result = rule.aggregate(clients)
                 found.append(
                     (result.update, result.weights, result.flagged, clients.norms, clients.mean_distances)
@@ -284,7 +313,7 @@ class RuleContract:
     def check_going_on(self) -> None:
         """See that a run that was cut off goes on as if nothing had happened: `state` and `restore`."""
         whole = self.prepared(1.0)
-        rounds = [clients_of(spread_out(scale), server_round=at) for at, scale in enumerate((1, 2, 3), 1)]
+        rounds = [self.clients(spread_out(scale), server_round=at) for at, scale in enumerate((1, 2, 3), 1)]
         for clients in rounds[:2]:
             whole.aggregate(clients)
         resumed = self.prepared(1.0)

@@ -262,8 +262,8 @@ class Rows:
         """Return each client's mean over rows by its share in them; 1 where it has none."""
         totals = self.shares.sum(axis=0)
         means = np.divide(values @ self.shares, totals, out=np.ones_like(totals), where=totals > 0)
-        at_most_one: ClientVector = np.minimum(means, 1)  # but for rounding they are
-        return at_most_one
+        largest: ClientVector = np.minimum(means, max(values.max(initial=1), 1))  # but for rounding they are
+        return largest
 
     def _all_of(self, mask: ClientMask) -> ClientMask:
         """Return the clients whose rows, of which each must have one, are all in `mask`."""

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fl_backdoor.core.types import ClientVector, UpdateMatrix
+from fl_backdoor.core.types import ClientVector, ParameterVector, UpdateMatrix
 from strategies.numerics.columns import summed
+from strategies.numerics.linear import products_with
 
 DIGITS = 6
 """Of a cosine distance; float32's roundings stay below."""
@@ -26,3 +27,10 @@ def cosine_distances(updates: UpdateMatrix, norms: ClientVector) -> NDArray[np.f
     np.fill_diagonal(cosines, 1)
     distances = 1 - cosines
     return distances.clip(0, 2).round(DIGITS)
+
+
+def cosines_with(point: ParameterVector, updates: UpdateMatrix, norms: ClientVector) -> ClientVector:
+    """Return cos(Δ_i, point), float64 ``(n_clients,)``; 0 where either is 0."""
+    lengths = norms * float(np.linalg.norm(point.astype(np.float64)))
+    products = products_with(point, updates)
+    return np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0)

@@ -21,22 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_backdoor.core.shares import share_of
-from fl_backdoor.core.types import ClientVector, ParameterVector, Positive, Ratio, UpdateMatrix
+from fl_backdoor.core.types import ClientVector, Positive, Ratio, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates, mean_of, nothing_of
 from strategies.numerics.clipping import clipped_to_median
 from strategies.numerics.columns import columnwise
+from strategies.numerics.cosines import cosines_with
 from strategies.numerics.largest import largest_coordinates
-from strategies.numerics.linear import products_with
 from strategies.numerics.scores import median_z_scores
 from strategies.numerics.threads import in_order
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
-
-
-def direction_alignment(updates: UpdateMatrix, norms: ClientVector, model: ParameterVector) -> ClientVector:
-    """Return TDA, the cosine of each update and the model, ``(n_clients,)``; 0 where either is 0."""
-    lengths = norms * float(np.linalg.norm(model.astype(np.float64)))
-    products = products_with(model, updates)
-    return np.divide(products, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def sign_alignment(updates: UpdateMatrix, kept_share: float) -> ClientVector:
@@ -87,7 +80,7 @@ class AlignIns(RobustStrategy):
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the clipped mean over whoever is aligned in both ways."""
         model = self.server.layout.vector(clients.model)
-        directions = direction_alignment(clients.updates, clients.norms, model)
+        directions = cosines_with(model, clients.updates, clients.norms)
         signs = sign_alignment(clients.updates, self.kept_share)
         keep = (median_z_scores(signs, size=1) < self.sign_bound) & (
             median_z_scores(directions, size=1) < self.direction_bound

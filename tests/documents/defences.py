@@ -29,8 +29,9 @@ against which attack is measured in [defence.md](defence.md) and, for the articl
 
 - **kind**: what it does in a chain. It *changes* updates, *chooses* among clients, *combines* what is left,
   or works on the *model* afterwards.
-- **f**: it is told how many attackers to expect. Where that is the true number, tables and reports mark the
-  row as an oracle's.
+- **needs**: *f*, it is told how many attackers to expect; where that is the true number, tables and reports
+  mark the row as an oracle's. The *network*, to try models out, which the bench gives, and a stranger's app
+  by `workbench=`; or *root data* as well, labelled samples of the server's own (`server.root_samples=100`).
 - **state**: what it remembers from round to round, which checkpoints hold.
 
 """
@@ -70,10 +71,11 @@ class Defence:
     def row(self) -> str:
         """Return its row of the table."""
         kind = next(word for base, word in KINDS.items() if issubclass(self.rule, base))
-        told = "f" if "num_malicious" in inspect.signature(self.rule.__init__).parameters else ""
+        needs = ["f"] if "num_malicious" in inspect.signature(self.rule.__init__).parameters else []
+        needs += [self.rule.needs] if self.rule.needs != "nothing" else []
         state = "yes" if self.rule.state is not RobustStrategy.state else ""
         what = self.paragraphs[0].rstrip(".").split(": ", 1)[-1]
-        return f"| `{self.name}` | {what} | {kind} | {self.paper} | {told} | {state} |"
+        return f"| `{self.name}` | {what} | {kind} | {self.paper} | {', '.join(needs)} | {state} |"
 
     @property
     def section(self) -> str:
@@ -96,9 +98,7 @@ def defences() -> list[Defence]:
 def document() -> str:
     """Return what docs/defences.md is to be."""
     each = defences()
-    head = (
-        "| `strategy=` | what it does | kind | paper | f | state |\n| --- | --- | --- | --- | --- | --- |\n"
-    )
+    head = "| `strategy=` | what it does | kind | paper | needs | state |\n" + "| --- " * 6 + "|\n"
     table = head + "\n".join(defence.row for defence in each)
     return HEAD + table + "\n\n" + "\n\n".join(defence.section for defence in each) + "\n"
 

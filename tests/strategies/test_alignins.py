@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from fl_backdoor.core.layout import Layout, TensorSpec
+from strategies.numerics.cosines import cosines_with
 from strategies.numerics.linear import norms
 from strategies.numerics.scores import median_z_scores
-from strategies.rules.alignins import AlignIns, direction_alignment, sign_alignment
+from strategies.rules.alignins import AlignIns, sign_alignment
 
 
 def test_direction_alignment_is_the_cosine_with_the_model():
     updates = np.array([[3, 4], [-3, -4], [4, -3], [0, 0], [6, 0]], np.float32)
-    found = direction_alignment(updates, norms(updates), np.array([0.6, 0.8], np.float32))
+    found = cosines_with(np.array([0.6, 0.8], np.float32), updates, norms(updates))
     np.testing.assert_allclose(found, [1, -1, 0, 0, 0.6], atol=1e-7)
-    np.testing.assert_array_equal(direction_alignment(updates, norms(updates), np.zeros(2, np.float32)), 0)
+    np.testing.assert_array_equal(cosines_with(np.zeros(2, np.float32), updates, norms(updates)), 0)
 
 
 def test_sign_alignment_counts_the_largest_coordinates():

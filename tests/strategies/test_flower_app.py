@@ -29,6 +29,7 @@ from strategies import (
 )
 from strategies.chain.inner_courier import InnerCourier
 from tests.strategies.flower_app import FIRST_NODE, InProcess, config, model, record, run
+from tests.strategies.toy_workbench import ToyWorkbench
 
 FIVE = [1.0, 1.0, 1.0, 2.0, 10.0]
 
@@ -237,10 +238,12 @@ ClipAvg's bounds are 1 and 2 ** -0.3, and there are five parameters: (1 + 0.81) 
 def test_each_configured_rule_runs_in_a_flower_app(name):
     [composition] = composed([f"strategy={name}"])
     inside = {"courier": InnerCourier()}
-    strategy = strategy_plugin.build(composition["strategy"], inside, learning_rate=0.5, num_steps=2)
+    known = {"learning_rate": 0.5, "num_steps": 2, "workbench": ToyWorkbench(num_params=5)}
+    strategy = strategy_plugin.build(composition["strategy"], inside, **known)
     assert type(strategy).__name__ in strategies.__all__
     steps = [1.0 + 0.01 * place for place in range(11)]
-    found = run(strategy, InProcess(steps), num_rounds=2)
+    two_classes = {"bias": np.zeros(2, np.float32)} if strategy.needs == "network" else {}
+    found = run(strategy, InProcess(steps), model() | two_classes, num_rounds=2)
     assert strategy.outcome.rejected == {}
     assert np.isfinite(found["weight"]).all()
     lowest, highest = MOVEMENTS.get(name, (0.8, 2.3))

@@ -20,12 +20,16 @@ TEXT = ["dataset=sst2", "model=embedding", "attack/trigger=word", "attack.target
 CLOCKS = {"train_seconds", "cpu_seconds", "aggregate_seconds", "evaluate_seconds"}
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[2, 1])
 def simulation(request):
     config = experiment(f"engine.num_workers={request.param}").config
     running = Simulation(resources(config))
     yield running
     running.close()
+
+
+with_two_workers = pytest.mark.parametrize("simulation", [2], indirect=True)
+"""Of what does not depend on how many workers there are."""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,7 @@ def test_who_watches_is_told_how_many_nodes_have_answered(simulation):
     assert node.get("CPU", 0) == 0, "each of Ray's CPUs has its worker"
 
 
+@with_two_workers
 @pytest.mark.parametrize("model", ["fl_backdoor.models.cnn.CNN", "tests.small_models.with_buffers"])
 def test_memory_and_messages_give_the_same_bits(simulation, model):
     """Buffers travel in messages in any case."""
@@ -124,6 +129,7 @@ def test_memory_and_messages_give_the_same_bits(simulation, model):
     assert all(np.array_equal(a, b) for a, b in zip(by_memory[2], by_messages[2], strict=True))
 
 
+@with_two_workers
 def test_a_model_is_not_touched_while_it_is_evaluated(simulation):
     """The next round trains meanwhile: its end must not show in the figures of this one."""
     alone, overlapped = (run(simulation, f"num_rounds={rounds}") for rounds in (1, 3))
@@ -131,11 +137,13 @@ def test_a_model_is_not_touched_while_it_is_evaluated(simulation):
     assert without_clocks(alone[1]) == without_clocks(overlapped[1][: len(alone[1])])
 
 
+@with_two_workers
 def test_another_seed_gives_another_result(simulation):
     first, second = (run(simulation, "num_rounds=1", f"seed={seed}")[2] for seed in (1, 2))
     assert not np.array_equal(first[0], second[0])
 
 
+@with_two_workers
 def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
     """FedAvg of two clients by hand: each is run alone, from the same round and the same global model."""
     both = run(simulation, "num_rounds=1", "partition.num_clients=2", "attack.num_malicious=0")[2]
@@ -149,6 +157,7 @@ def test_an_aggregated_model_is_the_mean_of_the_local_ones(simulation):
         np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-4, atol=1e-6)
 
 
+@with_two_workers
 @pytest.mark.parametrize(
     ("trigger", "reason"),
     [("RaisingBar", "RuntimeError: broken trigger"), ("NanBar", "train_loss = nan must be finite")],
@@ -163,6 +172,7 @@ def test_a_client_that_fails_costs_itself_its_place_and_nobody_else(simulation, 
     assert all(np.isfinite(array).all() for array in model)
 
 
+@with_two_workers
 def test_a_run_in_which_no_reply_is_finite_has_diverged(simulation):
     rounds, clients, _ = run(simulation, "client.learning_rate=1e30")
     assert [row["num_rejected"] for row in rounds[1:]] == [6, 6]
@@ -188,6 +198,7 @@ def test_a_worker_that_dies_loses_a_round_and_is_back_in_the_next(simulation):
     assert all("its node failed" in row["rejected"] for row in died)
 
 
+@with_two_workers
 def test_flowers_own_strategies_run_under_the_same_metrics(simulation):
     krum = ["strategy=flower", "strategy.rule=Krum", "strategy.num_malicious=1"]
     rounds, clients, _ = run(simulation, *krum, "attack.num_malicious=1")
@@ -196,6 +207,7 @@ def test_flowers_own_strategies_run_under_the_same_metrics(simulation):
     assert rounds[2]["num_filtered"] == 5
 
 
+@with_two_workers
 def test_a_run_that_nobody_answers_leaves_the_next_one_alone(simulation):
     def job(grid):
         raise NobodyAnswers("nobody has answered in round 1")

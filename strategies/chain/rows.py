@@ -37,7 +37,7 @@ class Change:
     Parameters
     ----------
     clip_coefficients
-        What each was multiplied by, in (0, 1], float64 ``(n_given,)``; None: none was clipped.
+        What each was multiplied by, in [0, 1], float64 ``(n_given,)``; None: none was clipped.
     updates
         The new rows, float32 ``(n_rows, n_params)``; None: those given, times `clip_coefficients`.
     shares

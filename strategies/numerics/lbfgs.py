@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_backdoor.core.layout import LARGEST
 from fl_backdoor.core.types import ParameterVector
-from strategies.numerics.columns import summed
-from strategies.numerics.linear import weighted_sum
+from strategies.numerics.columns import columnwise, summed
 
 SINGULAR = 1e-10
 """Directions with a smaller share of the largest singular value add nothing but rounding."""
@@ -15,6 +15,8 @@ def hessian_product(
     steps: NDArray[np.float32], changes: NDArray[np.float32], direction: ParameterVector
 ) -> ParameterVector:
     """Return B·direction, B being what L-BFGS makes of H in changes = H·steps, float32 ``(n_params,)``.
+
+    No coordinate is beyond ±`LARGEST`.
 
     R. H. Byrd, J. Nocedal and R. B. Schnabel, Representations of Quasi-Newton Matrices and Their Use in
     Limited Memory Methods, Mathematical Programming 63, 1994, the compact representation: with S and Y the
@@ -42,4 +44,6 @@ def hessian_product(
     matrix = np.block([[scale * products[s, s], lower], [lower.T, -np.diag(np.diag(mixed))]])
     along = np.concatenate([scale * products[s, -1], products[y, -1]])
     weights = np.linalg.lstsq(matrix, along, rcond=SINGULAR)[0]
-    return weighted_sum(np.concatenate([-scale * weights[s], -weights[y], [scale]]), vectors)
+    factors = np.concatenate([-scale * weights[s], -weights[y], [scale]])
+    # After a change that is out of all proportion to its step, such as a huge attack's, it says nothing.
+    return columnwise(lambda chunk: (factors @ chunk).clip(-LARGEST, LARGEST), vectors, dtype=np.float64)

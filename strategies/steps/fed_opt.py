@@ -27,6 +27,9 @@ from fl_backdoor.core.types import Decay, ParameterVector, Positive
 from strategies.robust_strategy import StrategyArguments
 from strategies.steps.server_optimizer import Memory, ServerOptimizer
 
+LARGEST_SQUARE = np.float32(1e38)
+"""Squares beyond float32 would leave infinity, and soon NaN, in the memory for good."""
+
 
 class AdaptiveOptimizer(ServerOptimizer):
     """What both have in common: all but how squares are remembered.
@@ -63,7 +66,8 @@ class AdaptiveOptimizer(ServerOptimizer):
         """Return m / (√v + τ)."""
         before, new = np.float32(self.beta1), np.float32(1 - self.beta1)
         mean = before * self.recalled("mean", movement) + new * movement
-        squares = self.squares(self.recalled("squares", movement, self.tau**2), movement**2)
+        new_squares = np.minimum(movement**2, LARGEST_SQUARE)
+        squares = self.squares(self.recalled("squares", movement, self.tau**2), new_squares)
         moved = mean / (np.sqrt(squares) + np.float32(self.tau))
         return {"mean": mean, "squares": squares}, moved.astype(np.float32, copy=False)
 

@@ -42,6 +42,13 @@ def test_a_model_that_has_not_moved_says_nothing():
     np.testing.assert_array_equal(hessian_product(np.ones((2, 3), np.float32), zeros, ones), 0)
 
 
+def test_what_overflows_is_cut_off():
+    # σ is 1e28 and the direction 1e25 long: the product would be 1e53.
+    step, change = np.float32([[1e-4, 0, 0]]), np.float32([[1e24, 0, 0]])
+    found = hessian_product(step, change, np.float32([1e25, -1e25, 0]))
+    np.testing.assert_array_equal(found, np.float32([1e30, -1e30, 0]))
+
+
 class Quadratic:
     """Ten clients with quadratic losses; the last three send something else in each round."""
 

@@ -53,6 +53,16 @@ def test_adam_and_yogi_by_hand(build):
     np.testing.assert_allclose(yogi[1], 1.5 * yogi[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("step", [FedAdam, FedYogi])
+def test_a_huge_movement_leaves_a_memory_of_numbers(build, step):
+    optimizer = build(step, eta=0.5, beta1=0.0, tau=1.0)
+    *_, huge, still = rounds_of(optimizer, [[0, 1, 2], [1e25, 0, 0], [0, 0, 0]])
+    assert np.isfinite(huge[0]).all()
+    # Without momentum a round in which nothing moves moves nothing.
+    np.testing.assert_array_equal(still[0], huge[0])
+    assert optimizer.memory["squares"][0] > 1e35
+
+
 RANDOM = np.random.default_rng(5).normal(0, 0.02, (6, 3)).astype(np.float32)
 
 

@@ -16,21 +16,42 @@ from flwr.serverapp import strategy as flower
 
 from benchmarks.isolated import Measured, isolated
 from benchmarks.measure import Figure, Scale
+from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.types import ParameterVector, UpdateMatrix
-from strategies.base import ClientUpdates
+from strategies.base import ClientUpdates, ServerContext
 from strategies.robust_strategy import RobustStrategy
+from strategies.rules.alignins import AlignIns
 from strategies.rules.bulyan import Bulyan
+from strategies.rules.clip_avg import ClipAvg
+from strategies.rules.dnc import DnC
 from strategies.rules.fedavg import FedAvg
+from strategies.rules.flame import Flame
+from strategies.rules.fldetector import FLDetector
 from strategies.rules.flower import reply
+from strategies.rules.foolsgold import FoolsGold
+from strategies.rules.freqfed import FreqFed
+from strategies.rules.hybrid import Hybrid
 from strategies.rules.iqr_filter import IQRFilter
 from strategies.rules.krum import Krum
+from strategies.rules.lasa import LASA
 from strategies.rules.median import Median
 from strategies.rules.multi_krum import MultiKrum
+from strategies.rules.multi_metrics import MultiMetrics
+from strategies.rules.rfa import RFA
+from strategies.rules.rflbat import RFLBAT
+from strategies.rules.rlr import RLR
+from strategies.rules.signguard import SignGuard
 from strategies.rules.trimmed_mean import TrimmedMean
+from strategies.steps.bucketing import Bucketing
+from strategies.steps.centered_clipping import CenteredClipping
+from strategies.steps.nnm import NNM
+from strategies.steps.norm_clipping import NormClipping
+from strategies.steps.sparsification import Sparsification
 
 SIZES = [(50, 1_000_000), (100, 11_000_000)]
 SMALL_SIZES = [(10, 10_000)]
 SMALL_RULES = ("FedAvg", "Krum")
+NUM_TENSORS = 10
 MOST_REPEATED = 1 << 28
 """Entries of an update matrix beyond which Flower's rules, which take minutes, are run once."""
 
@@ -61,7 +82,29 @@ OURS: dict[str, Callable[[Size], RobustStrategy]] = {
     "Bulyan": lambda size: Bulyan(num_malicious=size.num_malicious),
     "median": lambda _: Median(),
     "trimmed mean": lambda _: TrimmedMean(beta=0.2),
+    "ClipAvg": lambda _: ClipAvg(learning_rate=1),
+    "hybrid": lambda _: Hybrid(learning_rate=1),
+    "norm clipping": lambda _: NormClipping(),
+    "centered clipping": lambda _: CenteredClipping(radius=1),
+    "bucketing": lambda _: Bucketing(),
+    "NNM": lambda size: NNM(num_malicious=size.num_malicious),
+    "sparsification": lambda _: Sparsification(),
+    "RFA": lambda _: RFA(),
+    "RLR": lambda _: RLR(),
+    "SignGuard": lambda _: SignGuard(),
+    "DnC": lambda size: DnC(num_malicious=size.num_malicious),
+    "AlignIns": lambda _: AlignIns(),
+    "LASA": lambda _: LASA(),
+    "FLAME": lambda _: Flame(),
+    "RFLBAT": lambda _: RFLBAT(),
+    "FoolsGold": lambda _: FoolsGold(),
+    "FLDetector": lambda _: FLDetector(),
+    "FreqFed": lambda _: FreqFed(),
+    "Multi-Metrics": lambda _: MultiMetrics(),
 }
+ROUNDS_BEFORE = {"centered clipping": 1, "FoolsGold": 1, "FLDetector": 3}
+"""Of rules that remember: the round that is timed finds a memory."""
+
 FLOWERS: dict[str, Callable[[int, int], flower.FedAvg]] = {
     "Krum": lambda _, f: flower.Krum(num_malicious_nodes=f),
     "Multi-Krum": lambda n, f: flower.MultiKrum(num_malicious_nodes=f, num_nodes_to_select=n // 2),
@@ -125,7 +168,13 @@ def prepare_ours(rule: str, size: Size) -> Callable[[], Seconds]:
 
     def call(size: Size) -> Callable[[], object]:
         strategy = OURS[rule](size)
-        return partial(strategy.aggregate, _clients(_updates(size)))
+        layout = _layout(size.num_params)
+        strategy.prepare(ServerContext(layout, participants_per_round=size.num_clients))
+        updates = _updates(size)
+        for server_round in range(1, ROUNDS_BEFORE.get(rule, 0) + 1):
+            clients = _clients(updates, layout, server_round)
+            strategy.finish(clients.model, clients, strategy.aggregate(clients))
+        return partial(strategy.aggregate, _clients(updates, layout, ROUNDS_BEFORE.get(rule, 0) + 1))
 
     return _timed(call, size)
 
@@ -168,14 +217,22 @@ def _updates(size: Size) -> UpdateMatrix:
     return updates
 
 
-def _clients(updates: UpdateMatrix) -> ClientUpdates:
+def _layout(num_params: int) -> Layout:
+    """Return a model of ten tensors of one size."""
+    size = num_params // NUM_TENSORS
+    return Layout(tuple(TensorSpec(f"{i}", (size,), "float32", True) for i in range(NUM_TENSORS)))
+
+
+def _clients(updates: UpdateMatrix, layout: Layout, server_round: int) -> ClientUpdates:
     ones = np.ones(len(updates))
+    model = np.random.default_rng(server_round).standard_normal(layout.num_params, dtype=np.float32)
     return ClientUpdates(
-        1,
+        server_round,
         updates,
         num_steps=ones,
         num_examples=ones,
         learning_rate=1.0,
         weights=ones / len(updates),
         client_ids=np.arange(len(updates)),
+        model=[part for _, part in layout.parts(model)],
     )

@@ -7,14 +7,27 @@ from fl_backdoor.core.types import UpdateMatrix
 from strategies.numerics.threads import in_order
 
 
-def largest_coordinates(update: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Return where the `count` largest magnitudes of an update are, ascending; of equal ones the first."""
-    if count == len(update):
-        return np.arange(count)
+def are_largest(update: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+    """Return which coordinates have the `count` largest magnitudes; of equal ones the first.
+
+    Parameters
+    ----------
+    update
+        float32 ``(n_params,)``.
+    count
+        From 1 to n_params.
+
+    Returns
+    -------
+    bool ``(n_params,)``.
+    """
     magnitudes = np.abs(update)
     bound = np.partition(magnitudes, len(update) - count)[len(update) - count]
-    above, equal = np.flatnonzero(magnitudes > bound), np.flatnonzero(magnitudes == bound)
-    return np.sort(np.concatenate([above, equal[: count - len(above)]]))
+    largest: NDArray[np.bool_] = magnitudes >= bound
+    too_many = np.count_nonzero(largest) - count
+    if too_many:
+        largest[np.flatnonzero(magnitudes == bound)[-too_many:]] = False
+    return largest
 
 
 def magnitude_bounds(updates: UpdateMatrix, count: int) -> NDArray[np.float32]:

@@ -38,6 +38,17 @@ def scaled_rows(coefficients: ClientVector, updates: UpdateMatrix, rows: NDArray
     return scaled
 
 
+def add_to_rows(total: UpdateMatrix, rows: NDArray[np.intp], updates: UpdateMatrix) -> None:
+    """Add each update to the row of `total` that `rows` names, each at most once."""
+
+    def add(stripe: list[slice]) -> None:
+        for columns in stripe:
+            total[rows, columns] += updates[:, columns]
+
+    for _ in in_order(add, stripes(updates.shape)):
+        pass
+
+
 def pulled_rows(updates: UpdateMatrix, point: ParameterVector, coefficients: ClientVector) -> UpdateMatrix:
     """Return point + coefficients_i · (updates_i - point) for each row, as a new matrix."""
     kept, pulled = coefficients[:, None], np.empty_like(updates)
@@ -93,7 +104,35 @@ def distances_from(point: ParameterVector, updates: UpdateMatrix) -> ClientVecto
     def squares(stripe: list[slice]) -> ClientVector:
         total = np.zeros(len(updates))
         for columns in stripe:
-            apart = updates[:, columns].astype(np.float64) - point[columns]
+            apart = updates[:, columns].astype(np.float64)
+            apart -= point[columns]
+            total += np.vecdot(apart, apart)
+        return total
+
+    return np.sqrt(sum(in_order(squares, stripes(updates.shape)), np.zeros(len(updates))))
+
+
+def distances_between(
+    updates: UpdateMatrix, others: UpdateMatrix, rows: NDArray[np.intp], shift: ParameterVector
+) -> ClientVector:
+    """Return ‖updates_i - (others_rows_i + shift)‖₂, float64 ``(n_clients,)``, with differences first.
+
+    Parameters
+    ----------
+    updates, others
+        float32 ``(n_clients, n_params)``; others may be more.
+    rows
+        Which of `others` each is compared with.
+    shift
+        float32 ``(n_params,)``.
+    """
+
+    def squares(stripe: list[slice]) -> ClientVector:
+        total = np.zeros(len(updates))
+        for columns in stripe:
+            apart = updates[:, columns].astype(np.float64)
+            apart -= others[rows, columns]
+            apart -= shift[columns]
             total += np.vecdot(apart, apart)
         return total
 

@@ -26,7 +26,7 @@ from strategies.base import Aggregation, ClientUpdates, mean_of, nothing_of
 from strategies.numerics.clipping import clipped_to_median
 from strategies.numerics.columns import columnwise
 from strategies.numerics.cosines import cosines_with
-from strategies.numerics.largest import largest_coordinates
+from strategies.numerics.largest import are_largest
 from strategies.numerics.scores import median_z_scores
 from strategies.numerics.threads import in_order
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
@@ -38,8 +38,8 @@ def sign_alignment(updates: UpdateMatrix, kept_share: float) -> ClientVector:
     count = max(share_of(updates.shape[1], kept_share), 1)
 
     def aligned(row: int) -> float:
-        largest = largest_coordinates(updates[row], count)
-        return float(np.mean(np.sign(updates[row, largest]) == majority[largest]))
+        agrees = np.sign(updates[row]) == majority
+        return np.count_nonzero(agrees & are_largest(updates[row], count)) / count
 
     return np.array(list(in_order(aligned, range(len(updates)))))
 

@@ -7,7 +7,7 @@ highest are dropped. That is done several times, and those are averaged that wer
 settings are c = 1, one draw and b = 10,000. Deviations: of equal scores the lowest client id stays; if no
 client is left, which several draws can come to, the model is kept.
 
-It assumes f, and attackers that move together. Cost: a singular value decomposition of ``(n, b)`` a draw.
+It assumes f, and attackers that move together. Cost: the products of all pairs on b coordinates a draw.
 """
 
 from typing import Unpack
@@ -21,6 +21,7 @@ from fl_backdoor.core.types import ClientMask, ClientVector, Count, PositiveCoun
 from strategies.base import ClientUpdates, ServerContext
 from strategies.chain.kinds import ChoiceStep
 from strategies.chain.rows import Choice
+from strategies.numerics.columns import summed
 from strategies.robust_strategy import StrategyArguments
 from strategies.rules.krum import fewest_clients, lowest, require_clients
 
@@ -28,8 +29,10 @@ from strategies.rules.krum import fewest_clients, lowest, require_clients
 def outlier_scores(rows: NDArray[np.float64]) -> ClientVector:
     """Return ⟨row_i - mean, v⟩², v being the centred rows' top right singular vector, ``(n_clients,)``."""
     centred = rows - rows.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    scores: ClientVector = (left[:, 0] * values[0]) ** 2
+    # Along v rows lie at u·s, u being the top left singular vector and s its value; of their products s² is
+    # the largest eigenvalue, and u its vector. Clients are few: that is less work than all of the others.
+    values, vectors = np.linalg.eigh(summed(lambda chunk: chunk @ chunk.T, centred))
+    scores: ClientVector = vectors[:, -1] ** 2 * values[-1].clip(0)
     return scores
 
 

@@ -29,7 +29,7 @@ from fl_backdoor.core.types import ClientVector, ParameterVector, PositiveCount
 from strategies.base import Aggregation, ClientUpdates, ServerContext, mean_of, nothing_of
 from strategies.numerics.groups import k_means, number_of_groups
 from strategies.numerics.lbfgs import hessian_product
-from strategies.numerics.linear import distances_from
+from strategies.numerics.linear import distances_between
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
 
 FEWEST_JUDGED = 3
@@ -129,9 +129,10 @@ class FLDetector(RobustStrategy):
         turn = hessian_product(self._past[STEPS], self._past[CHANGES], model - self._past[MODEL])
         mine, theirs = _shared(clients.client_ids, self._past[CLIENT_IDS])
         errors = np.full(len(clients.client_ids), np.nan)
-        for row, before in zip(mine, theirs, strict=True):
-            expected = self._past[UPDATES][before] + turn
-            errors[row] = distances_from(expected, clients.updates[row : row + 1])[0]
+        if not len(mine):
+            return errors
+        known = clients.updates if len(mine) == len(errors) else clients.updates[mine]
+        errors[mine] = distances_between(known, self._past[UPDATES], theirs, turn)
         total = np.nansum(errors)
         return errors / total if total > 0 else errors
 

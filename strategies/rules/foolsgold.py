@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fl_backdoor.core.types import ClientVector, Positive, UpdateMatrix
 from strategies.base import Aggregation, ClientUpdates
 from strategies.numerics.cosines import cosine_distances
-from strategies.numerics.linear import norms, weighted_sum
+from strategies.numerics.linear import add_to_rows, norms, weighted_sum
 from strategies.robust_strategy import RobustStrategy, StrategyArguments
 
 SUMS, CLIENT_IDS = "sums", "client_ids"
@@ -80,7 +80,8 @@ class FoolsGold(RobustStrategy):
     def __init__(self, *, confidence: Positive = 1.0, **flower: Unpack[StrategyArguments]) -> None:
         super().__init__(**flower)
         self.confidence = confidence
-        self._sums: dict[int, NDArray[np.float32]] = {}
+        self._client_ids = np.zeros(0, dtype=np.int64)
+        self._sums: UpdateMatrix = np.zeros((0, 0), dtype=np.float32)
 
     def aggregate(self, clients: ClientUpdates) -> Aggregation:
         """Return the mean under the weights that the clients' histories give them."""
@@ -98,21 +99,26 @@ class FoolsGold(RobustStrategy):
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the sum of each client's updates."""
-        if not self._sums:
+        if not len(self._sums):
             return super().state()
-        own = {CLIENT_IDS: np.array(list(self._sums)), SUMS: np.stack(list(self._sums.values()))}
-        return super().state() | own
+        return super().state() | {CLIENT_IDS: self._client_ids, SUMS: self._sums.copy()}
 
     def restore(self, server_round: int, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Take the sums back."""
         super().restore(server_round, state)
         if SUMS in state:
-            ids, sums = state[CLIENT_IDS].tolist(), state[SUMS].astype(np.float32)
-            self._sums = dict(zip(ids, sums, strict=True))
+            self._client_ids = state[CLIENT_IDS].astype(np.int64)
+            self._sums = state[SUMS].astype(np.float32)
 
     def _remembered(self, clients: ClientUpdates) -> UpdateMatrix:
         """Add the round's updates to the clients' sums, and return these, ``(n_clients, n_params)``."""
-        for client_id, update in zip(clients.client_ids.tolist(), clients.updates, strict=True):
-            before = self._sums.get(client_id)
-            self._sums[client_id] = update.copy() if before is None else before + update
-        return np.stack([self._sums[client_id] for client_id in clients.client_ids.tolist()])
+        new = np.setdiff1d(clients.client_ids, self._client_ids)
+        if len(new):
+            nothing = np.zeros((len(new), clients.updates.shape[1]), dtype=np.float32)
+            self._sums = np.concatenate([self._sums, nothing]) if len(self._sums) else nothing
+            self._client_ids = np.concatenate([self._client_ids, new])
+        order = np.argsort(self._client_ids)
+        rows = order[np.searchsorted(self._client_ids, clients.client_ids, sorter=order)]
+        add_to_rows(self._sums, rows, clients.updates)
+        everybody = np.array_equal(rows, np.arange(len(self._sums)))
+        return self._sums if everybody else self._sums[rows]

@@ -40,7 +40,7 @@ def low_frequencies(updates: UpdateMatrix, count: int) -> UpdateMatrix:
     low = np.empty((len(updates), count), dtype=np.float32)
 
     def fill(row: int) -> None:
-        low[row] = dct(updates[row].astype(np.float64), norm="ortho")[:count]
+        low[row] = dct(updates[row], norm="ortho")[:count]
 
     for _ in in_order(fill, range(len(updates))):
         pass

@@ -49,8 +49,8 @@ def layer_figures(
 
     def sums(chunk: NDArray[Any]) -> NDArray[Any]:
         chunk[np.abs(chunk) < bounds[:, None]] = 0
-        signs = np.sign(chunk)
-        return np.stack([np.vecdot(chunk, chunk), signs.sum(axis=1), np.abs(signs).sum(axis=1)])
+        positive, negative = (np.count_nonzero(signs, axis=1) for signs in (chunk > 0, chunk < 0))
+        return np.stack([np.vecdot(chunk, chunk), positive - negative, positive + negative])
 
     squares, balance, count = summed(sums, layer)
     pure = np.divide(balance, count, out=np.zeros_like(balance), where=count > 0)

@@ -35,7 +35,8 @@ def sign_shares(updates: NDArray[np.float32]) -> NDArray[np.float64]:
 
     float64 ``(n_clients, 3)``; a share that no client has is 0.
     """
-    shares = np.stack([np.mean(np.sign(updates) == sign, axis=1) for sign in (1, 0, -1)], axis=1)
+    counts = [np.count_nonzero(one, axis=1) for one in (updates > 0, updates == 0, updates < 0)]
+    shares = np.stack(counts, axis=1) / updates.shape[1]
     largest = shares.max(axis=0)
     relative: NDArray[np.float64] = np.divide(shares, largest, out=np.zeros_like(shares), where=largest > 0)
     return relative

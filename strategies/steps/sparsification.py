@@ -18,7 +18,7 @@ from fl_backdoor.core.types import Ratio, UpdateMatrix
 from strategies.base import ClientUpdates
 from strategies.chain.kinds import UpdateStep
 from strategies.chain.rows import Change
-from strategies.numerics.largest import largest_coordinates
+from strategies.numerics.largest import are_largest
 from strategies.numerics.threads import in_order
 from strategies.robust_strategy import StrategyArguments
 
@@ -47,8 +47,7 @@ class Sparsification(UpdateStep):
         sparse = np.zeros_like(updates)
 
         def keep(row: int) -> None:
-            kept = largest_coordinates(updates[row], count)
-            sparse[row, kept] = updates[row, kept]
+            np.copyto(sparse[row], updates[row], where=are_largest(updates[row], count))
 
         for _ in in_order(keep, range(len(updates))):
             pass

@@ -36,6 +36,28 @@ against which attack is measured in [defence.md](defence.md) and, for the articl
 
 """
 
+TAIL = """\
+## Beside independent implementations
+
+Each of these was compared with somebody else's code on random matrices. Held by tests: k-means, mean shift
+and its bandwidth, and principal components with scikit-learn; trimmed means, distances and whitened lengths
+with scipy; the geometric median with a general minimiser; the server's optimisers, Krum, Bulyan and medians
+with Flower's own. Once by hand, on 40 matrices of 7 to 30 clients and up to 200 parameters at scales of 1e-3
+to 1e3, with byzfl 0.0.11, largest difference over the largest entry:
+
+| here | byzfl | difference |
+| --- | --- | --- |
+| median, trimmed mean | the same | 6e-8 |
+| RFA, three steps | from the origin in place of the mean | 6e-3; 5e-8 once its origin is the mean |
+| RFA, 300 steps | the same | 5e-8 |
+| norm clipping, NNM | the same | 0, 6e-8 |
+| bucketing, centered clipping over three rounds | the same, given the order of clients | 6e-8, 7e-8 |
+| Multi-Krum of n - f - 1 clients | f + 1 in place of f | 5e-8 |
+| Krum | f + 1 in place of f | the same client, 40 of 40 times; with f itself 38 times |
+
+byzfl's Krum sums the distances to n - f - 1 neighbours, where the paper, and this project, take n - f - 2.
+"""
+
 KINDS = {UpdateStep: "changes", ChoiceStep: "chooses", ModelStep: "model", RobustStrategy: "combines"}
 
 AUTHORS = re.compile(r"(?:\w\.[ -])+(?P<first>[^,]+?)(?:,| and | et al)")
@@ -100,7 +122,7 @@ def document() -> str:
     each = defences()
     head = "| `strategy=` | what it does | kind | paper | needs | state |\n" + "| --- " * 6 + "|\n"
     table = head + "\n".join(defence.row for defence in each)
-    return HEAD + table + "\n\n" + "\n\n".join(defence.section for defence in each) + "\n"
+    return "\n\n".join([HEAD + table, *(defence.section for defence in each), TAIL])
 
 
 def _filled(paragraph: str) -> str:

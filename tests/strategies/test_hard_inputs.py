@@ -165,7 +165,7 @@ class Run:
         assert np.isfinite(result.update).all(), where
         for values in (result.weights, result.clip_coefficients, result.filtered, result.flagged):
             assert values.shape == (size,), where
-        assert ((result.clip_coefficients >= 0) & (result.clip_coefficients <= 1)).all(), where
+        assert (np.isfinite(result.clip_coefficients) & (result.clip_coefficients >= 0)).all(), where
         known = result.weights[~np.isnan(result.weights)]
         assert (known >= 0).all(), where
         if len(known) == size and not result.filtered.all():

@@ -8,7 +8,7 @@ from fl_backdoor.core.errors import ConfigError
 from fl_backdoor.core.layout import Layout, TensorSpec
 from fl_backdoor.core.seeding import Purpose, generator
 from strategies.numerics.columns import CHUNK_COLUMNS
-from strategies.numerics.largest import largest_coordinates
+from strategies.numerics.largest import are_largest
 from strategies.rules.fedavg import FedAvg
 from strategies.steps.bucketing import Bucketing, bucket_shares
 from strategies.steps.centered_clipping import CenteredClipping
@@ -34,6 +34,12 @@ def test_norm_clipping(make_federation, make_clients, bound, coefficients, total
     np.testing.assert_allclose(result.clip_coefficients, coefficients, rtol=1e-14)
     np.testing.assert_allclose(result.update, np.divide(total, 5), rtol=1e-7)
     assert not (result.filtered | result.flagged).any(), "who is clipped is not taken for malicious"
+
+
+def test_where_most_have_not_moved_the_median_bound_is_0(make_federation, make_clients):
+    result = make_federation(3).build(NormClipping).aggregate(make_clients([[3, 4], [0, 0], [0, 0]]))
+    np.testing.assert_array_equal(result.clip_coefficients, [0, 1, 1])
+    np.testing.assert_array_equal(result.update, [0, 0])
 
 
 def test_norm_clipping_weighs_clients(make_federation, make_clients):
@@ -160,10 +166,13 @@ def test_so_many_buckets_are_left(make_federation, make_clients, count, size, ro
 
 
 def test_largest_coordinates_by_magnitude_of_equal_ones_the_first():
-    np.testing.assert_array_equal(largest_coordinates(np.float32([1, -3, 2, -1, 0]), 2), [1, 2])
-    np.testing.assert_array_equal(largest_coordinates(np.float32([1, -1, 1, -2]), 3), [0, 1, 3])
-    np.testing.assert_array_equal(largest_coordinates(np.float32([0, 0, 0]), 1), [0])
-    np.testing.assert_array_equal(largest_coordinates(np.float32([5, 6]), 2), [0, 1])
+    for update, count, expected in (
+        ([1, -3, 2, -1, 0], 2, [1, 2]),
+        ([1, -1, 1, -2], 3, [0, 1, 3]),
+        ([0, 0, 0], 1, [0]),
+        ([5, 6], 2, [0, 1]),
+    ):
+        np.testing.assert_array_equal(np.flatnonzero(are_largest(np.float32(update), count)), expected)
 
 
 def test_sparsification_keeps_a_share_of_each_update(make_federation, make_clients):

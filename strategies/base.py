@@ -159,9 +159,9 @@ class Aggregation:
         Weight of each client in the mean, 0 if it was left out, NaN where the rule has no weights;
         float64 ``(n_clients,)``.
     clip_coefficients
-        What each client's update was multiplied by, not negative; 1 is untouched, above 1 it was lengthened, as
-        rules do that bring all updates to one length, and 0 comes of a bound that is 0, a median over clients
-        most of whom have not moved; float64 ``(n_clients,)``.
+        What each client's update was multiplied by, not negative; 1 is untouched, above 1 it was lengthened,
+        as rules do that bring all updates to one length, and 0 comes of a bound that is 0, a median over
+        clients most of whom have not moved; float64 ``(n_clients,)``.
     filtered
         Who was left out, bool ``(n_clients,)``.
     flagged

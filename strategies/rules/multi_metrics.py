@@ -40,7 +40,7 @@ def manhattan_distances(updates: UpdateMatrix) -> NDArray[np.float64]:
             distances[row, row + 1 :] = np.abs(chunk[row + 1 :] - chunk[row]).sum(axis=1)
         return distances
 
-    # A chunk's sums, in float32, are pairwise: they lose no digit that float32 has.
+    # NumPy's sums are pairwise: those of a chunk are right to float32's last digits.
     distances = summed(later_ones, updates, dtype=np.float32)
     return distances + distances.T
 

@@ -40,9 +40,9 @@ TAIL = """\
 ## Beside independent implementations
 
 Each of these was compared with somebody else's code on random matrices. Held by tests: k-means, mean shift
-and its bandwidth, and principal components with scikit-learn; trimmed means, distances and whitened lengths
-with scipy; the geometric median with a general minimiser; the server's optimisers, Krum, Bulyan and medians
-with Flower's own. Once by hand, on 40 matrices of 7 to 30 clients and up to 200 parameters at scales of 1e-3
+and its bandwidth, principal components and FLARE's kernel with scikit-learn; trimmed means, distances, NNM
+and whitened lengths with scipy; the geometric median with a general minimiser; the server's optimisers with
+Flower's own. Once by hand, on 40 matrices of 7 to 30 clients and up to 200 parameters at scales of 1e-3
 to 1e3, with byzfl 0.0.11, largest difference over the largest entry:
 
 | here | byzfl | difference |

@@ -6,7 +6,7 @@ defence must leave a share of what it is under FedAvg. A new defence joins by a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from fl_backdoor.testing.rules import clients_of, server_of
 from strategies.base import Aggregation
 from strategies.chain.chain import Chain
 from strategies.robust_strategy import RobustStrategy
+from strategies.rules.fltrust import FLTrust
 from strategies.rules.foolsgold import FoolsGold
 from strategies.rules.median import Median
 from strategies.rules.oracle_filter import OracleFilter
@@ -23,8 +24,11 @@ from strategies.rules.rlr import RLR
 from strategies.steps.bucketing import Bucketing
 from strategies.steps.nnm import NNM
 from tests.strategies.test_contracts import DEFENCES
+from tests.strategies.toy_workbench import ToyWorkbench
 
 NUM_CLIENTS, NUM_PARAMS = 12, 60
+SEED = 8
+"""Of the federation; the first direction that is drawn from it is the benign clients'."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Effect:
     share
         Most that may be left of FedAvg's pull.
     finds
-        Whether all attackers are flagged.
+        Whether all attackers are flagged, or none; None: it judges layers, and flags who passes in none.
     num_attackers, length
         How many attack, and how long their updates are; a benign one's is about 0.8.
     common
@@ -52,7 +56,7 @@ class Effect:
     """
 
     share: float
-    finds: bool = False
+    finds: bool | None = False
     num_attackers: int = 1
     length: float = 20.0
     common: float = 0.6
@@ -62,13 +66,22 @@ class Effect:
     build: Callable[[], RobustStrategy] | None = None
 
 
+class Root(ToyWorkbench):
+    """A server whose own samples move the model as the benign clients do."""
+
+    def train_on_root(self, model, server_round):
+        return (0.6 * direction(np.random.default_rng(SEED))).astype(np.float32)
+
+
 EFFECTS: dict[str, Effect] = {
     "iqr_filter": Effect(0.1, finds=True, alarms=2),
     "clip_avg": Effect(0.1, finds=True),
     "hybrid": Effect(0.1, finds=True, alarms=5),
     "hybrid_prose": Effect(0.1, finds=True, alarms=5),
     "flame": Effect(0.1, finds=True, alarms=5),
-    "oracle_filter": Effect(0.1, finds=True, build=lambda: OracleFilter(client_ids=[NUM_CLIENTS - 1])),
+    "oracle_filter": Effect(
+        0.1, finds=True, alarms=1, build=lambda: OracleFilter(client_ids=[NUM_CLIENTS - 1])
+    ),
     "krum": Effect(0.1, finds=True, alarms=11, cost=1.2),
     "multi_krum": Effect(0.1, finds=True, alarms=8),
     "bulyan": Effect(0.1, finds=True, alarms=2),
@@ -78,17 +91,20 @@ EFFECTS: dict[str, Effect] = {
     "norm_clipping_median": Effect(0.1),
     "rfa": Effect(0.3),
     # The benign agree on the coordinates that they share; on the attackers' they do not, and go back there.
-    "rlr": Effect(0, num_attackers=3, common=3.0, cost=1, build=lambda: RLR(threshold=8)),
+    "rlr": Effect(0.1, num_attackers=3, common=3.0, cost=1, build=lambda: RLR(threshold=8)),
     "foolsgold": Effect(0.1, finds=True, num_attackers=3, length=0.8, common=0),
     "dnc": Effect(0.1, finds=True, alarms=1),
-    "alignins": Effect(0.1, finds=True, num_attackers=3, length=0.8, opposite=True, alarms=8),
+    "alignins": Effect(0.2, finds=True, num_attackers=3, length=0.8, opposite=True, alarms=8),
     "signguard": Effect(0.1, finds=True, num_attackers=3, length=0.8, opposite=True, alarms=4),
-    "lasa": Effect(0.1, finds=True, num_attackers=2, alarms=8),
+    "lasa": Effect(0.1, finds=None, num_attackers=2, alarms=8),
     "rflbat": Effect(
         0.1, finds=True, num_attackers=3, length=2.0, common=0, alarms=8, build=lambda: RFLBAT(most_groups=3)
     ),
     "multi_metrics": Effect(0.1, finds=True, alarms=6),
-    "freqfed": Effect(0.1, finds=True, num_attackers=3, alarms=6),
+    "freqfed": Effect(0.1, finds=True, num_attackers=3, alarms=8),
+    "fltrust": Effect(
+        0.1, finds=True, num_attackers=3, opposite=True, cost=2, build=lambda: FLTrust(workbench=Root())
+    ),
     "centered_clipping": Effect(0.1),
     "iqr_filter_norm_clipping": Effect(0.1, finds=True, alarms=2),
     "norm_clipping_nnm_median": Effect(0.1),
@@ -105,8 +121,7 @@ SHOWN_ELSEWHERE = {
     "persistent_direction": "needs many rounds: test_persistent_direction.py",
     "persistent_direction_median": "needs many rounds: test_persistent_direction.py",
     "fldetector": "needs twelve rounds that follow from each other: test_fldetector.py",
-    "fltrust": "needs an update of the server's own: test_fltrust.py",
-    "flare": "tries models out: test_flare.py",
+    "flare": "tries models out, and weighs them: test_flare.py",
     "deepsight": "tries models out: test_deepsight.py",
     "nnm": "makes clients alike, for a rule behind it: below",
     "bucketing": "makes clients alike, for a rule behind it: below",
@@ -126,7 +141,7 @@ def direction(random: np.random.Generator) -> np.ndarray:
 
 def federation(effect: Effect, num_attackers: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return updates, the benign mean, and the direction of the attack."""
-    random = np.random.default_rng(8)
+    random = np.random.default_rng(SEED)
     shared = direction(random)
     own = np.stack([0.5 * direction(random) for _ in range(NUM_CLIENTS)])
     rows = effect.common * shared + own
@@ -143,7 +158,7 @@ def federation(effect: Effect, num_attackers: int) -> tuple[np.ndarray, np.ndarr
 def outcome(name: str, rows: np.ndarray) -> Aggregation:
     build = EFFECTS[name].build
     rule = build() if build else DEFENCES[name].build(1.0)
-    rule.prepare(server_of(NUM_CLIENTS, NUM_PARAMS))
+    rule.prepare(replace(server_of(NUM_CLIENTS, NUM_PARAMS), workbench=rule.workbench))
     return rule.aggregate(clients_of(rows.astype(np.float32)))
 
 
@@ -160,8 +175,9 @@ def test_a_planted_attacker_gets_less_than_under_fedavg(name):
     pull, of_mean = ((moved - benign) @ attack for moved in (result.update, rows.mean(axis=0)))
     assert pull <= effect.share * of_mean, f"{pull / of_mean:.2f} of FedAvg's pull"
     attackers = result.flagged[NUM_CLIENTS - effect.num_attackers :]
-    assert attackers.all() if effect.finds else not attackers.any()
-    assert not result.flagged.all() or not effect.finds
+    if effect.finds is not None:
+        assert attackers.all() == attackers.any() == effect.finds
+    assert not result.flagged.all()
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -175,8 +191,8 @@ def test_where_nobody_attacks_it_costs_little(name):
 
 @pytest.mark.parametrize("step", [NNM(num_malicious=2), Bucketing(bucket_size=3)], ids=["nnm", "bucketing"])
 def test_clients_that_share_no_coordinate_reach_a_median_once_they_are_mixed(step):
-    # Each coordinate is moved by one client of twelve: the median is 0, with means of several it is not.
-    rows = np.eye(NUM_CLIENTS, dtype=np.float32)
+    # Each coordinate is moved by four clients of twelve: the median is 0, of means of several it is not.
+    rows = sum(np.roll(np.eye(NUM_CLIENTS, dtype=np.float32), shift, axis=1) for shift in range(4))
     rules = [Median(), Chain([step, Median()])]
     for rule in rules:
         rule.prepare(server_of(NUM_CLIENTS, NUM_CLIENTS))

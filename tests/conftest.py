@@ -18,22 +18,27 @@ settings.load_profile("any_machine")
 REPOSITORY = Path(__file__).parents[1]
 
 LONG = (
-    "runner/test_resume.py",
-    "deployment/test_proof.py",
-    "runner/test_side_by_side.py",
-    "engine/test_simulation.py",
     "documents/test_commands.py",
-    "engine/test_lost_engine.py",
+    "deployment/test_proof.py",
+    "runner/test_resume.py",
+    "engine/test_simulation.py",
     "documents/test_extending.py",
+    "runner/test_side_by_side.py",
     "runner/test_main.py",
     "runner/tracking/test_program.py",
     "strategies/test_persistent_direction.py",
+    "strategies/test_contracts.py",
     "test_notebook.py",
     "runner/test_search.py",
+    "engine/test_lost_engine.py",
     "engine/test_cluster.py",
-    "runner/test_text.py",
-    "federation/test_proxy_clients.py",
+    "cli/test_program.py",
+    "deployment/test_superlinks.py",
     "strategies/test_group_test.py",
+    "runner/test_text.py",
+    "strategies/test_flower_app.py",
+    "engine/test_plain_app.py",
+    "federation/test_proxy_clients.py",
 )
 """Files that take long, the longest first."""
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.decomposition import PCA
 
 from strategies.numerics.linear import squared_distances
 from strategies.rules.rflbat import RFLBAT, likeness, principal_components, summed_distances
@@ -10,6 +9,8 @@ from strategies.rules.rflbat import RFLBAT, likeness, principal_components, summ
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_components_are_those_of_pca(scale):
+    from sklearn.decomposition import PCA  # two seconds, of each process that collects this file
+
     rows = (scale * np.random.default_rng(2).standard_normal((7, 40))).astype(np.float32)
     found = principal_components(squared_distances(rows))
     expected = PCA(2).fit_transform(rows.astype(np.float64))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from fl_backdoor.analysis.clean_baseline import fill_clean_figures
 from fl_backdoor.analysis.report.cases import compare
@@ -251,6 +250,8 @@ def test_without_attackers_there_is_no_roc(tmp_path):
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=30))
 def test_roc_equals_scikit_learn(pairs):
+    from sklearn.metrics import roc_auc_score, roc_curve  # two seconds, of each process that collects this
+
     scores = np.array([score for score, _ in pairs], float)
     attacking = np.array([found for _, found in pairs])
     if attacking.all() or not attacking.any():

@@ -20,6 +20,7 @@ SMALL = [
     "partition.num_clients=2",
     "attack.num_malicious=1",
     "num_rounds=1",
+    "engine.num_workers=1",
 ]
 REPOSITORY = Path(__file__).parents[3]
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from strategies.numerics.clipping import clip_coefficients
     from strategies.numerics.rounding import exceeds
     from strategies.persistent_direction.rule import PersistentDirection
+    from strategies.removal.clp import CLP
+    from strategies.removal.fine_pruning import FinePruning
+    from strategies.removal.fine_tuning import FineTuning
+    from strategies.removal.i_bau import IBAU
+    from strategies.removal.nad import NAD
     from strategies.robust_strategy import FlowerArguments, RobustStrategy, RoundOutcome, StrategyArguments
     from strategies.rules.alignins import AlignIns
     from strategies.rules.bulyan import Bulyan
@@ -62,9 +67,12 @@ if TYPE_CHECKING:
     from strategies.workbench import RootData, Workbench
 
 __all__ = [
+    "CLP",
     "CRFL",
     "FLARE",
+    "IBAU",
     "LASA",
+    "NAD",
     "NNM",
     "RFA",
     "RFLBAT",
@@ -89,6 +97,8 @@ __all__ = [
     "FedAvg",
     "FedAvgM",
     "FedYogi",
+    "FinePruning",
+    "FineTuning",
     "Flame",
     "FlowerArguments",
     "FlowerCourier",
@@ -138,6 +148,11 @@ _HOMES = {
     "strategies.courier": ("Courier", "Received", "TrainRequest"),
     "strategies.flower_courier": ("FlowerCourier",),
     "fl_backdoor.core.named_arrays": ("layout_of",),
+    "strategies.removal.clp": ("CLP",),
+    "strategies.removal.fine_pruning": ("FinePruning",),
+    "strategies.removal.fine_tuning": ("FineTuning",),
+    "strategies.removal.i_bau": ("IBAU",),
+    "strategies.removal.nad": ("NAD",),
     "strategies.robust_strategy": ("FlowerArguments", "RobustStrategy", "RoundOutcome", "StrategyArguments"),
     "strategies.persistent_direction.rule": ("PersistentDirection",),
     "strategies.rules.alignins": ("AlignIns",),

@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     CLIENT_GROUPS = 19
     AUGMENTATION = 20
     NOISE_INPUTS = 21
+    REMOVAL = 23
     SMOOTHING = 24
     ROOT_TRAINING = 25
 

@@ -109,7 +109,7 @@ class RuleContract:
     ----------
     build
         Makes the rule anew; is given the length that gradients are to be clipped to, if the rule has bounds.
-        A rule that judges gradients is told ``learning_rate=1``.
+        A rule that judges gradients is told ``learning_rate=1``, one that tries models out a ``workbench``.
     fewest
         Fewest clients it is defined for.
     selects

@@ -21,6 +21,11 @@ from fl_backdoor.testing.rules import (
 from strategies.base import Aggregation, clipped_mean, mean_of
 from strategies.chain.chain import Chain
 from strategies.persistent_direction.rule import PersistentDirection
+from strategies.removal.clp import CLP
+from strategies.removal.fine_pruning import FinePruning
+from strategies.removal.fine_tuning import FineTuning
+from strategies.removal.i_bau import IBAU
+from strategies.removal.nad import NAD
 from strategies.robust_strategy import RobustStrategy
 from strategies.rules.alignins import AlignIns
 from strategies.rules.bulyan import Bulyan
@@ -131,6 +136,11 @@ DEFENCES = {
     "fed_avgm": RuleContract(lambda length: FedAvgM()),
     "fed_adam": RuleContract(lambda length: FedAdam()),
     "fed_yogi": RuleContract(lambda length: FedYogi()),
+    "fine_tuning": RuleContract(lambda length: FineTuning(workbench=ToyWorkbench())),
+    "fine_pruning": RuleContract(lambda length: FinePruning(workbench=ToyWorkbench())),
+    "clp": RuleContract(lambda length: CLP(workbench=ToyWorkbench())),
+    "nad": RuleContract(lambda length: NAD(workbench=ToyWorkbench())),
+    "i_bau": RuleContract(lambda length: IBAU(workbench=ToyWorkbench())),
     "iqr_filter_norm_clipping": RuleContract(
         lambda length: Chain([IQRFilter(), NormClipping(bound=length)]), ignores_huge=True
     ),

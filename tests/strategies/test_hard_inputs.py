@@ -287,7 +287,9 @@ def test_in_a_strangers_app_with_participants_that_come_and_go(name, few_simulat
     found = run(chain, grid, NETWORK, num_rounds=3)
     for key, array in found.items():
         assert np.isfinite(array).all(), f"{names}: {key}"
-    assert found["norm.num_batches_tracked"] == 3 and len(chain.outcome.updates.updates) == size + 1
+    trained = {"fine_tuning", "fine_pruning", "nad"}  # whose steps count as well
+    assert (found["norm.num_batches_tracked"] > 3) == (name in trained)
+    assert found["norm.num_batches_tracked"] >= 3 and len(chain.outcome.updates.updates) == size + 1
 
 
 def sent(message: Any) -> int:

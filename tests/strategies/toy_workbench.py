@@ -1,9 +1,10 @@
-"""A workbench without a network, for rules that need one, on the made updates of `fl_backdoor.testing`."""
+"""A workbench without the model's network, for rules on the made updates of `fl_backdoor.testing`."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
 
 from fl_backdoor.core.layout import Layout, TensorSpec
 from strategies.workbench import RootData
@@ -40,7 +41,8 @@ class ToyWorkbench:
     root: RootData = field(default_factory=root_data)
 
     def network(self, model):
-        raise NotImplementedError
+        """Return a network that has nothing to do with the model."""
+        return nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, NUM_CLASSES)).eval()
 
     def arrays(self, network):
         raise NotImplementedError

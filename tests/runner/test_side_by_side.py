@@ -87,6 +87,9 @@ def going_on(folder: Path):
     ) as process:
         waiting_for = {"[seed=0] round      1/", "[seed=1] round      1/"}
         for line in process.stdout:
+            if "Ray did not start" in line:  # one after the other then, and the second would never begin
+                os.killpg(process.pid, signal.SIGKILL)
+                pytest.fail(line)
             waiting_for = {start for start in waiting_for if not line.startswith(start)}
             if not waiting_for:
                 break

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from strategies.chain.rows import Change, Choice
     from strategies.courier import Courier, Received, TrainRequest
     from strategies.flower_courier import FlowerCourier
+    from strategies.indicator.rule import BackdoorIndicator
     from strategies.numerics.clipping import clip_coefficients
     from strategies.numerics.rounding import exceeds
     from strategies.persistent_direction.rule import PersistentDirection
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from strategies.rules.iqr_filter import IQRFilter
     from strategies.rules.krum import Krum
     from strategies.rules.lasa import LASA
+    from strategies.rules.mars import MARS
     from strategies.rules.median import Median
     from strategies.rules.multi_krum import MultiKrum
     from strategies.rules.multi_metrics import MultiMetrics
@@ -72,6 +74,7 @@ __all__ = [
     "FLARE",
     "IBAU",
     "LASA",
+    "MARS",
     "NAD",
     "NNM",
     "RFA",
@@ -79,6 +82,7 @@ __all__ = [
     "RLR",
     "Aggregation",
     "AlignIns",
+    "BackdoorIndicator",
     "Bucketing",
     "Bulyan",
     "CenteredClipping",
@@ -157,6 +161,7 @@ _HOMES = {
     "strategies.persistent_direction.rule": ("PersistentDirection",),
     "strategies.rules.alignins": ("AlignIns",),
     "strategies.rules.deepsight": ("DeepSight",),
+    "strategies.indicator.rule": ("BackdoorIndicator",),
     "strategies.rules.dnc": ("DnC",),
     "strategies.rules.flare": ("FLARE",),
     "strategies.rules.fltrust": ("FLTrust",),
@@ -180,6 +185,7 @@ _HOMES = {
     "strategies.rules.hybrid": ("Hybrid",),
     "strategies.rules.iqr_filter": ("IQRFilter",),
     "strategies.rules.krum": ("Krum",),
+    "strategies.rules.mars": ("MARS",),
     "strategies.rules.median": ("Median",),
     "strategies.rules.multi_krum": ("MultiKrum",),
     "strategies.rules.oracle_filter": ("OracleFilter",),

@@ -1,7 +1,7 @@
 """What a rule is given and what it returns: the server, the updates of a round, a movement of the model."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -105,6 +105,8 @@ class ClientUpdates:
         Whose rows they are, int64 ``(n_clients,)``, ascending.
     model
         The global model that the clients were sent, in ``state_dict`` order.
+    buffers
+        Of each client's local model, in the layout's order; empty: rows hold several clients each.
     """
 
     server_round: int
@@ -115,6 +117,7 @@ class ClientUpdates:
     weights: ClientVector
     client_ids: NDArray[np.int64]
     model: ModelArrays = field(default_factory=list)
+    buffers: Sequence[ModelArrays] = ()
 
     @cached_property
     def norms(self) -> ClientVector:

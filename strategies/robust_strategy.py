@@ -214,6 +214,19 @@ class RobustStrategy(FedAvg):
         """
         return median_of_kept(values, aggregation)
 
+    def sent(self, model: ModelArrays) -> ModelArrays:
+        """Return what clients are sent in the place of the global model: here, that model.
+
+        Their updates are relative to it, and what they come to moves it. A round that keeps the model keeps
+        the one that it began with.
+
+        Parameters
+        ----------
+        model
+            The global model, in ``state_dict`` order; its arrays must not change.
+        """
+        return model
+
     def finish(self, model: ModelArrays, clients: ClientUpdates, aggregation: Aggregation) -> ModelArrays:
         """Return what becomes of the model that a round has ended with: here, that model.
 
@@ -299,7 +312,10 @@ class RobustStrategy(FedAvg):
         """Have the courier ask clients."""
         if not self._is_prepared:  # inside another strategy, whose `start` runs
             self.prepare(self._seen_from(arrays, None))
-        self.model, self._names = list(arrays.to_numpy_ndarrays()), list(arrays)
+        model, self._names = list(arrays.to_numpy_ndarrays()), list(arrays)
+        self.model = self.sent(model)
+        if self.model is not model:
+            arrays = self._record(self.model)
         server_round += self.rounds_before
         return self.courier.ask(TrainRequest(server_round, arrays, self.model, config, grid))
 
@@ -378,6 +394,7 @@ class RobustStrategy(FedAvg):
             weights=weights / weights.sum(),
             client_ids=received.client_ids,
             model=self.model,
+            buffers=received.buffers,
         )
 
     def _moved(self, received: Received, aggregation: Aggregation) -> ModelArrays:

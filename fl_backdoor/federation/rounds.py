@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -86,13 +86,11 @@ class Rounds:
     grid: StoppableGrid
     evaluator: Evaluator
     on_round: OnRound
-    _sent: ArrayRecord | None = field(default=None, init=False)
 
     def finished_after_the_first(self, since_start: int, arrays: ArrayRecord) -> None:
         """Do the same, but for the model that this process began with: it was evaluated by an earlier one."""
         if since_start > 0:
             self.finished(since_start, arrays)
-        self._sent = arrays
 
     def finished(self, since_start: int, arrays: ArrayRecord) -> None:
         """Have the model of a round evaluated, and report the round then.
@@ -120,7 +118,6 @@ class Rounds:
             self.on_round(FinishedRound(whole, clients, found.by_class, remembered, shared_state))
 
         self.evaluator.start(arrays, report, shared_state, self.strategy.voters())
-        self._sent = arrays
 
     def _pass_on(self, server_round: int, replies: RoundReplies) -> None:
         """See that malicious clients hear of each other: they would have ways of their own to do so."""
@@ -134,9 +131,8 @@ class Rounds:
             log.exception("round %d: what malicious clients share cannot be merged", server_round)
 
     def _sent_parameters(self) -> ParameterVector:
-        """Return the parameters of the model that the round began with."""
-        assert self._sent is not None
-        return self.context.layout.vector(list(self._sent.to_numpy_ndarrays()))
+        """Return the parameters of the model that clients were sent."""
+        return self.context.layout.vector(self.strategy.model)
 
     def _round_summary(self, outcome: RoundOutcome, replies: RoundReplies) -> Row:
         aggregation = outcome.aggregation

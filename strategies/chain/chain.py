@@ -127,6 +127,12 @@ class Chain(RobustStrategy):
         assert isinstance(aggregation, ChainAggregation)
         return aggregation.merged(values)
 
+    def sent(self, model: ModelArrays) -> ModelArrays:
+        """Return what the steps make of what clients are sent, one after the other."""
+        for step in self.steps.values():
+            model = step.sent(model)
+        return model
+
     def finish(self, model: ModelArrays, clients: ClientUpdates, aggregation: Aggregation) -> ModelArrays:
         """Return what the steps make of the model, one after the other."""
         for step in self.steps.values():

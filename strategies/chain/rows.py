@@ -282,6 +282,7 @@ def _some_of(
         num_examples=given.num_examples[kept],
         weights=weights[kept],
         client_ids=given.client_ids[kept],
+        buffers=[given.buffers[row] for row in kept] if given.buffers else (),
     )
 
 
@@ -306,4 +307,5 @@ def _regrouped(given: ClientUpdates, updates: UpdateMatrix, shares: Shares) -> C
         num_examples=shares @ given.num_examples,
         weights=weights / weights.sum(),
         client_ids=given.client_ids if is_square else np.arange(len(shares)),
+        buffers=(),
     )

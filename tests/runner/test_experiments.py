@@ -82,8 +82,9 @@ def test_the_arena_has_every_defence_and_each_can_work_there():
     folder, arena = FOLDER.parent / "strategy", FOLDER / "arena" / "defences.yaml"
     swept = yaml.safe_load(arena.read_text())["hydra"]["sweeper"]["params"]
     defences = [name.strip() for name in swept["strategy"].split(",")]
-    # Bulyan is told another f there than its file has, DeepSight shows fewer images: commands of their own.
-    defences += ["bulyan", "deepsight"]
+    # Bulyan is told another f there than its file has, DeepSight shows fewer images and BackdoorIndicator
+    # trains on them for fewer epochs: commands of their own.
+    defences += ["bulyan", "deepsight", "backdoor_indicator"]
     assert sorted(defences) == sorted({file.stem for file in folder.glob("*.yaml")} - NO_DEFENCES)
     arena_of_fedavg = parse_whole(next(composed(["experiment=arena/defences", "attack=patch"])))[0]
     layout, sizes = ExperimentContext(arena_of_fedavg).layout, (260,) * 15

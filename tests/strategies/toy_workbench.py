@@ -11,6 +11,9 @@ from strategies.workbench import RootData
 
 NUM_SAMPLES, NUM_CLASSES = 3, 2
 
+TRAIN_THE_NETWORK = {"backdoor_indicator"}
+"""Strategies that need a real one; each is tried in a test of its own."""
+
 
 def with_output_layer(num_params: int) -> Layout:
     """Return the layout of a model with an output layer of two classes and two features."""

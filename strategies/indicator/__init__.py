@@ -1,0 +1,1 @@
+"""BackdoorIndicator, which trains the model before clients get it."""

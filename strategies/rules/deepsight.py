@@ -25,7 +25,7 @@ scores are logarithms first, and a ratio ends at e^±100; if nobody is left, the
 model has the global model's BatchNorm statistics: about its own it may lie.
 
 It assumes that attackers train on fewer classes than the median client. Cost: forward passes of 3 · 20,000
-inputs through n + 1 models, in one thread, which is nearly all of it, and five times HDBSCAN on ``(n, n)``.
+inputs through n + 1 models, in one thread, and HDBSCAN on ``(n, n)``, six times in all.
 """
 
 from collections.abc import Iterator

@@ -128,7 +128,7 @@ class Removal(ModelStep):
 
     def _is_due(self, server_round: int) -> bool:
         if self.every is None:
-            return server_round == self.server.num_rounds
+            return server_round == (self.server.last_round or self.server.num_rounds)
         return server_round % self.every == 0
 
 

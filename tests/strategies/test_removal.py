@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -53,9 +54,9 @@ def figures(network):
     return accuracy(network, test), accuracy(network, as_target)
 
 
-def server_of(network, root=ROOT, num_rounds=3, shape=IMAGE_SHAPE, seed=7):
+def server_of(network, root=ROOT, num_rounds=3, shape=IMAGE_SHAPE, seed=0):
     bench = TorchWorkbench(partial(copy.deepcopy, network), shape, NUM_CLASSES, root)
-    return ServerContext(layout_of(network), num_rounds, seed, workbench=bench)
+    return ServerContext(layout_of(network), num_rounds, seed=seed, workbench=bench)
 
 
 def prepared(removal, network, **server):
@@ -151,6 +152,9 @@ def test_it_works_after_the_last_round_or_every_so_many(planted):
 
     assert rounds(at_the_end) == [False, False, True, False]
     assert rounds(every_other) == [False, True, False, True]
+    counted_on = build(CLP, u=1.0)
+    counted_on.prepare(replace(server_of(planted, num_rounds=1), last_round=4))
+    assert rounds(counted_on) == [False, False, False, True]
 
 
 def test_in_a_chain_it_is_what_it_is_alone(planted):

@@ -13,7 +13,8 @@ epochs, μ = 0.1.
 Deviations: the samples are images of uniform noise, which the code has as a choice, where the paper's are of
 another data set; a label has as many samples as any other, and they are the same in all rounds; there is no
 norm clipping; if nobody is left the model is kept. The paper begins after 1,100 rounds or more of training:
-a model that still learns much in a round forgets the samples, an attacker's as well.
+a model that still learns much in a round forgets the samples, an attacker's as well, and an honest one that
+takes all noise for one class counts as knowing that class: from an untrained model do not expect it to hold.
 
 It assumes images, and attackers who train on their backdoor. Cost: as many passes over the samples in each
 round as there are epochs, on one core or a GPU, while clients wait, and one for each client.

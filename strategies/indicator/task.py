@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl_backdoor.core.types import ModelArrays
+from fl_backdoor.training.optimizers.choice import optimizer_of
+from strategies.removal.training import settings_of
 from strategies.torch_workbench import one_thread
 from strategies.workbench import Workbench
 
 BATCH_SIZE = 64
-MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
+WEIGHT_DECAY = 5e-4
 MILESTONES, DECAY = (10, 20, 30, 160), 0.8
 """After so many epochs the learning rate is multiplied by `DECAY`, as in the authors' settings."""
 
@@ -71,16 +73,15 @@ class IndicatorTask:
     def _train(self, network: nn.Module, epochs: int, learning_rate: float, pull: float) -> None:
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         origin = [parameter.detach().clone() for parameter in parameters]
-        optimizer = torch.optim.SGD(parameters, learning_rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
+        settings = settings_of(epochs, BATCH_SIZE, learning_rate, weight_decay=WEIGHT_DECAY)
+        optimizer = optimizer_of(parameters, settings)
         for epoch in range(epochs):
-            optimizer.param_groups[0]["lr"] = learning_rate * DECAY ** bisect_right(MILESTONES, epoch)
+            optimizer.learning_rate = learning_rate * DECAY ** bisect_right(MILESTONES, epoch)
             for inputs, labels in self._batches():
-                optimizer.zero_grad()
                 moved = [(now - before).flatten() for now, before in zip(parameters, origin, strict=True)]
                 distance = torch.linalg.vector_norm(torch.cat(moved))
                 loss = F.cross_entropy(network(inputs), labels) + pull / 2 * distance
-                torch.autograd.backward([loss])
-                optimizer.step()
+                optimizer.step(torch.autograd.grad(loss, parameters, materialize_grads=True))
 
     def _batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the batches; a last one that is smaller is left out, unless it is the only one."""

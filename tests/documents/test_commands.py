@@ -1,13 +1,15 @@
 """Every command that the documents print can be given: settings are composed and checked, benchmarks run.
 
-What a command of the bench would do is tested elsewhere; here it is that its words still mean something. Of a
-sweep each choice of a group is composed, and of numbers the first.
+What a command of the bench would do is tested elsewhere; here it is that its words still mean something: each
+of them, and each two that stand together, in one command or in another. Of a sweep each choice of a group
+is composed, and of numbers the first.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
@@ -74,7 +76,18 @@ def shapes(commands: list[Command]) -> dict[tuple[str, ...], Command]:
     return found
 
 
-SHAPES = list(shapes(RUNS).values())
+def enough(runs: Mapping[tuple[str, ...], Command]) -> list[Command]:
+    """Return so many runs that any two words of one stand together in some of them; long ones come first."""
+    chosen, met = list[Command](), set[tuple[str, str]]()
+    for shape in sorted(runs, key=lambda shape: (-len(shape), shape)):
+        pairs = set(combinations_with_replacement(shape, 2))
+        if not pairs <= met:
+            chosen.append(runs[shape])
+            met |= pairs
+    return chosen
+
+
+SHAPES = enough(shapes(RUNS))
 
 
 def test_the_documents_print_commands_of_every_kind():

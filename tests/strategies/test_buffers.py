@@ -1,22 +1,19 @@
 """Whatever a client says of BatchNorm's statistics goes through a robust step; figures by hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import conf
 from fl_backdoor.core.layout import LARGEST_COUNT, Layout, TensorSpec
-from fl_backdoor.runner.composition import composed
 from strategies.numerics.buffers import bounded_mean, weighted_mean
 from strategies.rules.clip_avg import ClipAvg
 from strategies.rules.fedavg import FedAvg
 from strategies.rules.krum import Krum
 from strategies.rules.multi_krum import MultiKrum
 from strategies.rules.trimmed_mean import TrimmedMean
+from tests.strategies.configurations import NAMES, settings
 from tests.strategies.toy_workbench import TRAIN_THE_NETWORK, ToyWorkbench
 
 NUM_CLIENTS = 11
@@ -31,8 +28,7 @@ LAYOUT = Layout(
 )
 ZERO = [np.zeros((2, 2), np.float32), np.zeros(2, np.float32), *[np.zeros(3, np.float32)] * 2, np.array(0)]
 
-CONFIGS = Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml")
-STRATEGIES = sorted({path.stem for path in CONFIGS} - TRAIN_THE_NETWORK)
+STRATEGIES = sorted({*NAMES} - TRAIN_THE_NETWORK)
 FLOWERS = [
     "flower strategy.rule=MultiKrum",
     "flower strategy.rule=Bulyan strategy.num_malicious=2",
@@ -68,11 +64,11 @@ def is_among(arrays, states):
 def test_who_lies_about_statistics_alone_moves_them_no_farther_than_honest_clients_do(
     strategy, make_federation, exchange
 ):
-    chosen = f"strategy={strategy} partition.num_clients=11 attack.num_malicious=1".split()
-    [config] = composed(chosen)
-    [liar] = config["strategy"].get("client_ids", [4])
+    name, *own = strategy.split()
+    chosen = settings(name, *own, "partition.num_clients=11", "attack.num_malicious=1")
+    [liar] = chosen.get("client_ids", [4])
     federation = make_federation(NUM_CLIENTS).knowing(layout=LAYOUT, workbench=ToyWorkbench(num_params=6))
-    rule = federation.configured(config["strategy"])
+    rule = federation.configured(chosen)
     round_ = exchange(rule, ZERO)
     said = list(honest_states())
     # Its parameters are among the most usual ones, so that any rule that does not know it takes it in.

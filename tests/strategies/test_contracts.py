@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import conf
 from fl_backdoor.core.layout import Layout, TensorSpec
-from fl_backdoor.runner.composition import composed
 from fl_backdoor.testing.rules import (
     HUGE,
     SCALES,
@@ -65,6 +62,7 @@ from strategies.steps.nnm import NNM
 from strategies.steps.norm_clipping import NormClipping
 from strategies.steps.sparsification import Sparsification
 from strategies.steps.weak_noise import WeakNoise
+from tests.strategies.configurations import NAMES, settings
 from tests.strategies.toy_workbench import ToyWorkbench, with_output_layer
 
 
@@ -280,14 +278,10 @@ def test_too_few_clients_are_refused(defence):
     defence.check_too_few()
 
 
-CONFIGS = sorted(Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
-def test_each_configuration_builds_its_strategy(path, make_federation):
-    [config] = composed([f"strategy={path.stem}"])
+@pytest.mark.parametrize("name", NAMES)
+def test_each_configuration_builds_its_strategy(name, make_federation):
     server = make_federation(10).knowing(workbench=ToyWorkbench(), layout=with_output_layer(12))
-    strategy = server.configured(config["strategy"])
+    strategy = server.configured(settings(name))
     assert isinstance(strategy, RobustStrategy)
     # Whether a client knows planted samples is no question of its update: that rule has tests of its own.
     assert isinstance(strategy, BackdoorIndicator) or any(

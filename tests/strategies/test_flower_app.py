@@ -1,7 +1,6 @@
 """Rules in a stranger's Flower app: Flower's messages and arguments, a stranger's ClientApp."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +8,9 @@ from flwr.app import MetricRecord
 from flwr.serverapp.strategy import DifferentialPrivacyServerSideFixedClipping
 from flwr.serverapp.strategy import FedAvg as FlowersFedAvg
 
-import conf
 import strategies
 from fl_backdoor.core import strategy_plugin
 from fl_backdoor.core.errors import ConfigError
-from fl_backdoor.runner.composition import composed
 from strategies import (
     NNM,
     Chain,
@@ -28,6 +25,7 @@ from strategies import (
     TrimmedMean,
 )
 from strategies.chain.inner_courier import InnerCourier
+from tests.strategies.configurations import NAMES, settings
 from tests.strategies.flower_app import FIRST_NODE, InProcess, config, model, record, run
 from tests.strategies.toy_workbench import TRAIN_THE_NETWORK, ToyWorkbench
 
@@ -222,8 +220,7 @@ def test_tied_weights_stay_tied(strategy):
 ON_A_NETWORK = {"clp", "fine_pruning", "fine_tuning", "i_bau", "nad"}
 """Run in test_removal.py, on a model that has convolutions."""
 
-NAMES = {path.stem for path in Path(conf.__file__).parent.joinpath("strategy").glob("*.yaml")}
-CONFIGS = sorted(NAMES - ON_A_NETWORK)
+CONFIGS = sorted({*NAMES} - ON_A_NETWORK)
 
 
 MOVEMENTS = {
@@ -240,10 +237,9 @@ ClipAvg's bounds are 1 and 2 ** -0.3, and there are five parameters: (1 + 0.81) 
 
 @pytest.mark.parametrize("name", sorted({*CONFIGS} - TRAIN_THE_NETWORK))
 def test_each_configured_rule_runs_in_a_flower_app(name):
-    [composition] = composed([f"strategy={name}"])
     inside = {"courier": InnerCourier()}
     known = {"learning_rate": 0.5, "num_steps": 2, "workbench": ToyWorkbench(num_params=5)}
-    strategy = strategy_plugin.build(composition["strategy"], inside, **known)
+    strategy = strategy_plugin.build(settings(name), inside, **known)
     assert type(strategy).__name__ in strategies.__all__
     steps = [1.0 + 0.01 * place for place in range(11)]
     two_classes = {"bias": np.zeros(2, np.float32)} if strategy.needs == "network" else {}

@@ -22,6 +22,7 @@ from strategies.persistent_direction.known_differences import Known
 from strategies.persistent_direction.memory import Memory
 from strategies.persistent_direction.signs import deviation_signs
 from strategies.persistent_direction.similarity import Similarities, similarities
+from tests.drill import drill
 
 
 def most_alike(views, random, known=None):
@@ -132,7 +133,7 @@ def test_the_tail_of_the_gumbel_law():
     assert gumbel_tail(1.0, np.ones(10)) == 1
 
 
-@pytest.mark.parametrize("dimensions", [15, 60, 600])
+@pytest.mark.parametrize("dimensions", [15, 60, pytest.param(600, marks=drill)])
 def test_false_alarms_are_as_rare_as_promised(dimensions):
     # 40 federations without attackers, tested at 5 %: more than 9 alarms have a probability below 1e-4.
     alarms = [found_without_attackers(seed, dimensions)[0].probability < 0.05 for seed in range(40)]
@@ -140,6 +141,7 @@ def test_false_alarms_are_as_rare_as_promised(dimensions):
     assert sum(alarms) <= 9
 
 
+@drill
 def test_false_alarms_about_one_client_are_as_rare_as_promised():
     alarms = [found_without_attackers(seed, 60)[1].probability < 0.05 for seed in range(200)]
     assert stats.binom.sf(24, 200, 0.05) < 1e-4
@@ -332,6 +334,7 @@ def test_views_that_tell_the_same_cost_nothing():
     assert five < 4 * one
 
 
+@drill
 def test_false_alarms_over_several_views_are_as_rare_as_promised():
     # 40 federations, three independent views each, tested at 5 %: more than 9 alarms have one below 1e-4.
     alarms = [

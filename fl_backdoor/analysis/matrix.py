@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import fmean
 
 from fl_backdoor.analysis.render.sheet import Sheet, gather
 from fl_backdoor.analysis.report.cases import NAMED, NO_ATTACK, NO_DEFENCE, words
@@ -41,26 +40,15 @@ class Cell:
     defence: str
     attack: str
 
-    def mean(self, column: str) -> float | None:
-        """Return the mean of a figure over the seeds that have finished; None: unknown."""
-        values = self.setting.values(column)
-        return fmean(values) if values else None
-
     @property
     def rate(self) -> float | None:
         """ASR; None: unknown."""
-        return self.mean("attack_success_rate")
+        return self.setting.mean("attack_success_rate")
 
     @property
     def is_free(self) -> bool:
         """Whether there is neither defence nor attack."""
         return (self.defence, self.attack) == (NO_DEFENCE, NO_ATTACK)
-
-    @property
-    def marks(self) -> list[str]:
-        """What a reader has to know before believing it, a line each."""
-        one = ["one seed"] if len(self.setting.finished) == 1 else []
-        return [*one, *dict.fromkeys(mark for run in self.setting.runs for mark in run.marks)]
 
 
 @dataclass(frozen=True)
@@ -103,8 +91,8 @@ class Matrix:
     def accuracy_drop(self, cell: Cell) -> float | None:
         """Return the accuracy lost against FedAvg that nobody attacks, of shares; None: unknown."""
         free = next((one for one in self.cells if one.is_free), None)
-        undefended = free.mean("main_task_accuracy") if free else None
-        accuracy = cell.mean("main_task_accuracy")
+        undefended = free.setting.mean("main_task_accuracy") if free else None
+        accuracy = cell.setting.mean("main_task_accuracy")
         return None if undefended is None or accuracy is None else undefended - accuracy
 
     def _order(self, defence: str) -> float:
@@ -183,7 +171,7 @@ def _attacks(setting: Setting) -> bool:
 
 
 def _marks(row: Sequence[Cell | None]) -> list[str]:
-    return list(dict.fromkeys(mark for cell in row if cell is not None for mark in cell.marks))
+    return list(dict.fromkeys(mark for cell in row if cell is not None for mark in cell.setting.marks))
 
 
 def _text(cell: Cell | None, matrix: Matrix) -> str:

@@ -63,6 +63,12 @@ class Setting:
         """The runs that reached their last round and had diverged, one a seed: no figure comes from them."""
         return self._one_a_seed("diverged")
 
+    @property
+    def marks(self) -> list[str]:
+        """What a reader has to know before believing it, a line each."""
+        one = ["one seed"] if len(self.finished) == 1 else []
+        return [*one, *dict.fromkeys(mark for run in self.runs for mark in run.marks)]
+
     def values(self, column: str) -> tuple[float, ...]:
         """Return a figure after the last round for each seed that has it.
 
@@ -70,6 +76,11 @@ class Setting:
         """
         found = [run.final(column) for run in self.finished]
         return tuple(value for value in found if value is not None)
+
+    def mean(self, column: str) -> float | None:
+        """Return the mean of a figure over the seeds that have finished; None: unknown."""
+        values = self.values(column)
+        return sum(values) / len(values) if values else None
 
     def spread(self, column: str) -> Spread | None:
         """Return a figure over seeds; None if no finished run knows it."""

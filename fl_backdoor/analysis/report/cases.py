@@ -88,8 +88,7 @@ class Case:
     @property
     def marks(self) -> list[str]:
         """What a reader has to know before believing the row, a line each."""
-        one = ["one seed"] if len(self.setting.finished) == 1 else []
-        return [*one, *dict.fromkeys(mark for run in self.runs for mark in run.marks)]
+        return self.setting.marks
 
     def shown(self) -> tuple[Run, ...]:
         """Return the runs whose figures by round are averaged: finished ones, else the one furthest on."""
@@ -98,8 +97,7 @@ class Case:
 
     def mean(self, column: str) -> float | None:
         """Return the mean of a figure over the seeds that have finished; None: unknown."""
-        values = self.setting.values(column)
-        return sum(values) / len(values) if values else None
+        return self.setting.mean(column)
 
     def spread(self, column: str) -> Spread | None:
         """Return a figure over seeds; None if no finished run knows it."""

@@ -9,8 +9,7 @@ from fl_backdoor.analysis.matrix import matrices, sheet
 from fl_backdoor.analysis.render.latex import latex
 from fl_backdoor.analysis.render.markdown import markdown
 from fl_backdoor.cli.output import answer
-from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import find_all
+from fl_backdoor.runs.runs import find_telling
 
 FORMATS = {"markdown": markdown, "latex": latex}
 
@@ -23,17 +22,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _print(folders: Sequence[Path], wanted: str, figure: Path | None) -> list[str]:
     """Print the tables, draw them if that is asked, and return what could not be read."""
-    found, problems = find_all(folders)
-    problems += [problem for run in found for problem in run.problems]
-    runs = [run for run in found if run.tells_anything]
-    if not runs:
-        raise FlBackdoorError("; ".join(problems))
-    found_matrices = matrices(runs)
-    sys.stdout.write("\n".join(FORMATS[wanted](sheet(one)) for one in found_matrices))
+    runs, problems = find_telling(folders)
+    found = matrices(runs)
+    sys.stdout.write("\n".join(FORMATS[wanted](sheet(one)) for one in found))
     if figure is not None:
         from fl_backdoor.analysis.matrix_figure import draw_matrices
 
-        draw_matrices(figure, found_matrices)
+        draw_matrices(figure, found)
     return problems
 
 

@@ -10,8 +10,7 @@ from fl_backdoor.analysis.render.markdown import markdown
 from fl_backdoor.analysis.settings_table import SettingsTable, csv, sheet, tabulate
 from fl_backdoor.cli.also import add_also, further_figures
 from fl_backdoor.cli.output import answer
-from fl_backdoor.core.errors import FlBackdoorError
-from fl_backdoor.runs.runs import find_all
+from fl_backdoor.runs.runs import find_telling
 
 FORMATS = ("markdown", "latex", "csv")
 
@@ -24,11 +23,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _print(folders: Sequence[Path], wanted: str, also: Sequence[str]) -> list[str]:
     """Print the table and return what could not be read."""
-    found, problems = find_all(folders)
-    problems += [problem for run in found for problem in run.problems]
-    runs = [run for run in found if run.tells_anything]
-    if not runs:
-        raise FlBackdoorError("; ".join(problems))
+    runs, problems = find_telling(folders)
     sys.stdout.write(_write(tabulate(runs), wanted, also))
     return problems
 

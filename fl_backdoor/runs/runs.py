@@ -50,6 +50,22 @@ def find_all(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     return _each_once(runs), problems
 
 
+def find_telling(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Read like `find_all`: the runs that tell anything, and all that cannot be read.
+
+    Raises
+    ------
+    FlBackdoorError
+        If there is no such run.
+    """
+    found, problems = find_all(folders)
+    problems += [problem for run in found for problem in run.problems]
+    runs = [run for run in found if run.tells_anything]
+    if not runs:
+        raise FlBackdoorError("; ".join(problems))
+    return runs, problems
+
+
 def read(folder: Path, name: str | None = None, *, tables: bool = True) -> Run:
     """Read the run in `folder`, as far as it can be read; its tables only where they are asked for."""
     run = Run(folder, printable(folder.resolve().name if name is None else name))
